@@ -1,0 +1,1 @@
+"""Forbear: nothing reaches a borrower unless the law of that place, at that second, allows it, provably."""

@@ -1,0 +1,1 @@
+"""Cases: what is owed, who holds it, and the total table of how a case may move."""

@@ -1,0 +1,167 @@
+"""Events: what happened, once, in the order of its stream, as canonical bytes that are hashed and archived.
+
+Every state change writes its events in the same transaction. A stream is the history of one aggregate (a case, a
+person, a portfolio, an organisation); ``seq`` is dense in it from 1, and ``prev`` is the SHA-256 of the canonical
+bytes of the event before, so a missing event shows to anyone who holds the stream.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import rfc8785
+
+from chalicelib.domain.ids import ID_PATTERN
+
+
+class EventType(StrEnum):
+    """The closed set of event types; ``docs/events.md`` lists the open data of each. Never reuse a name."""
+
+    LENDER_REGISTERED = "lender.registered"
+    AGENCY_LISTED = "agency.listed"
+    COLLECTOR_REGISTERED = "collector.registered"
+
+    PORTFOLIO_REQUESTED = "portfolio.requested"
+    PORTFOLIO_REFUSED = "portfolio.refused"
+    PORTFOLIO_ACCEPTED = "portfolio.accepted"
+    PORTFOLIO_LOADED = "portfolio.loaded"
+
+    CASE_PLACED = "case.placed"
+    CASE_ASSIGNED = "case.assigned"
+    CASE_CHANGED = "case.changed"
+    ACTIVITY_RECORDED = "activity.recorded"
+    PROMISE_MADE = "promise.made"
+    PROMISE_KEPT = "promise.kept"
+    PROMISE_BROKEN = "promise.broken"
+    PAYMENT_POSTED = "payment.posted"
+    PAYMENT_REVERSED = "payment.reversed"
+    COMPLAINT_RECEIVED = "complaint.received"
+    RISK_EVENT_RAISED = "risk_event.raised"
+
+    CONTACT_REQUESTED = "contact.requested"
+    CONTACT_DECIDED = "contact.decided"
+    CONTACT_CLAIMED = "contact.claimed"
+    CONTACT_SENT = "contact.sent"
+    CONTACT_REJECTED = "contact.rejected"
+    CONTACT_UNKNOWN = "contact.unknown"
+    CONTACT_DELIVERED = "contact.delivered"
+    CONTACT_FAILED = "contact.failed"
+    CONTACT_CANCELLED = "contact.cancelled"
+    CONTACT_EXPIRED = "contact.expired"
+    CONTACT_REPORTED = "contact.reported"
+
+    INBOUND_RECEIVED = "inbound.received"
+    CONSENT_CHANGED = "consent.changed"
+    HOLD_PLACED = "hold.placed"
+    HOLD_RELEASED = "hold.released"
+
+    LOG_GENESIS = "log.genesis"
+    LOG_CLOSE = "log.close"
+    LOG_HEARTBEAT = "log.heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who caused an event: ``kind`` is system, user, agency or lender; ``auth`` names the credential, never its secret."""
+
+    kind: str
+    id: str
+    auth: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the three fields as they stand in the record."""
+        return {"kind": self.kind, "id": self.id, "auth": self.auth}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of one stream.
+
+    ``at`` is RFC 3339 UTC with three decimals. ``data`` is open: no personal data, ids ASCII, integers within
+    +-(2**53-1), no floats. ``sealed`` is base64url(nonce || ciphertext || tag) under the subject key ``key``.
+    ``decision`` stands on ``contact.decided`` only: ``{outcome, ruleset, reasons, inputs}``.
+    """
+
+    id: str
+    type: EventType
+    at: str
+    tenant: str
+    stream: str
+    seq: int
+    prev: str | None
+    actor: Actor
+    req: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    decision: Mapping[str, Any] | None = None
+    key: str | None = None
+    sealed: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the ``event`` object of the audit record (evidence format v1); absent members are left out."""
+        record: dict[str, Any] = {
+            "id": self.id,
+            "type": self.type.value,
+            "at": self.at,
+            "actor": self.actor.as_json(),
+            "req": self.req,
+            "case": self.stream,
+            "case_seq": self.seq,
+            "case_prev": self.prev,
+            "data": dict(self.data),
+        }
+        if self.decision is not None:
+            record["decision"] = dict(self.decision)
+        if self.sealed is not None:
+            record["key"] = self.key
+            record["sealed"] = self.sealed
+        return record
+
+    def canonical(self) -> bytes:
+        """Return the RFC 8785 bytes of the event object.
+
+        Raises ValueError for floats, integers beyond 2**53-1, lone surrogates, and ids that are not ASCII tokens.
+        """
+        record = self.as_json()
+        refuse_floats(record)
+        if not ID_PATTERN.match(self.stream) or not ID_PATTERN.match(self.id):
+            raise ValueError("event and stream ids must be ASCII tokens")
+        return rfc8785.dumps(record)
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of the canonical bytes: the ``prev`` of the stream's next event."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def event_from_canonical(raw: bytes, *, tenant: str) -> Event:
+    """Return the event whose canonical bytes these are. Raises KeyError or ValueError when they are not an event."""
+    record = json.loads(raw)
+    return Event(
+        id=record["id"],
+        type=EventType(record["type"]),
+        at=record["at"],
+        tenant=tenant,
+        stream=record["case"],
+        seq=record["case_seq"],
+        prev=record["case_prev"],
+        actor=Actor(**record["actor"]),
+        req=record["req"],
+        data=record["data"],
+        decision=record.get("decision"),
+        key=record.get("key"),
+        sealed=record.get("sealed"),
+    )
+
+
+def refuse_floats(value: Any) -> None:
+    """Raise ValueError when a float stands anywhere in a JSON value: money and counts are integers."""
+    if isinstance(value, float):
+        raise ValueError("no floats in a record")
+    if isinstance(value, Mapping):
+        for member in value.values():
+            refuse_floats(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            refuse_floats(member)

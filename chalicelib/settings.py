@@ -1,0 +1,50 @@
+"""Settings: the only place that reads the environment, on first use and never at import."""
+
+import os
+from functools import lru_cache
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """Names of every resource that a function may touch; each comes from one environment variable.
+
+    A variable that is absent raises ``pydantic.ValidationError`` naming the field, at the first use.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    table: str
+    views_table: str
+    keys_table: str
+    uploads_bucket: str
+    letters_bucket: str
+    archive_bucket: str
+    queue_url_prefix: str
+    data_key: str
+    approval_key: str
+    archive_key_ed25519: str = ""
+    archive_key_p256: str = ""
+    audit_domain: str
+    oidc_issuer: str
+    oidc_audience: str
+    oidc_jwks_url: str
+    sender_email: str
+    wechat_url: str
+    wechat_corp_id: str = "forbear-local"
+    wechat_secret: str = "local-double"
+    ses_configuration_set: str = ""
+    clock_url: str = ""
+    public_url: str = ""
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process, read once from the ``FORBEAR_*`` environment variables."""
+    known = {name: os.environ[variable] for name, variable in _variables() if variable in os.environ}
+    return Settings(**known)
+
+
+def _variables() -> list[tuple[str, str]]:
+    return [(name, f"FORBEAR_{name.upper()}") for name in Settings.model_fields]

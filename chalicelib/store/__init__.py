@@ -1,0 +1,1 @@
+"""DynamoDB: tables, keys, sealing, repositories, and the unit of work."""

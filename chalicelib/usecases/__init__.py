@@ -1,0 +1,1 @@
+"""One module per group of verbs; each takes ports and the instant, and knows neither AWS nor HTTP."""
