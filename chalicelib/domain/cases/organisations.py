@@ -1,0 +1,63 @@
+"""Lenders, the agencies they list, and the collectors of those agencies, as far as cases and rulings need them."""
+
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lender(_Value):
+    """A tenant. ``zone`` is the IANA zone of its business day; ``lines`` are what a message must name."""
+
+    id: str
+    name: dict[str, str]
+    country: str
+    zone: str
+    creditor_kind: str
+    licensed: bool = True
+    pay_to: dict[str, str]
+    complaint_line: str
+    recall_window_hours: int = 24
+    risk_band_minor: int = 0
+    version: int = 1
+
+
+class Agency(_Value):
+    """An agency as one lender lists it. ``share`` is its weight in assignment; empty stages or regions mean all.
+
+    ``result_weight`` (percent) scales the share by past result; ``listed_to`` is the last day (closed).
+    """
+
+    id: str
+    name: dict[str, str]
+    listed_from: date | None
+    listed_to: date | None = None
+    suspended: bool = False
+    inspected_on: date | None = None
+    licensed: bool = True
+    share: int = 1
+    result_weight: int = 100
+    stages: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    cases_per_collector: int = 200
+    callback: str
+    sms_line: str | None = None
+    email_from: str | None = None
+    version: int = 1
+
+
+class Collector(_Value):
+    """A person who works for an agency. ``certified_to`` is the last day of the certificate (closed)."""
+
+    id: str
+    org: str
+    staff_no: str
+    certified_to: date | None = None
+    certified_countries: tuple[str, ...] = ()
+    no_contact_with: tuple[str, ...] = ()
+    left: bool = False
+    version: int = 1

@@ -1,0 +1,148 @@
+"""An attempt: one wish to reach one person, from request to its end, as a total state machine."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class AttemptState(StrEnum):
+    """Where an attempt stands. ``unknown`` is final but for the carrier's own later word."""
+
+    REQUESTED = "requested"
+    DEFERRED = "deferred"
+    IN_REVIEW = "in_review"
+    DENIED = "denied"
+    APPROVED = "approved"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REPORTED = "reported"
+
+
+class AttemptEvent(StrEnum):
+    """What can happen to an attempt."""
+
+    ALLOW = "allow"
+    DEFER = "defer"
+    REVIEW = "review"
+    DENY = "deny"
+    RELEASE = "release"
+    CLAIM = "claim"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    LOST = "lost"
+    DELIVERED = "delivered"
+    UNDELIVERABLE = "undeliverable"
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """The attempt goes to ``to``."""
+
+    to: AttemptState
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Nothing changes; ``reason`` says why that is right (late, repeated, out of order)."""
+
+    reason: str
+
+
+Answer = Become | Stay
+
+_S, _E = AttemptState, AttemptEvent
+
+_MOVES: dict[AttemptEvent, dict[AttemptState, AttemptState]] = {
+    _E.ALLOW: {_S.REQUESTED: _S.APPROVED},
+    _E.DEFER: {_S.REQUESTED: _S.DEFERRED},
+    _E.REVIEW: {_S.REQUESTED: _S.IN_REVIEW},
+    _E.DENY: {_S.REQUESTED: _S.DENIED},
+    # A deferred wish, and an approval whose time ran out before it was claimed, are ruled on again from the start.
+    _E.RELEASE: {_S.DEFERRED: _S.REQUESTED, _S.APPROVED: _S.REQUESTED},
+    _E.CLAIM: {_S.APPROVED: _S.SENDING},
+    _E.ACCEPTED: {_S.SENDING: _S.SENT, _S.UNKNOWN: _S.SENT},
+    _E.REFUSED: {_S.SENDING: _S.REJECTED},
+    _E.LOST: {_S.SENDING: _S.UNKNOWN},
+    # A carrier's event may overtake our own settle step, and it proves that the message left.
+    _E.DELIVERED: dict.fromkeys((_S.SENDING, _S.SENT, _S.UNKNOWN), _S.DELIVERED),
+    _E.UNDELIVERABLE: dict.fromkeys((_S.SENDING, _S.SENT, _S.UNKNOWN, _S.DELIVERED), _S.FAILED),
+    _E.CANCEL: dict.fromkeys((_S.REQUESTED, _S.DEFERRED, _S.IN_REVIEW, _S.APPROVED), _S.CANCELLED),
+    _E.EXPIRE: dict.fromkeys((_S.REQUESTED, _S.DEFERRED, _S.IN_REVIEW, _S.APPROVED), _S.EXPIRED),
+    # The agency's word on a call may come after the clearance lapsed; it still is what happened.
+    _E.REPORT: {_S.APPROVED: _S.REPORTED, _S.EXPIRED: _S.REPORTED},
+}
+
+
+def answer(state: AttemptState, event: AttemptEvent, *, human: bool) -> Answer:
+    """Return what the event does; ``human`` marks a clearance (call, visit), which is never claimed or delivered.
+
+    Every (state, event) pair has an answer; none raises, because carriers repeat and reorder.
+    """
+    if human and event in (_E.CLAIM, _E.ACCEPTED, _E.REFUSED, _E.LOST, _E.DELIVERED, _E.UNDELIVERABLE):
+        return Stay("a clearance is used by a person, not by a carrier")
+    if not human and event == _E.REPORT:
+        return Stay("a message's outcome comes from its carrier")
+    target = _MOVES[event].get(state)
+    return Become(target) if target is not None else Stay(f"{event} changes nothing when {state}")
+
+
+RESERVED = frozenset(
+    {AttemptState.APPROVED, AttemptState.SENDING, AttemptState.SENT, AttemptState.DELIVERED, AttemptState.UNKNOWN}
+)
+"""States in which the attempt stands in the contact ledger and counts towards caps."""
+
+
+class Attempt(BaseModel):
+    """One message or clearance. ``body`` is the rendered text; ``content`` its SHA-256 (hex), None for a clearance.
+
+    ``approval`` is the signed value that the dispatcher consumes; ``ruling`` the whole ruling last given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    tenant: str
+    case: str
+    person: str
+    point: str | None
+    channel: str
+    purpose: str
+    human: bool
+    state: AttemptState = AttemptState.REQUESTED
+    org: str
+    collector: str | None
+    requested_at: str
+    template: str | None = None
+    subject: str | None = None
+    body: str | None = None
+    content: str | None = None
+    language: str | None = None
+    disclosures: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    amount_minor: int | None = None
+    amount_as_of: str | None = None
+    reply_to: str | None = None
+    act: dict[str, Any] = {}
+    ruling: dict[str, Any] | None = None
+    approval: dict[str, Any] | None = None
+    stop_epoch: int | None = None
+    due_at: str | None = None
+    expires_at: str
+    provider: str | None = None
+    provider_id: str | None = None
+    sent_at: str | None = None
+    reason: str | None = None
+    outcome: dict[str, Any] | None = None
+    releases: int = 0
+    version: int = 1

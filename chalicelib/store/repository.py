@@ -1,0 +1,231 @@
+"""Reads and record building for everything in the main table; speaks domain types only.
+
+Every call takes a scope, and a result that belongs to another lender than the scope's raises ``ForeignItem``.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from chalicelib.domain.cases.case import Case
+from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.events import Actor, Event, event_from_canonical
+from chalicelib.domain.ids import blind_index, derived_id
+from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.people.person import ContactLedger, Person
+from chalicelib.store import keys
+from chalicelib.store.sealing import EVIDENCE, OPS, Sealer
+from chalicelib.store.tables import Record, View
+from chalicelib.store.unit import Unit
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_BATCH_GET = 100
+
+
+class Scope(Protocol):
+    """What a caller may touch: exactly one lender's data."""
+
+    @property
+    def tenant(self) -> str:
+        """Return the lender's id."""
+
+
+class ForeignItem(Exception):
+    """An item of another lender came back from a read: a defect, never shown to a caller."""
+
+
+class Store:
+    """Repository of lenders, agencies, collectors, persons, ledgers, cases and attempts."""
+
+    def __init__(self, sealer: Sealer, *, audit_domain: str) -> None:
+        """Take the sealer that opens personal bodies, and the domain that names the audit logs."""
+        self.sealer = sealer
+        self.audit_domain = audit_domain
+
+    def unit(self, scope: Scope, *, actor: Actor, req: str, now: datetime) -> Unit:
+        """Return an empty unit of work for one command."""
+        return Unit(scope.tenant, sealer=self.sealer, actor=actor, req=req, now=now, audit_domain=self.audit_domain)
+
+    # Identities under the lender's index key
+
+    def person_id(self, scope: Scope, *, label: str, value: str) -> str:
+        """Return the id of the person whom ``value`` (a normalised national id, or the lender's own number) names."""
+        return derived_id("per", key=self.sealer.index_key(scope.tenant), label=label, value=value)
+
+    def case_id(self, scope: Scope, *, account: str, placement_stage: int) -> str:
+        """Return the id of the placement of an account at a stage: the same upload always names the same case."""
+        value = f"{account}|{placement_stage}"
+        return derived_id("case", key=self.sealer.index_key(scope.tenant), label="case", value=value)
+
+    def blind_index(self, scope: Scope, *, label: str, value: str) -> str:
+        """Return the lender's blind index of a contact point's or account's normalised value."""
+        return blind_index(key=self.sealer.index_key(scope.tenant), label=label, value=value)
+
+    # Lenders, agencies, collectors: no personal data, plain JSON
+
+    def lender(self, scope: Scope) -> Lender | None:
+        """Return the lender's own record."""
+        return self._plain(keys.tenant_pk(scope.tenant), "LENDER", Lender)
+
+    def agency(self, scope: Scope, org: str) -> Agency | None:
+        """Return the agency as this lender lists it, or None."""
+        return self._plain(keys.tenant_pk(scope.tenant), keys.agency_sk(org), Agency)
+
+    def agencies(self, scope: Scope) -> list[Agency]:
+        """Return every agency that the lender ever listed, by id."""
+        found = Record.query(keys.tenant_pk(scope.tenant), Record.sk.startswith("AGENCY#"), consistent_read=True)
+        return [_plain_body(item, Agency) for item in found]
+
+    def collector(self, scope: Scope, org: str, collector: str) -> Collector | None:
+        """Return one collector of an agency, or None."""
+        return self._plain(keys.tenant_pk(scope.tenant), keys.collector_sk(org, collector), Collector)
+
+    def collectors(self, scope: Scope, org: str) -> list[Collector]:
+        """Return the collectors of an agency, by id."""
+        prefix = keys.collector_sk(org, "")
+        found = Record.query(keys.tenant_pk(scope.tenant), Record.sk.startswith(prefix), consistent_read=True)
+        return [_plain_body(item, Collector) for item in found]
+
+    def plain_record(self, pk: str, sk: str, model: BaseModel, *, version: int, state: str | None = None) -> Record:
+        """Return the record of a body without personal data, at ``version``."""
+        return Record(pk, sk, v=version, s=state, d=model.model_dump_json(by_alias=True, exclude_defaults=True))
+
+    # Persons and ledgers
+
+    def person(self, scope: Scope, person: str) -> Person | None:
+        """Return the person, or None."""
+        return self._sealed(keys.person_pk(scope.tenant, person), "PERSON", Person, scope, OPS)
+
+    def ledger(self, scope: Scope, person: str) -> ContactLedger:
+        """Return the person's contact ledger by a strongly consistent read; an empty one at version 0 when none exists."""
+        found = self._sealed(keys.person_pk(scope.tenant, person), "LEDGER", ContactLedger, scope, EVIDENCE)
+        return found or ContactLedger(person=person)
+
+    def person_record(self, scope: Scope, person: Person) -> Record:
+        """Return the record of the person as ``person.version``, sealed under their ``ops`` key."""
+        return self._seal(keys.person_pk(scope.tenant, person.id), "PERSON", person, person.id, OPS, person.version)
+
+    def ledger_record(self, scope: Scope, ledger: ContactLedger) -> Record:
+        """Return the record of the ledger as ``ledger.version``, sealed under the person's ``evidence`` key."""
+        pk = keys.person_pk(scope.tenant, ledger.person)
+        record = self._seal(pk, "LEDGER", ledger, ledger.person, EVIDENCE, ledger.version)
+        record.stop_epoch = ledger.stop_epoch
+        return record
+
+    def persons(self, scope: Scope, persons: Iterable[str]) -> dict[str, Person]:
+        """Return the persons that exist among these ids, in few reads."""
+        return self._many(scope, {keys.person_pk(scope.tenant, p): p for p in persons}, "PERSON", Person, OPS)
+
+    def ledgers(self, scope: Scope, persons: Iterable[str]) -> dict[str, ContactLedger]:
+        """Return a ledger for each of these persons (empty ones at version 0 where none exists), in few reads."""
+        wanted = list(dict.fromkeys(persons))
+        pks = {keys.person_pk(scope.tenant, p): p for p in wanted}
+        found = self._many(scope, pks, "LEDGER", ContactLedger, EVIDENCE)
+        return {person: found.get(person) or ContactLedger(person=person) for person in wanted}
+
+    # Cases
+
+    def case(self, scope: Scope, case: str) -> Case | None:
+        """Return the case by a strongly consistent read, or None."""
+        return self._sealed(keys.case_pk(scope.tenant, case), "CASE", Case, scope, OPS)
+
+    def cases(self, scope: Scope, cases: Iterable[str]) -> dict[str, Case]:
+        """Return the cases that exist among these ids, in few reads."""
+        return self._many(scope, {keys.case_pk(scope.tenant, c): c for c in cases}, "CASE", Case, OPS)
+
+    def case_record(self, scope: Scope, case: Case) -> Record:
+        """Return the record of the case as ``case.version``, sealed under its debtor's ``ops`` key."""
+        pk = keys.case_pk(scope.tenant, case.id)
+        record = self._seal(pk, "CASE", case, case.debtor, OPS, case.version)
+        record.s = case.state.value
+        if due_at := case.next_due_at():
+            record.due_shard, record.due_at = keys.due_shard(case.id), due_at
+        return record
+
+    # Attempts
+
+    def attempt(self, scope: Scope, message: str) -> Attempt | None:
+        """Return the attempt by a strongly consistent read, or None."""
+        return self._sealed(keys.message_pk(scope.tenant, message), "MSG", Attempt, scope, EVIDENCE)
+
+    def attempt_record(self, scope: Scope, attempt: Attempt) -> Record:
+        """Return the record of the attempt as ``attempt.version``, sealed under the person's ``evidence`` key."""
+        pk = keys.message_pk(scope.tenant, attempt.id)
+        record = self._seal(pk, "MSG", attempt, attempt.person, EVIDENCE, attempt.version)
+        record.s = attempt.state.value
+        if attempt.due_at is not None:
+            record.due_shard, record.due_at = keys.due_shard(attempt.id), attempt.due_at
+        return record
+
+    def due(self, shard: str, *, until: str, limit: int) -> list[tuple[str, str]]:
+        """Return up to ``limit`` keys (pk, sk) of a shard whose due instant is at or before ``until``, oldest first."""
+        found = Record.due.query(shard, Record.due_at <= until, limit=limit)
+        return [(item.pk, item.sk) for item in found]
+
+    # Events and indexes
+
+    def events(self, scope: Scope, aggregate_pk: str) -> list[Event]:
+        """Return the events of a stream in order."""
+        found = Record.query(aggregate_pk, Record.sk.startswith(keys.EVENT_PREFIX), consistent_read=True)
+        return [event_from_canonical(item.e, tenant=scope.tenant) for item in found]
+
+    def persons_at_point(self, scope: Scope, index: str) -> list[tuple[str, str]]:
+        """Return (person, contact point id) for everybody who is reached at a blind index."""
+        found = View.query(keys.point_index_pk(scope.tenant, index), consistent_read=True)
+        return [(person, point) for person, point in (item.sk.split("#", 1) for item in found)]
+
+    def point_views(self, scope: Scope, person: Person) -> list[View]:
+        """Return the index rows of a person's contact points; putting one again changes nothing."""
+        rows = []
+        for point in person.points:
+            index = self.blind_index(
+                scope, label=point.kind if point.kind != "landline" else "mobile", value=point.value
+            )
+            rows.append(View(keys.point_index_pk(scope.tenant, index), f"{person.id}#{point.id}"))
+        return rows
+
+    # Machinery
+
+    def _plain(self, pk: str, sk: str, model: type[_Model]) -> _Model | None:
+        try:
+            return _plain_body(Record.get(pk, sk, consistent_read=True), model)
+        except Record.DoesNotExist:
+            return None
+
+    def _seal(self, pk: str, sk: str, model: BaseModel, subject: str, purpose: str, version: int) -> Record:
+        plain = model.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"version"}).encode()
+        body = self.sealer.seal(keys.tenant_of(pk), subject, purpose, plain, aad=f"{pk}|{sk}".encode())
+        return Record(pk, sk, v=version, k=subject, b=body)
+
+    def _open(self, item: Record, model: type[_Model], scope: Scope, purpose: str) -> _Model:
+        if keys.tenant_of(item.pk) != scope.tenant:
+            raise ForeignItem(f"an item of another lender answered a read of {scope.tenant}")
+        aad = f"{item.pk}|{item.sk}".encode()
+        plain = json.loads(self.sealer.open(scope.tenant, item.k, purpose, item.b, aad=aad))
+        plain["version"] = item.v
+        if item.stop_epoch is not None:
+            plain["stop_epoch"] = item.stop_epoch
+        return model.model_validate(plain)
+
+    def _sealed(self, pk: str, sk: str, model: type[_Model], scope: Scope, purpose: str) -> _Model | None:
+        try:
+            item = Record.get(pk, sk, consistent_read=True)
+        except Record.DoesNotExist:
+            return None
+        return self._open(item, model, scope, purpose)
+
+    def _many(self, scope: Scope, pks: dict[str, str], sk: str, model: type[_Model], purpose: str) -> dict[str, _Model]:
+        wanted: Sequence[str] = list(pks)
+        items: list[Record] = []
+        for start in range(0, len(wanted), _BATCH_GET):
+            batch = [(pk, sk) for pk in wanted[start : start + _BATCH_GET]]
+            items.extend(Record.batch_get(batch, consistent_read=True))
+        self.sealer.load_subjects(scope.tenant, [item.k for item in items])
+        return {pks[item.pk]: self._open(item, model, scope, purpose) for item in items}
+
+
+def _plain_body(item: Record, model: type[_Model]) -> _Model:
+    return model.model_validate({**json.loads(item.d), "version": item.v})

@@ -1,0 +1,94 @@
+"""The three tables. ``docs/data-model.md`` lists every access pattern with its key, item size and units."""
+
+from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.models import Model
+
+from chalicelib.settings import Settings
+
+
+class DueIndex(GlobalSecondaryIndex["Record"]):
+    """Sparse index of what the clock must look at: hash ``due_shard`` ("0".."3"), range ``due_at`` (RFC 3339)."""
+
+    class Meta:
+        """Keys only: the sweeper reads the item itself, strongly consistent, before it acts."""
+
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = UnicodeAttribute(range_key=True)
+
+
+class Record(Model):
+    """Truth: lenders, persons, ledgers, cases, messages and their events. Its stream is the outbox.
+
+    A personal body is ``b`` (JSON, zlib, AES-256-GCM under key ``k``); a body without personal data is ``d`` (JSON).
+    ``e`` holds an event's canonical bytes. ``v`` is the version that every replacement is conditioned on.
+    """
+
+    class Meta:
+        """The name comes from the settings, see ``connect``."""
+
+        table_name = ""
+        region = ""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    v = NumberAttribute(null=True)
+    s = UnicodeAttribute(null=True)
+    k = UnicodeAttribute(null=True)
+    b = BinaryAttribute(null=True, legacy_encoding=False)
+    d = UnicodeAttribute(null=True)
+    e = BinaryAttribute(null=True, legacy_encoding=False)
+    stop_epoch = NumberAttribute(null=True)
+    due_shard = UnicodeAttribute(null=True)
+    due_at = UnicodeAttribute(null=True)
+    due = DueIndex()
+
+
+class View(Model):
+    """What is computed from events: feeds, lists, counters, pending audit entries, idempotency; it can be rebuilt."""
+
+    class Meta:
+        """The name comes from the settings, see ``connect``."""
+
+        table_name = ""
+        region = ""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    v = NumberAttribute(null=True)
+    s = UnicodeAttribute(null=True)
+    d = UnicodeAttribute(null=True)
+    b = BinaryAttribute(null=True, legacy_encoding=False)
+    ttl = NumberAttribute(null=True)
+
+
+class SubjectKey(Model):
+    """Wrapped keys: one item a lender and one a person, in a table without stream, backup bounded."""
+
+    class Meta:
+        """The name comes from the settings, see ``connect``."""
+
+        table_name = ""
+        region = ""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    ops = BinaryAttribute(null=True, legacy_encoding=False)
+    evidence = BinaryAttribute(null=True, legacy_encoding=False)
+    wrapped = BinaryAttribute(null=True, legacy_encoding=False)
+
+
+def connect(settings: Settings, *, region: str) -> None:
+    """Point the three models at the stage's tables; called once by wiring before the first use."""
+    for model, name in (
+        (Record, settings.table),
+        (View, settings.views_table),
+        (SubjectKey, settings.keys_table),
+    ):
+        if model.Meta.table_name != name:
+            model.Meta.table_name = name
+            model.Meta.region = region
+            model._connection = None

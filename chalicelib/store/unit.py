@@ -1,0 +1,187 @@
+"""The unit of work: new state, its events and every condition in one TransactWriteItems."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pynamodb.connection import Connection
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.expressions.condition import Condition
+from pynamodb.transactions import TransactWrite
+
+from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.ids import new_id
+from chalicelib.domain.instants import epoch_ms, to_text
+from chalicelib.store import keys
+from chalicelib.store.sealing import EVIDENCE, Sealer
+from chalicelib.store.tables import Record
+
+_Result = TypeVar("_Result")
+MOST_ACTIONS = 100
+"""DynamoDB's limit of actions in one transaction."""
+
+
+class Conflict(Exception):
+    """Somebody else wrote first; the command must be run again from its reads."""
+
+
+class Unit:
+    """Collects the writes of one command and commits them together, or not at all."""
+
+    def __init__(
+        self, tenant: str, *, sealer: Sealer, actor: Actor, req: str, now: datetime, audit_domain: str
+    ) -> None:
+        """Start an empty unit of the lender ``tenant`` on behalf of ``actor`` in request ``req`` at ``now``."""
+        self.tenant = tenant
+        self.now = now
+        self.actor = actor
+        self.req = req
+        self._sealer = sealer
+        self._audit_domain = audit_domain
+        self._puts: list[tuple[Record, Condition | None]] = []
+        self._checks: list[tuple[str, str, Condition]] = []
+        self._heads: dict[str, tuple[int, str | None]] = {}
+        self.events: list[Event] = []
+
+    @property
+    def size(self) -> int:
+        """Return the number of actions so far; at most 100 go into one transaction."""
+        return len(self._puts) + len(self._checks)
+
+    def create(self, record: Record) -> None:
+        """Put a record that must not exist yet."""
+        self._puts.append((record, Record.pk.does_not_exist()))
+
+    def replace(self, record: Record, *, expected: int) -> None:
+        """Put a record over the one whose version is ``expected``; 0 means that there is none."""
+        condition = Record.pk.does_not_exist() if expected == 0 else Record.v == expected
+        self._puts.append((record, condition))
+
+    def check(self, pk: str, sk: str, condition: Condition) -> None:
+        """Commit only if the condition holds on an item that this unit does not write."""
+        self._checks.append((pk, sk, condition))
+
+    def emit(
+        self,
+        aggregate_pk: str,
+        event_type: EventType,
+        data: Mapping[str, Any],
+        *,
+        fresh: bool = False,
+        decision: Mapping[str, Any] | None = None,
+        subject: str | None = None,
+        secret: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """Append an event to the aggregate's stream and return it.
+
+        ``fresh`` says that the stream has no event yet, which saves the read of its head. ``secret`` is sealed under
+        the ``evidence`` key of the person ``subject``, bound to the log, the event's id and its type.
+        """
+        seq, prev = (0, None) if fresh and aggregate_pk not in self._heads else self._head(aggregate_pk)
+        at = to_text(self.now)
+        event_id = new_id("evt", epoch_ms=epoch_ms(self.now))
+        sealed = None
+        if secret is not None:
+            if subject is None:
+                raise ValueError("a sealed payload needs the person whose key seals it")
+            origin = keys.origin(self._audit_domain, self.tenant, at[:4])
+            sealed = keys.urlsafe(
+                self._sealer.seal(
+                    self.tenant,
+                    subject,
+                    EVIDENCE,
+                    json.dumps(secret, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(),
+                    aad=keys.event_aad(origin, event_id, event_type.value),
+                )
+            )
+        event = Event(
+            id=event_id,
+            type=event_type,
+            at=at,
+            tenant=self.tenant,
+            stream=keys.stream_of(aggregate_pk),
+            seq=seq + 1,
+            prev=prev,
+            actor=self.actor,
+            req=self.req,
+            data=data,
+            decision=decision,
+            key=subject if sealed is not None else None,
+            sealed=sealed,
+        )
+        canonical = event.canonical()
+        self._heads[aggregate_pk] = (event.seq, event.digest())
+        self.events.append(event)
+        self.create(Record(aggregate_pk, keys.event_sk(event.seq), s=event_type.value, e=canonical))
+        return event
+
+    def commit(self) -> None:
+        """Write everything in one transaction. Raises Conflict when a condition failed or another writer won."""
+        if not self._puts and not self._checks:
+            return
+        if self.size > MOST_ACTIONS:
+            raise ValueError(f"{self.size} actions do not fit into one transaction")
+        try:
+            with TransactWrite(connection=Connection(region=Record.Meta.region)) as transaction:
+                for pk, sk, condition in self._checks:
+                    transaction.condition_check(Record, pk, sk, condition=condition)
+                for record, put_condition in self._puts:
+                    transaction.save(record, condition=put_condition)
+        except TransactWriteError as error:
+            if is_conflict(error):
+                raise Conflict from error
+            raise
+
+    def _head(self, aggregate_pk: str) -> tuple[int, str | None]:
+        if aggregate_pk not in self._heads:
+            self._heads[aggregate_pk] = stream_head(aggregate_pk)
+        return self._heads[aggregate_pk]
+
+
+def stream_head(aggregate_pk: str) -> tuple[int, str | None]:
+    """Return (seq, SHA-256 hex) of the stream's last event by a strongly consistent read; (0, None) when empty."""
+    import hashlib
+
+    last = next(
+        iter(
+            Record.query(
+                aggregate_pk,
+                Record.sk.startswith(keys.EVENT_PREFIX),
+                scan_index_forward=False,
+                limit=1,
+                consistent_read=True,
+            )
+        ),
+        None,
+    )
+    if last is None:
+        return 0, None
+    return keys.event_seq(last.sk), hashlib.sha256(last.e).hexdigest()
+
+
+def is_conflict(error: TransactWriteError) -> bool:
+    """Tell whether a transaction failed because of conditions or rival writers, which a second run can cure."""
+    reasons = {reason.code for reason in error.cancellation_reasons if reason is not None}
+    curable = {"ConditionalCheckFailed", "TransactionConflict", "None"}
+    if reasons:
+        return reasons <= curable
+    return error.cause_response_code in ("TransactionConflictException", "TransactionInProgressException")
+
+
+def retrying(
+    command: Callable[[], _Result], *, attempts: int = 8, pause: Callable[[int], None] | None = None
+) -> _Result:
+    """Run the command until it commits; it must read everything anew each time.
+
+    Raises the last Conflict after ``attempts`` runs. ``pause`` is called with the number of the failed run.
+    """
+    for attempt in range(1, attempts + 1):
+        try:
+            return command()
+        except Conflict:
+            if attempt == attempts:
+                raise
+            if pause is not None:
+                pause(attempt)
+    raise AssertionError("unreachable: the loop returns or raises")
