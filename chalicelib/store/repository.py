@@ -10,13 +10,13 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.events import Actor, Event, event_from_canonical
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.people.person import ContactLedger, Person
-from chalicelib.store import keys
 from chalicelib.store.sealing import EVIDENCE, OPS, Sealer
 from chalicelib.store.tables import Record, View
 from chalicelib.store.unit import Unit

@@ -1,29 +1,37 @@
 """The unit of work: new state, its events and every condition in one TransactWriteItems."""
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from pynamodb.connection import Connection
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
+from chalicelib.domain import keys
+from chalicelib.domain.concurrency import Conflict
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_text
-from chalicelib.store import keys
 from chalicelib.store.sealing import EVIDENCE, Sealer
 from chalicelib.store.tables import Record
 
-_Result = TypeVar("_Result")
 MOST_ACTIONS = 100
 """DynamoDB's limit of actions in one transaction."""
 
 
-class Conflict(Exception):
-    """Somebody else wrote first; the command must be run again from its reads."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A sealed payload with the event id it is bound to; ``digest`` is the SHA-256 (hex) of the sealed bytes."""
+
+    event_id: str
+    subject: str
+    sealed: str
+    digest: str
 
 
 class Unit:
@@ -62,6 +70,23 @@ class Unit:
         """Commit only if the condition holds on an item that this unit does not write."""
         self._checks.append((pk, sk, condition))
 
+    def check_version(self, pk: str, sk: str, version: int) -> None:
+        """Commit only if the item, which this unit does not write, still has this version; 0 means that there is none."""
+        self.check(pk, sk, Record.pk.does_not_exist() if version == 0 else Record.v == version)
+
+    def check_stop_epoch(self, person: str, stop_epoch: int) -> None:
+        """Commit only if no stop reached the person's contact ledger since it showed ``stop_epoch``."""
+        self.check(keys.person_pk(self.tenant, person), "LEDGER", Record.stop_epoch == stop_epoch)
+
+    def prepare(self, event_type: EventType, *, subject: str, secret: Mapping[str, Any]) -> Prepared:
+        """Seal a payload for an event to come under the ``evidence`` key of the person ``subject``."""
+        event_id = new_id("evt", epoch_ms=epoch_ms(self.now))
+        log_origin = keys.origin(self._audit_domain, self.tenant, to_text(self.now)[:4])
+        plain = json.dumps(secret, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        aad = keys.event_aad(log_origin, event_id, event_type.value)
+        sealed = self._sealer.seal(self.tenant, subject, EVIDENCE, plain, aad=aad)
+        return Prepared(event_id, subject, keys.urlsafe(sealed), hashlib.sha256(sealed).hexdigest())
+
     def emit(
         self,
         aggregate_pk: str,
@@ -72,29 +97,21 @@ class Unit:
         decision: Mapping[str, Any] | None = None,
         subject: str | None = None,
         secret: Mapping[str, Any] | None = None,
+        prepared: Prepared | None = None,
     ) -> Event:
         """Append an event to the aggregate's stream and return it.
 
         ``fresh`` says that the stream has no event yet, which saves the read of its head. ``secret`` is sealed under
-        the ``evidence`` key of the person ``subject``, bound to the log, the event's id and its type.
+        the ``evidence`` key of the person ``subject``, bound to the log, the event's id and its type; ``prepared`` is
+        a payload sealed before, for events whose open part names the sealed bytes' digest.
         """
         seq, prev = (0, None) if fresh and aggregate_pk not in self._heads else self._head(aggregate_pk)
         at = to_text(self.now)
-        event_id = new_id("evt", epoch_ms=epoch_ms(self.now))
-        sealed = None
         if secret is not None:
             if subject is None:
                 raise ValueError("a sealed payload needs the person whose key seals it")
-            origin = keys.origin(self._audit_domain, self.tenant, at[:4])
-            sealed = keys.urlsafe(
-                self._sealer.seal(
-                    self.tenant,
-                    subject,
-                    EVIDENCE,
-                    json.dumps(secret, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(),
-                    aad=keys.event_aad(origin, event_id, event_type.value),
-                )
-            )
+            prepared = self.prepare(event_type, subject=subject, secret=secret)
+        event_id = prepared.event_id if prepared is not None else new_id("evt", epoch_ms=epoch_ms(self.now))
         event = Event(
             id=event_id,
             type=event_type,
@@ -107,8 +124,8 @@ class Unit:
             req=self.req,
             data=data,
             decision=decision,
-            key=subject if sealed is not None else None,
-            sealed=sealed,
+            key=prepared.subject if prepared is not None else None,
+            sealed=prepared.sealed if prepared is not None else None,
         )
         canonical = event.canonical()
         self._heads[aggregate_pk] = (event.seq, event.digest())
@@ -141,8 +158,6 @@ class Unit:
 
 def stream_head(aggregate_pk: str) -> tuple[int, str | None]:
     """Return (seq, SHA-256 hex) of the stream's last event by a strongly consistent read; (0, None) when empty."""
-    import hashlib
-
     last = next(
         iter(
             Record.query(
@@ -167,21 +182,3 @@ def is_conflict(error: TransactWriteError) -> bool:
     if reasons:
         return reasons <= curable
     return error.cause_response_code in ("TransactionConflictException", "TransactionInProgressException")
-
-
-def retrying(
-    command: Callable[[], _Result], *, attempts: int = 8, pause: Callable[[int], None] | None = None
-) -> _Result:
-    """Run the command until it commits; it must read everything anew each time.
-
-    Raises the last Conflict after ``attempts`` runs. ``pause`` is called with the number of the failed run.
-    """
-    for attempt in range(1, attempts + 1):
-        try:
-            return command()
-        except Conflict:
-            if attempt == attempts:
-                raise
-            if pause is not None:
-                pause(attempt)
-    raise AssertionError("unreachable: the loop returns or raises")

@@ -10,7 +10,10 @@ class _Value(BaseModel):
 
 
 class Lender(_Value):
-    """A tenant. ``zone`` is the IANA zone of its business day; ``lines`` are what a message must name."""
+    """A tenant. ``zone`` is the IANA zone of its business day; ``pay_to`` (by country) is its official way to pay.
+
+    ``balances_confirmed_at`` is the instant up to which the lender has posted every payment it received.
+    """
 
     id: str
     name: dict[str, str]
@@ -21,7 +24,7 @@ class Lender(_Value):
     pay_to: dict[str, str]
     complaint_line: str
     recall_window_hours: int = 24
-    risk_band_minor: int = 0
+    balances_confirmed_at: str | None = None
     version: int = 1
 
 

@@ -137,6 +137,8 @@ class Attempt(BaseModel):
     ruling: dict[str, Any] | None = None
     approval: dict[str, Any] | None = None
     stop_epoch: int | None = None
+    case_version: int | None = None
+    review: dict[str, Any] | None = None
     due_at: str | None = None
     expires_at: str
     provider: str | None = None

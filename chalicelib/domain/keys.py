@@ -1,0 +1,102 @@
+"""Every key of the three tables is built here, and nowhere else."""
+
+import base64
+import hashlib
+
+EVENT_PREFIX = "EV#"
+DUE_SHARDS = 4
+
+
+def tenant_pk(tenant: str) -> str:
+    """Return the partition of a lender's own record, its agencies and their collectors."""
+    return f"T#{tenant}"
+
+
+def agency_sk(org: str) -> str:
+    """Return the sort key of an agency as the lender lists it."""
+    return f"AGENCY#{org}"
+
+
+def collector_sk(org: str, collector: str) -> str:
+    """Return the sort key of an agency's collector."""
+    return f"COLLECTOR#{org}#{collector}"
+
+
+def portfolio_pk(tenant: str, portfolio: str) -> str:
+    """Return the partition of a portfolio, its chunks and its events."""
+    return f"T#{tenant}#PF#{portfolio}"
+
+
+def chunk_sk(number: int) -> str:
+    """Return the sort key of a portfolio's chunk, numbered from 0."""
+    return f"CHUNK#{number:05d}"
+
+
+def person_pk(tenant: str, person: str) -> str:
+    """Return the partition of a person, their contact ledger and their events."""
+    return f"T#{tenant}#PER#{person}"
+
+
+def case_pk(tenant: str, case: str) -> str:
+    """Return the partition of a case and its events."""
+    return f"T#{tenant}#CASE#{case}"
+
+
+def message_pk(tenant: str, message: str) -> str:
+    """Return the partition of an attempt (message or clearance); its events stand in the case's stream."""
+    return f"T#{tenant}#MSG#{message}"
+
+
+def org_pk(tenant: str, org: str) -> str:
+    """Return the stream of an organisation as one lender sees it."""
+    return f"T#{tenant}#ORG#{org}"
+
+
+def point_index_pk(tenant: str, index: str) -> str:
+    """Return the view partition that leads from a blind index of a contact point to its persons."""
+    return f"T#{tenant}#IX#{index}"
+
+
+def event_sk(seq: int) -> str:
+    """Return the sort key of the event with this dense number."""
+    return f"{EVENT_PREFIX}{seq:08d}"
+
+
+def event_seq(sk: str) -> int:
+    """Return the number in an event's sort key."""
+    return int(sk.removeprefix(EVENT_PREFIX))
+
+
+def stream_of(aggregate_pk: str) -> str:
+    """Return the public name of a stream: the aggregate's id, the last part of its key."""
+    return aggregate_pk.rsplit("#", 1)[1]
+
+
+def tenant_of(pk: str) -> str:
+    """Return the lender in a key of the main table."""
+    return pk.split("#", 2)[1]
+
+
+def due_shard(identity: str) -> str:
+    """Return the shard ("0".."3") of the due index that an item belongs to, from its id."""
+    return str(hashlib.sha256(identity.encode()).digest()[0] % DUE_SHARDS)
+
+
+def origin(audit_domain: str, tenant: str, year: str) -> str:
+    """Return the name of the lender's transparency log of a year."""
+    return f"audit.{audit_domain}/{tenant}/{year}"
+
+
+def event_aad(log_origin: str, event_id: str, event_type: str) -> bytes:
+    """Return what binds a sealed payload to its place, so that it cannot be moved to another event."""
+    return f"{log_origin}|{event_id}|{event_type}".encode()
+
+
+def urlsafe(raw: bytes) -> str:
+    """Return base64url without padding."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def from_urlsafe(text: str) -> bytes:
+    """Return the bytes of base64url text without padding."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
