@@ -66,6 +66,10 @@ class Unit:
         condition = Record.pk.does_not_exist() if expected == 0 else Record.v == expected
         self._puts.append((record, condition))
 
+    def writes(self, pk: str, sk: str) -> bool:
+        """Tell whether this unit already puts that item (a transaction takes one action an item)."""
+        return any(record.pk == pk and record.sk == sk for record, _ in self._puts)
+
     def check(self, pk: str, sk: str, condition: Condition) -> None:
         """Commit only if the condition holds on an item that this unit does not write."""
         self._checks.append((pk, sk, condition))

@@ -124,6 +124,7 @@ class Attempt(BaseModel):
     collector: str | None
     requested_at: str
     template: str | None = None
+    parameters: dict[str, str] = {}
     subject: str | None = None
     body: str | None = None
     content: str | None = None

@@ -1,0 +1,361 @@
+"""The compliance check: the only maker of approvals.
+
+One run rules on one requested attempt with strongly consistent reads, and commits ruling, reservation in the person's
+contact ledger and event together. The ledgers' versions are conditions of that commit, so a cap holds however many
+agencies ask at once; who loses the race rules again on what is true then.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from chalicelib.domain import keys
+from chalicelib.domain.cases.case import Case
+from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.concurrency import retrying
+from chalicelib.domain.events import Actor, EventType
+from chalicelib.domain.ids import new_id
+from chalicelib.domain.instants import epoch_ms, from_text, to_seconds_text, to_text
+from chalicelib.domain.outreach import dossier as dossiers
+from chalicelib.domain.outreach.approval import APPROVAL_LIFE, CLEARANCE_LIFE
+from chalicelib.domain.outreach.attempt import Attempt, AttemptState
+from chalicelib.domain.people.person import ContactEntry, ContactLedger, Person
+from chalicelib.usecases.ports import Scope, Store
+
+ENGINE = Actor("system", "check_compliance", "role")
+STAMP_GRACE = timedelta(minutes=2)
+"""How long after an approval's end the clock looks whether it was used."""
+
+
+class Engine(Protocol):
+    """Rules on dossiers under the packs that are in the tree."""
+
+    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the ruling of a dossier."""
+        ...
+
+    def ruleset(self, ruling: Mapping[str, Any]) -> str:
+        """Return the SHA-256 (hex) of the packs and zone data that the ruling rests on."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs approvals; see ``chalicelib.domain.outreach.approval.ApprovalSigner``."""
+
+    def sign(self, approval: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+        """Return the approval with signature and certificate."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Nothing was ruled on: the attempt is unknown or no longer waits for a ruling."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one ruling rests on, as read at one instant."""
+
+    attempt: Attempt
+    case: Case
+    lender: Lender
+    agency: Agency | None
+    collector: Collector | None
+    persons: Mapping[str, Person]
+    ledgers: Mapping[str, ContactLedger]
+
+
+def check(
+    store: Store,
+    engine: Engine,
+    signer: Signer,
+    scope: Scope,
+    message: str,
+    *,
+    clock: Callable[[], datetime],
+    req: str,
+) -> Attempt | Skipped:
+    """Rule on a requested attempt and return it as committed, or say why there was nothing to rule on.
+
+    The instant is read anew on every run, because a ruling is only true of the instant it names. Raises ``Conflict``
+    when rivals won every run; the queue's redelivery tries again.
+    """
+    return retrying(lambda: _check_once(store, engine, signer, scope, message, clock(), req), attempts=12)
+
+
+def _check_once(
+    store: Store, engine: Engine, signer: Signer, scope: Scope, message: str, now: datetime, req: str
+) -> Attempt | Skipped:
+    attempt = store.attempt(scope, message)
+    if attempt is None:
+        return Skipped("no such attempt")
+    if attempt.state is not AttemptState.REQUESTED:
+        return Skipped(f"the attempt is {attempt.state}")
+    facts = gather(store, scope, attempt)
+    if now >= from_text(attempt.expires_at):
+        return _end(store, scope, facts, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", now, req)
+    if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
+        reason = f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
+        return _end(store, scope, facts, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
+    dossier = dossier_of(facts, now=now)
+    ruling = engine.rule(dossier)
+    if "error" in ruling:
+        raise MalformedDossier(ruling["error"]["code"], ruling["error"]["pointer"])
+    return _commit(store, engine, signer, scope, facts, dossier, ruling, now, req)
+
+
+class MalformedDossier(Exception):
+    """The engine could not read a dossier that this system built: a fault, and nothing leaves because of it."""
+
+    def __init__(self, code: str, pointer: str) -> None:
+        """Name the engine's error code and the place in the dossier; never its content."""
+        super().__init__(f"{code} at {pointer}")
+
+
+def gather(store: Store, scope: Scope, attempt: Attempt) -> Facts:
+    """Read everything that a ruling on the attempt rests on. Raises LookupError when the case or lender is gone."""
+    case = store.case(scope, attempt.case)
+    lender = store.lender(scope)
+    if case is None or lender is None:
+        raise LookupError(f"the case or lender of {attempt.id} is gone")
+    is_lender = attempt.org == scope.tenant
+    parties = [party.person for party in case.parties]
+    return Facts(
+        attempt=attempt,
+        case=case,
+        lender=lender,
+        agency=None if is_lender else store.agency(scope, attempt.org),
+        collector=store.collector(scope, attempt.org, attempt.collector) if attempt.collector else None,
+        persons=store.persons(scope, parties),
+        ledgers=store.ledgers(scope, parties),
+    )
+
+
+def dossier_of(facts: Facts, *, now: datetime) -> dict[str, Any]:
+    """Return the dossier of the facts at ``now``."""
+    return dossiers.build(
+        facts.attempt,
+        case=facts.case,
+        lender=facts.lender,
+        agency=facts.agency,
+        collector=facts.collector,
+        persons=facts.persons,
+        ledgers=facts.ledgers,
+        now=now,
+    )
+
+
+def event_data(attempt: Attempt) -> dict[str, Any]:
+    """Return the open data that every ``contact.*`` event of the attempt carries."""
+    return {
+        "contact": attempt.id,
+        "channel": attempt.channel,
+        "person": attempt.person,
+        "org": attempt.org,
+        "collector": attempt.collector,
+        "purpose": attempt.purpose,
+        "human": attempt.human,
+    }
+
+
+def _end(
+    store: Store,
+    scope: Scope,
+    facts: Facts,
+    state: AttemptState,
+    event: EventType,
+    reason: str,
+    now: datetime,
+    req: str,
+) -> Attempt:
+    attempt = facts.attempt
+    ended = attempt.model_copy(
+        update={"state": state, "reason": reason, "due_at": None, "version": attempt.version + 1}
+    )
+    unit = store.unit(scope, actor=ENGINE, req=req, now=now)
+    unit.replace(store.attempt_record(scope, ended), expected=attempt.version)
+    unit.emit(keys.case_pk(scope.tenant, attempt.case), event, {**event_data(attempt), "reason": reason})
+    unit.commit()
+    return ended
+
+
+def _commit(
+    store: Store,
+    engine: Engine,
+    signer: Signer,
+    scope: Scope,
+    facts: Facts,
+    dossier: Mapping[str, Any],
+    ruling: dict[str, Any],
+    now: datetime,
+    req: str,
+) -> Attempt:
+    attempt = facts.attempt
+    unit = store.unit(scope, actor=ENGINE, req=req, now=now)
+    sealed = unit.prepare(
+        EventType.CONTACT_DECIDED, subject=attempt.person, secret={"dossier": dossier, "ruling": ruling}
+    )
+    ruleset = engine.ruleset(ruling)
+    recipient = recipient_of(store, scope, facts)
+    verdict = _effective_verdict(attempt, ruling)
+    approval = None
+    update: dict[str, Any] = {"ruling": ruling, "version": attempt.version + 1, "reason": _because(ruling)}
+    if verdict == "allow":
+        approval = _approve(signer, attempt, ruling, recipient=recipient, ruleset=ruleset, inputs=sealed.digest, now=now)
+        ledger = facts.ledgers[attempt.person]
+        reserved = ledger.with_contact(_reservation(attempt, now)).model_copy(update={"version": ledger.version + 1})
+        unit.replace(store.ledger_record(scope, reserved), expected=ledger.version)
+        update |= {
+            "state": AttemptState.APPROVED,
+            "approval": approval,
+            "stop_epoch": reserved.stop_epoch,
+            "case_version": facts.case.version,
+            "due_at": to_text(from_text(approval["not_after"]) + STAMP_GRACE),
+        }
+    else:
+        update |= _waiting(attempt, verdict, ruling, now)
+    decided = attempt.model_copy(update=update)
+    unit.replace(store.attempt_record(scope, decided), expected=attempt.version)
+    _check_reads(unit, scope, facts)
+    unit.emit(
+        keys.case_pk(scope.tenant, attempt.case),
+        EventType.CONTACT_DECIDED,
+        {
+            **event_data(attempt),
+            "content": attempt.content,
+            "recipient": recipient,
+            "country": facts.case.country,
+            "zones": _zones(facts),
+            "not_before": approval["not_before"] if approval else None,
+            "not_after": approval["not_after"] if approval else None,
+            "due": ruling.get("next_allowed_at"),
+            "approval": approval,
+            "agency": facts.case.agency,
+        },
+        decision={
+            "outcome": verdict,
+            "ruleset": ruleset,
+            "reasons": sorted({rule["id"] for rule in ruling["rules"]}),
+            "inputs": sealed.digest,
+        },
+        prepared=sealed,
+    )
+    unit.commit()
+    return decided
+
+
+def _effective_verdict(attempt: Attempt, ruling: Mapping[str, Any]) -> str:
+    """Return the verdict, where ``review`` counts as ``allow`` for exactly the rules and facts a person has passed."""
+    if ruling["verdict"] != "review" or attempt.review is None or attempt.review["decision"] != "approve":
+        return str(ruling["verdict"])
+    asked = {rule["id"] for rule in ruling["rules"] if rule["effect"] == "review"}
+    passed = asked <= set(attempt.review["rules"]) and set(ruling["missing"]) <= set(attempt.review["missing"])
+    return "allow" if passed else "review"
+
+
+def _approve(
+    signer: Signer,
+    attempt: Attempt,
+    ruling: Mapping[str, Any],
+    *,
+    recipient: str,
+    ruleset: str,
+    inputs: str,
+    now: datetime,
+) -> dict[str, Any]:
+    end = now + (CLEARANCE_LIFE if attempt.human else APPROVAL_LIFE)
+    if ruling.get("not_after") is not None:
+        end = min(end, from_text(ruling["not_after"]))
+    return signer.sign(
+        {
+            "id": new_id("apr", epoch_ms=epoch_ms(now)),
+            "tenant": attempt.tenant,
+            "case": attempt.case,
+            "contact": attempt.id,
+            "person": attempt.person,
+            "channel": attempt.channel,
+            "purpose": attempt.purpose,
+            "recipient": recipient,
+            "content": attempt.content,
+            "ruleset": ruleset,
+            "inputs": inputs,
+            "not_before": to_text(now),
+            "not_after": to_text(end),
+        },
+        now=now,
+    )
+
+
+def _reservation(attempt: Attempt, now: datetime) -> ContactEntry:
+    return ContactEntry(
+        id=attempt.id,
+        at=to_seconds_text(now),
+        direction="out",
+        channel=attempt.channel,
+        purpose=attempt.purpose,
+        party=attempt.person,
+        point=attempt.point,
+        org=attempt.org,
+        collector=attempt.collector,
+        debts=(attempt.case,),
+        outcome="pending",
+        reply=attempt.reply_to is not None or None,
+        staff=(attempt.act.get("visit") or {}).get("staff"),
+        place=(attempt.act.get("visit") or {}).get("place"),
+    )
+
+
+def _waiting(attempt: Attempt, verdict: str, ruling: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the state of an attempt that may not go out now, and when the clock must look at it again."""
+    if verdict == "deny":
+        return {"state": AttemptState.DENIED, "due_at": None}
+    if verdict == "review":
+        return {"state": AttemptState.IN_REVIEW, "due_at": attempt.expires_at}
+    due = ruling.get("next_allowed_at")
+    # A person who wanted to call asks again when the time has come; a message waits by itself, if it can be in time.
+    waits = due is not None and not attempt.human and from_text(due) < from_text(attempt.expires_at)
+    return {"state": AttemptState.DEFERRED, "due_at": to_text(from_text(due)) if waits and due else attempt.expires_at}
+
+
+def _check_reads(unit: Any, scope: Scope, facts: Facts) -> None:
+    """Make the case and the ledger of every party a condition of the commit.
+
+    Lender, agency, collector and contact point are read again by the dispatcher instead: a condition on an item that
+    all of a lender's rulings share would make them collide.
+    """
+    unit.check_version(keys.case_pk(scope.tenant, facts.case.id), "CASE", facts.case.version)
+    for person, ledger in facts.ledgers.items():
+        pk = keys.person_pk(scope.tenant, person)
+        if not unit.writes(pk, "LEDGER"):
+            unit.check_version(pk, "LEDGER", ledger.version)
+
+
+def recipient_of(store: Store, scope: Scope, facts: Facts) -> str:
+    """Return the blind index of where the attempt goes: its contact point's value, or the person when there is none."""
+    person = facts.persons[facts.attempt.person]
+    point = person.point(facts.attempt.point) if facts.attempt.point else None
+    if point is None:
+        return store.blind_index(scope, label="person", value=person.id)
+    return store.blind_index(scope, label=index_label(point.kind), value=point.value)
+
+
+def index_label(kind: str) -> str:
+    """Return the label under which a contact point of this kind is indexed; all telephones share one."""
+    return "mobile" if kind == "landline" else kind
+
+
+def _zones(facts: Facts) -> list[str]:
+    """Return every zone that the file suggests for the person and the point addressed, sorted."""
+    person = facts.persons[facts.attempt.person]
+    point = person.point(facts.attempt.point) if facts.attempt.point else None
+    found = set(person.zones)
+    if point is not None:
+        found |= set(point.zones) | set(point.area_zones)
+    return sorted(found)
+
+
+def _because(ruling: Mapping[str, Any]) -> str | None:
+    return next((str(rule["id"]) for rule in ruling["rules"] if rule["effect"] == ruling["verdict"]), None)

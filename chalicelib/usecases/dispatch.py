@@ -1,0 +1,277 @@
+"""The dispatcher: claims an approved attempt, sends it once, and writes down what became of it.
+
+A borrower contacted once too often is a breach; a lost reminder harms nobody. So nothing is ever sent twice: an
+attempt that was claimed is never claimed again, and what nobody knows the end of counts as sent.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from chalicelib.domain import keys
+from chalicelib.domain.concurrency import Conflict, retrying
+from chalicelib.domain.events import Actor, EventType
+from chalicelib.domain.instants import from_text, to_text
+from chalicelib.domain.outreach import attempt as machine
+from chalicelib.domain.outreach.approval import Invalid, Valid
+from chalicelib.domain.outreach.attempt import Attempt, AttemptEvent, AttemptState
+from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Outbound, Refused
+from chalicelib.usecases import compliance
+from chalicelib.usecases.compliance import event_data
+from chalicelib.usecases.ports import Scope, Store
+
+DISPATCHER = Actor("system", "dispatch_messages", "role")
+REAPER = Actor("system", "release_due", "role")
+SENDING_LIMIT = timedelta(minutes=5)
+"""How long an attempt may stay ``sending``: the function's time-out plus clock skew. After it nobody knows."""
+
+
+class Carrier(Protocol):
+    """One way out. At most one network call, never a retry."""
+
+    def send(self, outbound: Outbound) -> Accepted | Refused | Ambiguous:
+        """Hand the message over once and say what is known."""
+        ...
+
+
+class Verifier(Protocol):
+    """Verifies approvals against the root key."""
+
+    def __call__(
+        self, approval: Mapping[str, Any], *, now: datetime, contact: str, recipient: str, content: str | None
+    ) -> Valid | Invalid:
+        """Tell whether the approval may be acted on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Nothing left, and why that is right."""
+
+    reason: str
+
+
+def dispatch(
+    store: Store,
+    carriers: Mapping[str, Carrier],
+    verifier: Verifier,
+    scope: Scope,
+    message: str,
+    *,
+    clock: Callable[[], datetime],
+    req: str,
+) -> Attempt | NotSent:
+    """Send one approved message, once, and return the attempt as settled; or say why nothing left.
+
+    Safe to repeat: only an ``approved`` attempt is claimed, and the claim is one conditional write.
+    """
+    now = clock()
+    attempt = store.attempt(scope, message)
+    if attempt is None or attempt.human:
+        return NotSent("no such message")
+    if attempt.state is not AttemptState.APPROVED:
+        return NotSent(f"the message is {attempt.state}")
+    facts = compliance.gather(store, scope, attempt)
+    doubt = _doubt(store, verifier, scope, facts, now)
+    if doubt is not None:
+        return _withdraw(store, scope, message, doubt, now=now, req=req)
+    try:
+        claimed = _claim(store, scope, attempt, now=now, req=req)
+    except Conflict:
+        # A stop, a change of the case, or another worker came between; the ruling no longer stands as it was.
+        return _withdraw(store, scope, message, "the facts changed after the ruling", now=now, req=req)
+    outcome = carriers[claimed.channel].send(_outbound(facts))
+    return settle(store, scope, claimed.id, outcome, clock=clock, req=req)
+
+
+def _doubt(
+    store: Store, verifier: Verifier, scope: Scope, facts: compliance.Facts, now: datetime
+) -> str | None:
+    """Return why the approval must not be acted on now, or None."""
+    attempt, person = facts.attempt, facts.persons[facts.attempt.person]
+    point = person.point(attempt.point) if attempt.point else None
+    if point is None or point.do_not_use or point.status not in ("ok", "unverified"):
+        return "the contact point may not be used any more"
+    if facts.agency is None and attempt.org != scope.tenant:
+        return "the agency is not listed any more"
+    if facts.agency is not None and facts.agency.suspended:
+        return "the agency is suspended"
+    if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
+        return f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
+    verdict = verifier(
+        attempt.approval or {},
+        now=now,
+        contact=attempt.id,
+        recipient=compliance.recipient_of(store, scope, facts),
+        content=attempt.content,
+    )
+    return verdict.reason if isinstance(verdict, Invalid) else None
+
+
+def _claim(store: Store, scope: Scope, attempt: Attempt, *, now: datetime, req: str) -> Attempt:
+    """Consume the approval: one conditional write that holds the attempt, the stops and the case to the ruling."""
+    claimed = attempt.model_copy(
+        update={
+            "state": AttemptState.SENDING,
+            "due_at": to_text(now + SENDING_LIMIT),
+            "version": attempt.version + 1,
+        }
+    )
+    unit = store.unit(scope, actor=DISPATCHER, req=req, now=now)
+    unit.replace(store.attempt_record(scope, claimed), expected=attempt.version)
+    unit.check_stop_epoch(attempt.person, attempt.stop_epoch or 0)
+    unit.check_version(keys.case_pk(scope.tenant, attempt.case), "CASE", attempt.case_version or 0)
+    unit.emit(
+        keys.case_pk(scope.tenant, attempt.case),
+        EventType.CONTACT_CLAIMED,
+        {**event_data(attempt), "approval": _approval_id(attempt), "content": attempt.content},
+    )
+    unit.commit()
+    return claimed
+
+
+def _outbound(facts: compliance.Facts) -> Outbound:
+    attempt = facts.attempt
+    point = facts.persons[attempt.person].point(attempt.point or "")
+    if point is None or attempt.body is None or attempt.content is None or attempt.approval is None:
+        raise ValueError(f"{attempt.id} was approved without body or contact point")
+    agency = facts.agency
+    return Outbound(
+        contact=attempt.id,
+        channel=attempt.channel,
+        to=point.value,
+        body=attempt.body,
+        subject=attempt.subject,
+        sender=agency.sms_line if agency is not None and attempt.channel == "sms" else None,
+        content=attempt.content,
+        not_after=attempt.approval["not_after"],
+        language=attempt.language or facts.case.language,
+        reference=f"{facts.case.tenant}/{attempt.id}",
+    )
+
+
+def settle(
+    store: Store,
+    scope: Scope,
+    message: str,
+    outcome: Accepted | Refused | Ambiguous,
+    *,
+    clock: Callable[[], datetime],
+    req: str,
+) -> Attempt | NotSent:
+    """Write down what the carrier said. An ambiguous answer changes nothing: the reaper will call it ``unknown``."""
+    if isinstance(outcome, Ambiguous):
+        return NotSent(f"{outcome.provider} left it open: {outcome.reason}")
+
+    def once() -> Attempt | NotSent:
+        attempt = store.attempt(scope, message)
+        if attempt is None:
+            return NotSent("no such message")
+        event = AttemptEvent.ACCEPTED if isinstance(outcome, Accepted) else AttemptEvent.REFUSED
+        answer = machine.answer(attempt.state, event, human=False)
+        if isinstance(answer, machine.Stay):
+            return NotSent(answer.reason)
+        now = clock()
+        changes: dict[str, Any] = {"state": answer.to, "due_at": None, "provider": outcome.provider}
+        unit = store.unit(scope, actor=DISPATCHER, req=req, now=now)
+        ledger = store.ledger(scope, attempt.person)
+        data = {**event_data(attempt), "approval": _approval_id(attempt), "content": attempt.content}
+        data |= {"provider": outcome.provider, "agency": attempt.org}
+        if isinstance(outcome, Accepted):
+            changes |= {"provider_id": outcome.provider_id, "sent_at": to_text(now)}
+            data |= {"provider_id": outcome.provider_id, "recipient": (attempt.approval or {}).get("recipient")}
+            after = ledger.with_outcome(attempt.id, "sent")
+            event_type = EventType.CONTACT_SENT
+        else:
+            changes |= {"reason": outcome.reason}
+            data |= {"provider_id": None, "reason": outcome.reason}
+            # Nothing was handed over, so the reservation is given back.
+            after = ledger.without_contact(attempt.id)
+            event_type = EventType.CONTACT_REJECTED
+        settled = attempt.model_copy(update={**changes, "version": attempt.version + 1})
+        unit.replace(store.attempt_record(scope, settled), expected=attempt.version)
+        unit.replace(
+            store.ledger_record(scope, after.model_copy(update={"version": ledger.version + 1})),
+            expected=ledger.version,
+        )
+        unit.emit(keys.case_pk(scope.tenant, attempt.case), event_type, data)
+        unit.commit()
+        return settled
+
+    return retrying(once, attempts=20)
+
+
+def _withdraw(store: Store, scope: Scope, message: str, reason: str, *, now: datetime, req: str) -> NotSent:
+    """Take an approval back before it was claimed: the wish is ruled on again, or ends when its time is over."""
+    retrying(lambda: release(store, scope, message, reason, actor=DISPATCHER, now=now, req=req))
+    return NotSent(reason)
+
+
+def release(
+    store: Store, scope: Scope, message: str, reason: str, *, actor: Actor, now: datetime, req: str
+) -> Attempt | None:
+    """Let a deferred or approved attempt be ruled on anew; a reservation is given back. None when it has moved on.
+
+    An attempt whose own time is over expires instead; so does one that was released too often to be reasonable.
+    """
+    attempt = store.attempt(scope, message)
+    if attempt is None or attempt.state not in (AttemptState.DEFERRED, AttemptState.APPROVED):
+        return None
+    over = attempt.human or now >= from_text(attempt.expires_at) or attempt.releases >= MOST_RELEASES
+    event = AttemptEvent.EXPIRE if over else AttemptEvent.RELEASE
+    answer = machine.answer(attempt.state, event, human=attempt.human)
+    if isinstance(answer, machine.Stay):
+        return None
+    unit = store.unit(scope, actor=actor, req=req, now=now)
+    if attempt.state is AttemptState.APPROVED and not attempt.human:
+        ledger = store.ledger(scope, attempt.person)
+        given_back = ledger.without_contact(attempt.id).model_copy(update={"version": ledger.version + 1})
+        unit.replace(store.ledger_record(scope, given_back), expected=ledger.version)
+    released = attempt.model_copy(
+        update={
+            "state": answer.to,
+            "approval": None,
+            "reason": reason,
+            "releases": attempt.releases + (0 if over else 1),
+            "due_at": None if over else to_text(now + WAKE_UP),
+            "version": attempt.version + 1,
+        }
+    )
+    unit.replace(store.attempt_record(scope, released), expected=attempt.version)
+    data = {**event_data(attempt), "reason": reason, "agency": attempt.org}
+    if over:
+        unit.emit(keys.case_pk(scope.tenant, attempt.case), EventType.CONTACT_EXPIRED, data)
+    else:
+        data |= {"content": attempt.content, "template": attempt.template, "reply_to": attempt.reply_to}
+        data |= {"release": released.releases}
+        unit.emit(keys.case_pk(scope.tenant, attempt.case), EventType.CONTACT_REQUESTED, data)
+    unit.commit()
+    return released
+
+
+MOST_RELEASES = 20
+"""How often one wish may be ruled on again."""
+
+WAKE_UP = timedelta(minutes=5)
+"""After this long without a ruling the clock enqueues the attempt again: a queue may lose, the table does not."""
+
+
+def reap(store: Store, scope: Scope, message: str, *, now: datetime, req: str) -> Attempt | None:
+    """Turn an attempt that has been ``sending`` for too long into ``unknown``; it counts, and is never resent."""
+    attempt = store.attempt(scope, message)
+    if attempt is None or attempt.state is not AttemptState.SENDING or now < from_text(attempt.due_at or ""):
+        return None
+    lost = attempt.model_copy(
+        update={"state": AttemptState.UNKNOWN, "due_at": None, "version": attempt.version + 1}
+    )
+    unit = store.unit(scope, actor=REAPER, req=req, now=now)
+    unit.replace(store.attempt_record(scope, lost), expected=attempt.version)
+    data = {**event_data(attempt), "reason": "no answer from the carrier was recorded", "provider_id": None}
+    unit.emit(keys.case_pk(scope.tenant, attempt.case), EventType.CONTACT_UNKNOWN, data)
+    unit.commit()
+    return lost
+
+
+def _approval_id(attempt: Attempt) -> str | None:
+    return None if attempt.approval is None else str(attempt.approval["id"])

@@ -1,0 +1,152 @@
+"""What use cases need from the outside, as protocols; ``chalicelib.store`` and ``chalicelib.gateways`` provide it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from chalicelib.domain.cases.case import Case
+from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.people.person import ContactLedger, Person
+
+
+class Scope(Protocol):
+    """What a caller may touch: exactly one lender's data."""
+
+    @property
+    def tenant(self) -> str:
+        """Return the lender's id."""
+        ...
+
+
+class Sealed(Protocol):
+    """A payload sealed for an event to come."""
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of the sealed bytes."""
+        ...
+
+
+class Unit(Protocol):
+    """The writes of one command: committed together, or not at all. See ``chalicelib.store.unit``."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of actions so far."""
+        ...
+
+    def create(self, record: Any) -> None:
+        """Put a record that must not exist yet."""
+
+    def replace(self, record: Any, *, expected: int) -> None:
+        """Put a record over the version ``expected``; 0 means that there is none."""
+
+    def writes(self, pk: str, sk: str) -> bool:
+        """Tell whether this unit already puts that item."""
+        ...
+
+    def check_version(self, pk: str, sk: str, version: int) -> None:
+        """Commit only if that item still has this version."""
+
+    def check_stop_epoch(self, person: str, stop_epoch: int) -> None:
+        """Commit only if no stop reached the person since."""
+
+    def prepare(self, event_type: EventType, *, subject: str, secret: Mapping[str, Any]) -> Any:
+        """Seal a payload for an event to come."""
+
+    def emit(
+        self,
+        aggregate_pk: str,
+        event_type: EventType,
+        data: Mapping[str, Any],
+        *,
+        fresh: bool = False,
+        decision: Mapping[str, Any] | None = None,
+        subject: str | None = None,
+        secret: Mapping[str, Any] | None = None,
+        prepared: Any = None,
+    ) -> Event:
+        """Append an event to the aggregate's stream."""
+        ...
+
+    def commit(self) -> None:
+        """Write everything. Raises ``chalicelib.domain.concurrency.Conflict``."""
+
+
+class Store(Protocol):
+    """The repository. See ``chalicelib.store.repository``; records are opaque here."""
+
+    def unit(self, scope: Scope, *, actor: Actor, req: str, now: datetime) -> Any:
+        """Return an empty unit of work."""
+
+    def blind_index(self, scope: Scope, *, label: str, value: str) -> str:
+        """Return the lender's blind index of a normalised value."""
+        ...
+
+    def lender(self, scope: Scope) -> Lender | None:
+        """Return the lender's record."""
+        ...
+
+    def agency(self, scope: Scope, org: str) -> Agency | None:
+        """Return the agency as listed."""
+        ...
+
+    def collector(self, scope: Scope, org: str, collector: str) -> Collector | None:
+        """Return the collector."""
+        ...
+
+    def person(self, scope: Scope, person: str) -> Person | None:
+        """Return the person."""
+        ...
+
+    def persons(self, scope: Scope, persons: Iterable[str]) -> dict[str, Person]:
+        """Return those persons that exist."""
+        ...
+
+    def ledger(self, scope: Scope, person: str) -> ContactLedger:
+        """Return the person's contact ledger."""
+        ...
+
+    def ledgers(self, scope: Scope, persons: Iterable[str]) -> dict[str, ContactLedger]:
+        """Return a ledger for each person."""
+        ...
+
+    def case(self, scope: Scope, case: str) -> Case | None:
+        """Return the case."""
+        ...
+
+    def attempt(self, scope: Scope, message: str) -> Attempt | None:
+        """Return the attempt."""
+        ...
+
+    def person_record(self, scope: Scope, person: Person) -> Any:
+        """Return the record of a person."""
+
+    def ledger_record(self, scope: Scope, ledger: ContactLedger) -> Any:
+        """Return the record of a ledger."""
+
+    def case_record(self, scope: Scope, case: Case) -> Any:
+        """Return the record of a case."""
+
+    def attempt_record(self, scope: Scope, attempt: Attempt) -> Any:
+        """Return the record of an attempt."""
+
+    def due(self, shard: str, *, until: str, limit: int) -> list[tuple[str, str]]:
+        """Return keys whose due instant has come."""
+        ...
+
+    def persons_at_point(self, scope: Scope, index: str) -> list[tuple[str, str]]:
+        """Return (person, point) reached at a blind index."""
+        ...
+
+
+class Queues(Protocol):
+    """Queues by their short names; bodies carry ids only."""
+
+    def send(self, queue: str, bodies: Sequence[Mapping[str, Any]], *, delay_seconds: int = 0) -> None:
+        """Enqueue every body."""
+
+    def send_grouped(self, queue: str, bodies: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Enqueue (group, deduplication id, body) on a FIFO queue."""
