@@ -1,0 +1,153 @@
+"""Fixtures that every kind of test shares: an AWS in process, the tables in it, and a store over them."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chalicelib import settings as settings_module
+from chalicelib import wiring
+from chalicelib.gateways import clients
+from chalicelib.gateways.region_keys import KmsDataKeys
+from chalicelib.store import tables
+from chalicelib.store.repository import Store
+from chalicelib.store.sealing import Sealer
+from tests.builders import LENDER, Scope
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+
+ENVIRONMENT = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    # The double does not know the hosts that carry an account id.
+    "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
+    "FORBEAR_STAGE": "test",
+    "FORBEAR_TABLE": "forbear-test-records",
+    "FORBEAR_VIEWS_TABLE": "forbear-test-views",
+    "FORBEAR_KEYS_TABLE": "forbear-test-keys",
+    "FORBEAR_UPLOADS_BUCKET": "forbear-test-uploads",
+    "FORBEAR_LETTERS_BUCKET": "forbear-test-letters",
+    "FORBEAR_ARCHIVE_BUCKET": "forbear-test-archive",
+    "FORBEAR_QUEUE_URL_PREFIX": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/forbear-test-",
+    "FORBEAR_DATA_KEY": "alias/forbear-test-data",
+    "FORBEAR_APPROVAL_KEY": "alias/forbear-test-approval",
+    "FORBEAR_ARCHIVE_KEY_P256": "alias/forbear-test-archive-p256",
+    "FORBEAR_AUDIT_DOMAIN": "forbear.test",
+    "FORBEAR_OIDC_ISSUER": "https://issuer.forbear.test",
+    "FORBEAR_OIDC_AUDIENCE": "forbear-api",
+    "FORBEAR_OIDC_JWKS_URL": "https://issuer.forbear.test/jwks.json",
+    "FORBEAR_SENDER_EMAIL": "collections@forbear.test",
+    "FORBEAR_WECHAT_URL": "http://127.0.0.1:1",
+}
+
+QUEUES = (
+    "portfolio-uploads",
+    "portfolio-chunks",
+    "assignments",
+    "compliance.fifo",
+    "dispatch",
+    "provider-events",
+)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the process the settings of the stage ``test`` and nothing of the machine's own AWS configuration."""
+    for variable in [name for name in os.environ if name.startswith(("AWS_", "FORBEAR_"))]:
+        monkeypatch.delenv(variable)
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+    _forget()
+
+
+@pytest.fixture
+def aws(environment: None) -> Iterator[None]:
+    """Run the test inside an AWS in process, with the three tables and the three KMS keys of the stage ``test``."""
+    with mock_aws():
+        _connect_afresh()
+        create_tables()
+        _create_keys()
+        yield
+    _forget()
+
+
+@pytest.fixture
+def queues(aws: None) -> list[str]:
+    """Create the stage's queues and return their short names."""
+    sqs = boto3.client("sqs")
+    for name in QUEUES:
+        fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        sqs.create_queue(QueueName=f"forbear-test-{name}", Attributes=fifo)
+    return list(QUEUES)
+
+
+@pytest.fixture
+def buckets(aws: None) -> list[str]:
+    """Create the stage's buckets (the archive with Object Lock) and return their names."""
+    s3 = boto3.client("s3")
+    names = [ENVIRONMENT[f"FORBEAR_{kind}_BUCKET"] for kind in ("UPLOADS", "LETTERS", "ARCHIVE")]
+    for name in names:
+        s3.create_bucket(
+            Bucket=name,
+            CreateBucketConfiguration={"LocationConstraint": REGION},
+            ObjectLockEnabledForBucket=name.endswith("-archive"),
+        )
+    return names
+
+
+@pytest.fixture
+def store(aws: None) -> Store:
+    """Return a repository over empty tables, with the real sealing under a KMS key."""
+    return Store(Sealer(KmsDataKeys(ENVIRONMENT["FORBEAR_DATA_KEY"])), audit_domain=ENVIRONMENT["FORBEAR_AUDIT_DOMAIN"])
+
+
+@pytest.fixture
+def scope() -> Scope:
+    """Return the scope of the builders' lender."""
+    return Scope(LENDER)
+
+
+def create_tables() -> None:
+    """Create the three tables from their models; the main one with the stream that is the outbox."""
+    for model in (tables.Record, tables.View, tables.SubjectKey):
+        model.Meta.stream_view_type = "NEW_IMAGE"  # type: ignore[attr-defined]
+        if model is not tables.Record:
+            del model.Meta.stream_view_type  # type: ignore[attr-defined]
+        model.create_table(wait=True, billing_mode="PAY_PER_REQUEST")
+
+
+def _create_keys() -> None:
+    kms = boto3.client("kms")
+    signing = {"KeyUsage": "SIGN_VERIFY", "KeySpec": "ECC_NIST_P256"}
+    specs: dict[str, dict[str, Any]] = {
+        ENVIRONMENT["FORBEAR_DATA_KEY"]: {},
+        ENVIRONMENT["FORBEAR_APPROVAL_KEY"]: signing,
+        ENVIRONMENT["FORBEAR_ARCHIVE_KEY_P256"]: signing,
+    }
+    for alias, spec in specs.items():
+        key = kms.create_key(**spec)["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
+
+
+def _connect_afresh() -> None:
+    for model in (tables.Record, tables.View, tables.SubjectKey):
+        model.Meta.table_name = ""
+    tables.connect(settings_module.settings(), region=REGION)
+
+
+def _forget() -> None:
+    """Drop everything that a process keeps for its life: it belongs to the test before."""
+    settings_module.settings.cache_clear()
+    for module in (wiring, clients, tables):
+        for value in vars(module).values():
+            if callable(getattr(value, "cache_clear", None)):
+                value.cache_clear()
+    for model in (tables.Record, tables.View, tables.SubjectKey):
+        model._connection = None
