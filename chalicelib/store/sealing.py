@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from chalicelib.store.tables import SubjectKey
+from chalicelib.store.tables import SubjectKey, connection
 
 OPS, EVIDENCE = "ops", "evidence"
 CACHE_SECONDS = 60
@@ -76,13 +76,12 @@ class Sealer:
             self._create(tenant, missing[start : start + 40])
 
     def _create(self, tenant: str, subjects: list[str]) -> None:
-        from pynamodb.connection import Connection
         from pynamodb.exceptions import TransactWriteError
         from pynamodb.transactions import TransactWrite
 
         fresh = {subject: (os.urandom(32), os.urandom(32)) for subject in subjects}
         try:
-            with TransactWrite(connection=Connection(region=SubjectKey.Meta.region)) as transaction:
+            with TransactWrite(connection=connection(SubjectKey.Meta.region)) as transaction:
                 for subject, (ops, evidence) in fresh.items():
                     transaction.save(
                         SubjectKey(

@@ -1,6 +1,9 @@
 """The three tables. ``docs/data-model.md`` lists every access pattern with its key, item size and units."""
 
+from functools import cache
+
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.connection import Connection
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
@@ -92,3 +95,9 @@ def connect(settings: Settings, *, region: str) -> None:
             model.Meta.table_name = name
             model.Meta.region = region
             model._connection = None
+
+
+@cache
+def connection(region: str) -> Connection:
+    """Return the process's connection for transactions; making one loads the service model and opens a new socket."""
+    return Connection(region=region)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pynamodb.connection import Connection
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
@@ -18,7 +17,7 @@ from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_text
 from chalicelib.store.sealing import EVIDENCE, Sealer
-from chalicelib.store.tables import Record
+from chalicelib.store.tables import Record, connection
 
 MOST_ACTIONS = 100
 """DynamoDB's limit of actions in one transaction."""
@@ -144,7 +143,7 @@ class Unit:
         if self.size > MOST_ACTIONS:
             raise ValueError(f"{self.size} actions do not fit into one transaction")
         try:
-            with TransactWrite(connection=Connection(region=Record.Meta.region)) as transaction:
+            with TransactWrite(connection=connection(Record.Meta.region)) as transaction:
                 for pk, sk, condition in self._checks:
                     transaction.condition_check(Record, pk, sk, condition=condition)
                 for record, put_condition in self._puts:
