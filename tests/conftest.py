@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import boto3
+import botocore.loaders
 import pytest
 from moto import mock_aws
 
@@ -55,6 +57,16 @@ QUEUES = (
     "dispatch",
     "provider-events",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_read_once() -> Iterator[None]:
+    """Let all clients of a run share the parsed service models: reading them is most of a fixture's time."""
+    load = botocore.loaders.JSONFileLoader.load_file
+    read_once = cache(lambda path: load(botocore.loaders.JSONFileLoader(), path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda self, path: read_once(path))
+        yield
 
 
 @pytest.fixture
