@@ -46,5 +46,15 @@ def settings() -> Settings:
     return Settings(**known)
 
 
+def stage_queue(name: str) -> str:
+    """Return the full name of a queue of this stage; decorators need it when the package is built, before any setting."""
+    return f"forbear-{os.environ.get('FORBEAR_STAGE', 'local')}-{name}"
+
+
+def region() -> str:
+    """Return the region that this process runs in. Raises KeyError when the runtime did not say."""
+    return os.environ["AWS_REGION"]
+
+
 def _variables() -> list[tuple[str, str]]:
     return [(name, f"FORBEAR_{name.upper()}") for name in Settings.model_fields]

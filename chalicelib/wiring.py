@@ -1,13 +1,12 @@
 """Builds the real ports, each once a process and on first use; tests build their own."""
 
-import os
 from datetime import datetime
 from functools import cache
 
 from chalicelib.gateways import clock
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.region_keys import KmsDataKeys
-from chalicelib.settings import settings
+from chalicelib.settings import region, settings
 from chalicelib.store import tables
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import Sealer
@@ -21,7 +20,7 @@ def now() -> datetime:
 @cache
 def store() -> Store:
     """Return the repository over the stage's tables."""
-    tables.connect(settings(), region=os.environ["AWS_REGION"])
+    tables.connect(settings(), region=region())
     return Store(Sealer(KmsDataKeys(settings().data_key)), audit_domain=settings().audit_domain)
 
 

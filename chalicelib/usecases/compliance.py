@@ -6,7 +6,7 @@ agencies ask at once; who loses the race rules again on what is true then.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from chalicelib.domain.people.person import ContactEntry, ContactLedger, Person
 from chalicelib.usecases.ports import Scope, Store
 
 ENGINE = Actor("system", "check_compliance", "role")
-STAMP_GRACE = timedelta(minutes=2)
+USE_GRACE = timedelta(minutes=2)
 """How long after an approval's end the clock looks whether it was used."""
 
 
@@ -68,6 +68,10 @@ class Facts:
     ledgers: Mapping[str, ContactLedger]
 
 
+Refresh = Callable[[Facts, datetime], Attempt]
+"""Renders a message again when the balance that it names has moved on; returns the attempt as it is otherwise."""
+
+
 def check(
     store: Store,
     engine: Engine,
@@ -76,6 +80,7 @@ def check(
     message: str,
     *,
     clock: Callable[[], datetime],
+    refresh: Refresh,
     req: str,
 ) -> Attempt | Skipped:
     """Rule on a requested attempt and return it as committed, or say why there was nothing to rule on.
@@ -83,11 +88,20 @@ def check(
     The instant is read anew on every run, because a ruling is only true of the instant it names. Raises ``Conflict``
     when rivals won every run; the queue's redelivery tries again.
     """
-    return retrying(lambda: _check_once(store, engine, signer, scope, message, clock(), req), attempts=12)
+    return retrying(
+        lambda: _check_once(store, engine, signer, scope, message, clock(), refresh, req), attempts=12
+    )
 
 
 def _check_once(
-    store: Store, engine: Engine, signer: Signer, scope: Scope, message: str, now: datetime, req: str
+    store: Store,
+    engine: Engine,
+    signer: Signer,
+    scope: Scope,
+    message: str,
+    now: datetime,
+    refresh: Refresh,
+    req: str,
 ) -> Attempt | Skipped:
     attempt = store.attempt(scope, message)
     if attempt is None:
@@ -100,6 +114,7 @@ def _check_once(
     if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
         reason = f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
         return _end(store, scope, facts, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
+    facts = replace(facts, attempt=refresh(facts, now))
     dossier = dossier_of(facts, now=now)
     ruling = engine.rule(dossier)
     if "error" in ruling:
@@ -213,7 +228,7 @@ def _commit(
             "approval": approval,
             "stop_epoch": reserved.stop_epoch,
             "case_version": facts.case.version,
-            "due_at": to_text(from_text(approval["not_after"]) + STAMP_GRACE),
+            "due_at": to_text(from_text(approval["not_after"]) + USE_GRACE),
         }
     else:
         update |= _waiting(attempt, verdict, ruling, now)

@@ -4,9 +4,10 @@ Such events come at any time, in any order and more than once; every one has an 
 body or log. A stop is written before anything else, because it is what must not be late.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from chalicelib.domain import keys
 from chalicelib.domain.concurrency import retrying
@@ -15,7 +16,7 @@ from chalicelib.domain.instants import to_seconds_text
 from chalicelib.domain.outreach import attempt as machine
 from chalicelib.domain.outreach.attempt import AttemptEvent
 from chalicelib.domain.outreach.keywords import Intent, intent_of
-from chalicelib.domain.outreach.provider_events import ProviderEvent
+from chalicelib.domain.outreach.provider_events import ProviderEvent, parse_provider_events
 from chalicelib.domain.people.person import ConsentEntry, ContactEntry
 from chalicelib.usecases.compliance import event_data, index_label
 from chalicelib.usecases.ports import Scope, Store
@@ -30,6 +31,34 @@ class Settled:
     attempts: int = 0
     persons: int = 0
     note: str = ""
+
+
+CHANNELS = {"sns": ("sms", "mobile"), "ses": ("email", "email"), "wechat": ("wechat", "wechat")}
+"""Per carrier: the channel, and the kind of contact point that an inbound message comes from."""
+
+
+def settle(
+    store: Store,
+    scopes: Callable[[], Sequence[Scope]],
+    body: Mapping[str, Any],
+    *,
+    clock: Callable[[], datetime],
+    req: str,
+) -> list[Settled]:
+    """Apply every event in one queue body (an SNS envelope).
+
+    A carrier knows no lender: an event that names a contact belongs to the lender who has that attempt, an inbound
+    message to every lender who has its sender on file; each is handled within its own scope.
+    """
+    done = []
+    for event in parse_provider_events(body):
+        for scope in scopes():
+            if event.contact is not None:
+                done.append(settle_delivery(store, scope, event, clock=clock, req=req))
+            if event.contact is None or event.kind == "complaint":
+                channel, kind = CHANNELS[event.provider]
+                done.append(receive(store, scope, event, channel=channel, kind=kind, clock=clock, req=req))
+    return done
 
 
 def settle_delivery(

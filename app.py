@@ -1,0 +1,45 @@
+"""Composition only: one Chalice app, every blueprint registered once. The rooms are in ``chalicelib``."""
+
+from chalice import Chalice
+
+from chalicelib.edge import (
+    archive_schedule,
+    assignments_queue,
+    authorizer,
+    cases_api,
+    compliance_queue,
+    dispatch_queue,
+    due_schedule,
+    events_stream,
+    kpi_schedule,
+    kpis_api,
+    messages_api,
+    organisations_api,
+    portfolio_chunks_queue,
+    portfolio_uploads_queue,
+    portfolios_api,
+    provider_events_queue,
+    service_api,
+)
+
+app = Chalice(app_name="forbear", configure_logs=False)
+for module in (
+    authorizer,
+    organisations_api,
+    portfolios_api,
+    cases_api,
+    messages_api,
+    kpis_api,
+    service_api,
+    portfolio_uploads_queue,
+    portfolio_chunks_queue,
+    assignments_queue,
+    compliance_queue,
+    dispatch_queue,
+    provider_events_queue,
+    events_stream,
+    due_schedule,
+    kpi_schedule,
+    archive_schedule,
+):
+    app.register_blueprint(module.bp)

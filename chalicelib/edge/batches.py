@@ -1,0 +1,35 @@
+"""Batches of queue messages: each record on its own, failures named, so that only they come back."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, SqsFifoPartialProcessor
+from aws_lambda_powertools.utilities.batch import process_partial_response as partial_response
+from chalice.app import SQSEvent
+
+Handle = Callable[[dict[str, Any], str], object]
+"""Handles one message body under a request id."""
+
+
+def consume(event: SQSEvent, handle: Handle) -> dict[str, Any]:
+    """Hand every body to ``handle`` and return the ``batchItemFailures`` of those that raised."""
+    return _consume(event, handle, BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False))
+
+
+def consume_in_order(event: SQSEvent, handle: Handle) -> dict[str, Any]:
+    """Like ``consume`` for a FIFO queue: after a failure the rest of that message group is given back untried."""
+    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+    processor.raise_on_entire_batch_failure = False
+    return _consume(event, handle, processor)
+
+
+def _consume(event: SQSEvent, handle: Handle, processor: BatchProcessor) -> dict[str, Any]:
+    def record_handler(record: Any) -> object:
+        return handle(json.loads(record.body), f"req_{record.message_id}")
+
+    return dict(
+        partial_response(
+            event=event.to_dict(), record_handler=record_handler, processor=processor, context=event.context
+        )
+    )

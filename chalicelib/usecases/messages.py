@@ -1,0 +1,427 @@
+"""Messages and clearances: asking for one, reading it, reporting a call or visit, passing a review."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.domain import keys
+from chalicelib.domain.cases.case import Case
+from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
+from chalicelib.domain.events import Actor, EventType
+from chalicelib.domain.ids import new_id
+from chalicelib.domain.instants import epoch_ms, from_text, to_text
+from chalicelib.domain.outreach import attempt as machine
+from chalicelib.domain.outreach.attempt import Attempt, AttemptEvent, AttemptState
+from chalicelib.domain.outreach.dossier import balance_as_of
+from chalicelib.domain.outreach.templates import Rendered, Template, TemplateRefused
+from chalicelib.domain.people.person import ContactPoint, Person
+from chalicelib.usecases.compliance import Facts, event_data
+from chalicelib.usecases.dispatch import WAKE_UP
+from chalicelib.usecases.ports import Queues, Scope, Store
+
+MESSAGE_LIFE = timedelta(hours=72)
+"""How long a requested message may wait for its hour; then it expires unsent."""
+
+CLEARANCE_REQUEST_LIFE = timedelta(hours=1)
+"""How long a requested clearance may wait for its ruling."""
+
+POINT_KINDS: Mapping[str, tuple[str, ...]] = {
+    "sms": ("mobile",),
+    "email": ("email",),
+    "wechat": ("wechat",),
+    "letter": ("address",),
+    "call": ("mobile", "landline"),
+    "visit": ("address",),
+}
+"""The kinds of contact point that each channel can use, the preferred first."""
+
+STALE_BALANCE = timedelta(hours=24)
+"""A balance named in a message is taken from the ledger anew when it is older than this (closed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller asks for. ``to`` defaults to the debtor, ``point`` to the person's preferred one."""
+
+    channel: str
+    template: str | None
+    parameters: Mapping[str, str]
+    purpose: str | None
+    to: str | None
+    point: str | None
+    language: str | None
+    reply_to: str | None
+    dialler: str | None = None
+    recorded: bool | None = None
+    visit: Mapping[str, Any] | None = None
+
+
+Render = Callable[[Facts, Template, Mapping[str, str], datetime], Rendered | TemplateRefused]
+"""Renders a template with the values of the case, lender and agency, and the caller's own parameters."""
+
+
+class Templates:
+    """The approved templates, chosen by what the wish and the case say."""
+
+    def __init__(self, templates: Mapping[str, Template], render: Render) -> None:
+        """Take templates by id, and the function that renders them."""
+        self._templates = templates
+        self._render = render
+
+    def get(self, template: str) -> Template | None:
+        """Return the template with this id, or None."""
+        return self._templates.get(template)
+
+    def render(
+        self, facts: Facts, template: Template, parameters: Mapping[str, str], now: datetime
+    ) -> Rendered | TemplateRefused:
+        """Return what the carrier would get."""
+        return self._render(facts, template, parameters, now)
+
+
+def request_message(
+    store: Store,
+    templates: Templates,
+    scope: Scope,
+    case_id: str,
+    wish: Wish,
+    *,
+    org: str,
+    collector: str | None,
+    human: bool,
+    actor: Actor,
+    now: datetime,
+    req: str,
+) -> Attempt:
+    """Write down the wish to contact one person, rendered and hashed, and return the attempt as ``requested``.
+
+    Nothing is decided here: the compliance function rules on it, woken by the event of this commit. Raises NotFound
+    for a case or person that is not the caller's, InvalidInput for a wish that cannot be rendered or addressed, and
+    StateConflict when the case is not workable.
+    """
+    case = store.case(scope, case_id)
+    lender = store.lender(scope)
+    if case is None or lender is None or org not in (case.agency, scope.tenant):
+        raise NotFound("case", case_id)
+    if not case.is_workable:
+        raise StateConflict("case_not_workable", f"the case is {case.state}")
+    person = _addressee(store, scope, case, wish)
+    point = _point(person, wish)
+    life = CLEARANCE_REQUEST_LIFE if human else MESSAGE_LIFE
+    attempt = Attempt(
+        id=new_id("msg", epoch_ms=epoch_ms(now)),
+        tenant=scope.tenant,
+        case=case.id,
+        person=person.id,
+        point=point.id if point is not None else None,
+        channel=wish.channel,
+        purpose=wish.purpose or "demand",
+        human=human,
+        org=org,
+        collector=collector,
+        requested_at=to_text(now),
+        reply_to=wish.reply_to,
+        act=_act(wish, human=human),
+        parameters=dict(wish.parameters),
+        due_at=to_text(now + WAKE_UP),
+        expires_at=to_text(now + life),
+    )
+    facts = Facts(
+        attempt=attempt,
+        case=case,
+        lender=lender,
+        agency=None if org == scope.tenant else store.agency(scope, org),
+        collector=store.collector(scope, org, collector) if collector else None,
+        persons={person.id: person},
+        ledgers={},
+    )
+    attempt = _rendered(templates, facts, wish, now)
+    unit = store.unit(scope, actor=actor, req=req, now=now)
+    unit.create(store.attempt_record(scope, attempt))
+    unit.emit(
+        keys.case_pk(scope.tenant, case.id),
+        EventType.CONTACT_REQUESTED,
+        {
+            **event_data(attempt),
+            "content": attempt.content,
+            "template": attempt.template,
+            "reply_to": attempt.reply_to,
+            "agency": case.agency,
+        },
+    )
+    unit.commit()
+    return attempt
+
+
+def _addressee(store: Store, scope: Scope, case: Case, wish: Wish) -> Person:
+    wanted = wish.to or case.debtor
+    if case.role_of(wanted) is None:
+        raise NotFound("person", wanted)
+    person = store.person(scope, wanted)
+    if person is None:
+        raise NotFound("person", wanted)
+    return person
+
+
+def _point(person: Person, wish: Wish) -> ContactPoint | None:
+    kinds = POINT_KINDS[wish.channel]
+    if wish.point is not None:
+        point = person.point(wish.point)
+        if point is None or point.kind not in kinds:
+            raise InvalidInput("/point", "unknown_contact_point", f"no such contact point for {wish.channel}")
+        return point
+    for kind in kinds:
+        point = person.first_point(kind)
+        if point is not None:
+            return point
+    raise InvalidInput("/point", "no_contact_point", f"the person has no usable contact point for {wish.channel}")
+
+
+def _act(wish: Wish, *, human: bool) -> dict[str, Any]:
+    act: dict[str, Any] = {}
+    if wish.channel == "call":
+        act |= {"dialler": wish.dialler or "manual", "recorded": bool(wish.recorded)}
+    if wish.channel == "visit":
+        act |= {"recorded": bool(wish.recorded), "visit": dict(wish.visit or {})}
+    if human and wish.channel not in ("call", "visit"):
+        raise InvalidInput("/channel", "not_a_clearance", "a clearance is for a call or a visit")
+    if not human and wish.channel in ("call", "visit"):
+        raise InvalidInput("/channel", "not_a_message", "a call or visit needs a clearance")
+    return act
+
+
+def _rendered(templates: Templates, facts: Facts, wish: Wish, now: datetime) -> Attempt:
+    attempt = facts.attempt
+    if wish.template is None:
+        if not attempt.human:
+            raise InvalidInput("/template", "template_required", "a message needs an approved template")
+        return attempt
+    template = templates.get(wish.template)
+    if template is None or template.channel != wish.channel:
+        raise InvalidInput("/template", "unknown_template", f"no approved template of that id for {wish.channel}")
+    return _with_content(templates, facts, template, wish.parameters, purpose=wish.purpose, now=now)
+
+
+def _with_content(
+    templates: Templates,
+    facts: Facts,
+    template: Template,
+    parameters: Mapping[str, str],
+    *,
+    purpose: str | None,
+    now: datetime,
+) -> Attempt:
+    attempt = facts.attempt
+    rendered = templates.render(facts, template, parameters, now)
+    if isinstance(rendered, TemplateRefused):
+        raise InvalidInput(f"/parameters/{rendered.field}", rendered.code, "the template cannot be filled in")
+    named = "amount_due" in rendered.disclosures
+    return attempt.model_copy(
+        update={
+            "template": f"{template.id}@{template.version}",
+            "purpose": purpose or template.purpose,
+            "language": rendered.language,
+            "disclosures": rendered.disclosures,
+            "claims": rendered.claims,
+            "subject": None if attempt.human else rendered.subject,
+            "body": None if attempt.human else rendered.body,
+            "content": None if attempt.human else rendered.content_sha256,
+            "amount_minor": facts.case.amount_due_minor if named else None,
+            "amount_as_of": balance_as_of(facts.case, facts.lender) if named else None,
+        }
+    )
+
+
+def refresh_content(templates: Templates, facts: Facts, now: datetime) -> Attempt:
+    """Return the attempt, rendered anew when it names a balance that has moved on or grown stale."""
+    attempt = facts.attempt
+    if attempt.amount_minor is None or attempt.template is None or attempt.amount_as_of is None:
+        return attempt
+    current = balance_as_of(facts.case, facts.lender)
+    if attempt.amount_minor == facts.case.amount_due_minor and current == attempt.amount_as_of:
+        return attempt
+    template = templates.get(attempt.template.split("@", 1)[0])
+    if template is None:
+        return attempt
+    return _with_content(templates, facts, template, attempt.parameters, purpose=attempt.purpose, now=now)
+
+
+def get_message(store: Store, scope: Scope, message: str, *, org: str | None) -> Attempt:
+    """Return the attempt; ``org`` limits it to one organisation's own. Raises NotFound."""
+    attempt = store.attempt(scope, message)
+    if attempt is None or (org is not None and attempt.org != org):
+        raise NotFound("message", message)
+    return attempt
+
+
+def wake(store: Store, queues: Queues, scope: Scope, attempt: Attempt, *, now: datetime, req: str) -> bool:
+    """Enqueue a requested attempt again that got no ruling: a queue may lose a message, the table does not.
+
+    An attempt whose time is over is enqueued all the same; the compliance check ends it.
+    """
+    later = attempt.model_copy(update={"due_at": to_text(now + WAKE_UP), "version": attempt.version + 1})
+    unit = store.unit(scope, actor=Actor("system", "release_due", "role"), req=req, now=now)
+    unit.replace(store.attempt_record(scope, later), expected=attempt.version)
+    unit.commit()
+    body = {"tenant": scope.tenant, "message": attempt.id}
+    dedup = hashlib.sha256(f"{attempt.id}|{later.version}".encode()).hexdigest()
+    queues.send_grouped("compliance.fifo", [(f"{scope.tenant}.{attempt.person}", dedup, body)])
+    return True
+
+
+def expire(store: Store, scope: Scope, message: str, *, now: datetime, req: str) -> bool:
+    """End an attempt that nobody reviewed in time. False when it has moved on."""
+    return _finish(
+        store,
+        scope,
+        message,
+        AttemptEvent.EXPIRE,
+        EventType.CONTACT_EXPIRED,
+        "nobody reviewed it in time",
+        actor=Actor("system", "release_due", "role"),
+        now=now,
+        req=req,
+    )
+
+
+def cancel_message(store: Store, scope: Scope, message: str, *, reason: str, actor: Actor, now: datetime, req: str) -> bool:
+    """Withdraw an attempt that has not been claimed. False when it is too late or already over."""
+    return _finish(
+        store, scope, message, AttemptEvent.CANCEL, EventType.CONTACT_CANCELLED, reason, actor=actor, now=now, req=req
+    )
+
+
+def _finish(
+    store: Store,
+    scope: Scope,
+    message: str,
+    event: AttemptEvent,
+    event_type: EventType,
+    reason: str,
+    *,
+    actor: Actor,
+    now: datetime,
+    req: str,
+) -> bool:
+    attempt = store.attempt(scope, message)
+    if attempt is None:
+        return False
+    answer = machine.answer(attempt.state, event, human=attempt.human)
+    if isinstance(answer, machine.Stay):
+        return False
+    unit = store.unit(scope, actor=actor, req=req, now=now)
+    if attempt.state is AttemptState.APPROVED:
+        ledger = store.ledger(scope, attempt.person)
+        given_back = ledger.without_contact(attempt.id).model_copy(update={"version": ledger.version + 1})
+        unit.replace(store.ledger_record(scope, given_back), expected=ledger.version)
+    ended = attempt.model_copy(
+        update={"state": answer.to, "reason": reason, "due_at": None, "version": attempt.version + 1}
+    )
+    unit.replace(store.attempt_record(scope, ended), expected=attempt.version)
+    data = {**event_data(attempt), "reason": reason, "agency": attempt.org}
+    unit.emit(keys.case_pk(scope.tenant, attempt.case), event_type, data)
+    unit.commit()
+    return True
+
+
+def report_outcome(
+    store: Store,
+    scope: Scope,
+    message: str,
+    *,
+    org: str,
+    outcome: str,
+    result: str,
+    attempted_at: datetime,
+    connected: bool,
+    right_party: bool,
+    note: str | None,
+    actor: Actor,
+    now: datetime,
+    req: str,
+) -> Attempt:
+    """Record what became of a cleared call or visit; ``outcome`` is a dossier's history outcome, or ``not_made``.
+
+    A clearance that was not used gives its reservation back; one that nobody reports on stays counted as made. Raises
+    NotFound, InvalidInput when the time lies outside the clearance, StateConflict when it was not open.
+    """
+    attempt = get_message(store, scope, message, org=org)
+    answer = machine.answer(attempt.state, AttemptEvent.REPORT, human=attempt.human)
+    if isinstance(answer, machine.Stay) or attempt.approval is None:
+        raise StateConflict("not_cleared", f"the attempt is {attempt.state}")
+    inside = from_text(attempt.approval["not_before"]) <= attempted_at < from_text(attempt.approval["not_after"])
+    if not inside and outcome != "not_made":
+        raise InvalidInput("/attempted_at", "outside_clearance", "the call or visit lies outside its clearance")
+    if attempted_at > now:
+        raise InvalidInput("/attempted_at", "in_the_future", "the call or visit lies in the future")
+    ledger = store.ledger(scope, attempt.person)
+    after = ledger.without_contact(attempt.id) if outcome == "not_made" else ledger.with_outcome(attempt.id, outcome)
+    details = {"outcome": outcome, "result": result, "attempted_at": to_text(attempted_at)}
+    details |= {"connected": connected, "right_party": right_party}
+    reported = attempt.model_copy(
+        update={
+            "state": answer.to,
+            "due_at": None,
+            "outcome": {**details, "note": note} if note else details,
+            "version": attempt.version + 1,
+        }
+    )
+    unit = store.unit(scope, actor=actor, req=req, now=now)
+    unit.replace(store.attempt_record(scope, reported), expected=attempt.version)
+    unit.replace(
+        store.ledger_record(scope, after.model_copy(update={"version": ledger.version + 1})), expected=ledger.version
+    )
+    unit.emit(
+        keys.case_pk(scope.tenant, attempt.case),
+        EventType.CONTACT_REPORTED,
+        {**event_data(attempt), **details, "approval": attempt.approval["id"], "agency": attempt.org},
+        subject=attempt.person,
+        secret={"note": note} if note else None,
+    )
+    unit.commit()
+    return reported
+
+
+def review_message(
+    store: Store, scope: Scope, message: str, *, decision: str, reason: str, actor: Actor, now: datetime, req: str
+) -> Attempt:
+    """Let a compliance officer pass or end an attempt whose ruling was ``review``; the reason is kept, sealed.
+
+    Passing covers exactly the rules and missing facts that the ruling named: the attempt is ruled on again, and
+    anything new stops it again. Raises NotFound, StateConflict when the attempt does not wait for a review.
+    """
+    attempt = get_message(store, scope, message, org=None)
+    if attempt.state is not AttemptState.IN_REVIEW or attempt.ruling is None:
+        raise StateConflict("not_in_review", f"the attempt is {attempt.state}")
+    passed = decision == "approve"
+    update: dict[str, Any] = {
+        "review": {
+            "decision": decision,
+            "by": actor.id,
+            "at": to_text(now),
+            "rules": sorted({rule["id"] for rule in attempt.ruling["rules"] if rule["effect"] == "review"}),
+            "missing": list(attempt.ruling["missing"]),
+        },
+        "state": AttemptState.REQUESTED if passed else AttemptState.CANCELLED,
+        "due_at": to_text(now + WAKE_UP) if passed else None,
+        "version": attempt.version + 1,
+    }
+    reviewed = attempt.model_copy(update=update)
+    unit = store.unit(scope, actor=actor, req=req, now=now)
+    unit.replace(store.attempt_record(scope, reviewed), expected=attempt.version)
+    data = {**event_data(attempt), "agency": attempt.org, "review": decision}
+    if passed:
+        data |= {"content": attempt.content, "template": attempt.template, "reply_to": attempt.reply_to}
+    else:
+        data |= {"reason": "a reviewer ended it"}
+    unit.emit(
+        keys.case_pk(scope.tenant, attempt.case),
+        EventType.CONTACT_REQUESTED if passed else EventType.CONTACT_CANCELLED,
+        data,
+        subject=attempt.person,
+        secret={"review": {"decision": decision, "reason": reason}},
+    )
+    unit.commit()
+    return reviewed
