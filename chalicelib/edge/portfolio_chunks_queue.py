@@ -17,4 +17,6 @@ bp = Blueprint(__name__)
 @observed
 def load_portfolio_chunk(event: SQSEvent) -> dict[str, Any]:
     """Load each chunk of the batch."""
-    return consume(event, lambda body, req: portfolios.load_chunk(wiring.portfolio_ports(), body, now=wiring.now(), req=req))
+    return consume(
+        event, lambda body, req: portfolios.load_chunk(wiring.portfolio_ports(), body, now=wiring.now(), req=req)
+    )

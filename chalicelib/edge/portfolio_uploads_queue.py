@@ -17,4 +17,6 @@ bp = Blueprint(__name__)
 @observed
 def start_portfolio(event: SQSEvent) -> dict[str, Any]:
     """Scan each uploaded object, compare its control totals, and split it into chunks or refuse it."""
-    return consume(event, lambda body, req: portfolios.start_uploads(wiring.portfolio_ports(), body, now=wiring.now(), req=req))
+    return consume(
+        event, lambda body, req: portfolios.start_uploads(wiring.portfolio_ports(), body, now=wiring.now(), req=req)
+    )

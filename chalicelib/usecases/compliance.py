@@ -88,9 +88,7 @@ def check(
     The instant is read anew on every run, because a ruling is only true of the instant it names. Raises ``Conflict``
     when rivals won every run; the queue's redelivery tries again.
     """
-    return retrying(
-        lambda: _check_once(store, engine, signer, scope, message, clock(), refresh, req), attempts=12
-    )
+    return retrying(lambda: _check_once(store, engine, signer, scope, message, clock(), refresh, req), attempts=12)
 
 
 def _check_once(
@@ -110,7 +108,9 @@ def _check_once(
         return Skipped(f"the attempt is {attempt.state}")
     facts = gather(store, scope, attempt)
     if now >= from_text(attempt.expires_at):
-        return _end(store, scope, facts, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", now, req)
+        return _end(
+            store, scope, facts, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", now, req
+        )
     if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
         reason = f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
         return _end(store, scope, facts, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
@@ -219,7 +219,9 @@ def _commit(
     approval = None
     update: dict[str, Any] = {"ruling": ruling, "version": attempt.version + 1, "reason": _because(ruling)}
     if verdict == "allow":
-        approval = _approve(signer, attempt, ruling, recipient=recipient, ruleset=ruleset, inputs=sealed.digest, now=now)
+        approval = _approve(
+            signer, attempt, ruling, recipient=recipient, ruleset=ruleset, inputs=sealed.digest, now=now
+        )
         ledger = facts.ledgers[attempt.person]
         reserved = ledger.with_contact(_reservation(attempt, now)).model_copy(update={"version": ledger.version + 1})
         unit.replace(store.ledger_record(scope, reserved), expected=ledger.version)

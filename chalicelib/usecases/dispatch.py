@@ -85,9 +85,7 @@ def dispatch(
     return settle(store, scope, claimed.id, outcome, clock=clock, req=req)
 
 
-def _doubt(
-    store: Store, verifier: Verifier, scope: Scope, facts: compliance.Facts, now: datetime
-) -> str | None:
+def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Facts, now: datetime) -> str | None:
     """Return why the approval must not be acted on now, or None."""
     attempt, person = facts.attempt, facts.persons[facts.attempt.person]
     point = person.point(attempt.point) if attempt.point else None
@@ -262,9 +260,7 @@ def reap(store: Store, scope: Scope, message: str, *, now: datetime, req: str) -
     attempt = store.attempt(scope, message)
     if attempt is None or attempt.state is not AttemptState.SENDING or now < from_text(attempt.due_at or ""):
         return None
-    lost = attempt.model_copy(
-        update={"state": AttemptState.UNKNOWN, "due_at": None, "version": attempt.version + 1}
-    )
+    lost = attempt.model_copy(update={"state": AttemptState.UNKNOWN, "due_at": None, "version": attempt.version + 1})
     unit = store.unit(scope, actor=REAPER, req=req, now=now)
     unit.replace(store.attempt_record(scope, lost), expected=attempt.version)
     data = {**event_data(attempt), "reason": "no answer from the carrier was recorded", "provider_id": None}

@@ -59,7 +59,7 @@ def release_due(
             except Conflict:
                 # Somebody is at it right now; the item stays due if they leave it so.
                 continue
-            except Exception as error:  # noqa: BLE001 - one broken item must not keep the others waiting; it is reported
+            except Exception as error:
                 on_failure(pk, error)
                 report.failed.append(pk)
                 continue
@@ -68,9 +68,7 @@ def release_due(
     return report
 
 
-def _message(
-    store: Store, queues: Queues, scope: Scope, message: str, *, now: datetime, req: str
-) -> str | None:
+def _message(store: Store, queues: Queues, scope: Scope, message: str, *, now: datetime, req: str) -> str | None:
     attempt = store.attempt(scope, message)
     if attempt is None or attempt.due_at is None or attempt.due_at > to_text(now):
         return None

@@ -1,7 +1,7 @@
 """Messages and clearances: asking for one, reading it, reporting a call or visit, passing a review."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,11 +11,18 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.ids import new_id
-from chalicelib.domain.instants import epoch_ms, from_text, to_text
+from chalicelib.domain.instants import epoch_ms, from_text, local_date, to_text
 from chalicelib.domain.outreach import attempt as machine
 from chalicelib.domain.outreach.attempt import Attempt, AttemptEvent, AttemptState
 from chalicelib.domain.outreach.dossier import balance_as_of
-from chalicelib.domain.outreach.templates import Rendered, Template, TemplateRefused
+from chalicelib.domain.outreach.templates import (
+    Template,
+    TemplateRefused,
+    current_templates,
+    render,
+    template_at,
+    values_for,
+)
 from chalicelib.domain.people.person import ContactPoint, Person
 from chalicelib.usecases.compliance import Facts, event_data
 from chalicelib.usecases.dispatch import WAKE_UP
@@ -37,9 +44,6 @@ POINT_KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """The kinds of contact point that each channel can use, the preferred first."""
 
-STALE_BALANCE = timedelta(hours=24)
-"""A balance named in a message is taken from the ledger anew when it is older than this (closed)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -58,32 +62,8 @@ class Wish:
     visit: Mapping[str, Any] | None = None
 
 
-Render = Callable[[Facts, Template, Mapping[str, str], datetime], Rendered | TemplateRefused]
-"""Renders a template with the values of the case, lender and agency, and the caller's own parameters."""
-
-
-class Templates:
-    """The approved templates, chosen by what the wish and the case say."""
-
-    def __init__(self, templates: Mapping[str, Template], render: Render) -> None:
-        """Take templates by id, and the function that renders them."""
-        self._templates = templates
-        self._render = render
-
-    def get(self, template: str) -> Template | None:
-        """Return the template with this id, or None."""
-        return self._templates.get(template)
-
-    def render(
-        self, facts: Facts, template: Template, parameters: Mapping[str, str], now: datetime
-    ) -> Rendered | TemplateRefused:
-        """Return what the carrier would get."""
-        return self._render(facts, template, parameters, now)
-
-
 def request_message(
     store: Store,
-    templates: Templates,
     scope: Scope,
     case_id: str,
     wish: Wish,
@@ -137,7 +117,7 @@ def request_message(
         persons={person.id: person},
         ledgers={},
     )
-    attempt = _rendered(templates, facts, wish, now)
+    attempt = _rendered(facts, wish, now)
     unit = store.unit(scope, actor=actor, req=req, now=now)
     unit.create(store.attempt_record(scope, attempt))
     unit.emit(
@@ -192,35 +172,40 @@ def _act(wish: Wish, *, human: bool) -> dict[str, Any]:
     return act
 
 
-def _rendered(templates: Templates, facts: Facts, wish: Wish, now: datetime) -> Attempt:
+def _rendered(facts: Facts, wish: Wish, now: datetime) -> Attempt:
     attempt = facts.attempt
     if wish.template is None:
         if not attempt.human:
             raise InvalidInput("/template", "template_required", "a message needs an approved template")
         return attempt
-    template = templates.get(wish.template)
+    template = current_templates(local_date(now, facts.lender.zone)).get(wish.template)
     if template is None or template.channel != wish.channel:
         raise InvalidInput("/template", "unknown_template", f"no approved template of that id for {wish.channel}")
-    return _with_content(templates, facts, template, wish.parameters, purpose=wish.purpose, now=now)
+    if facts.case.role_of(attempt.person) not in template.audience:
+        raise InvalidInput("/template", "wrong_audience", "the template is not approved for that person's role")
+    return _with_content(facts, template, wish.parameters, purpose=wish.purpose, now=now)
 
 
 def _with_content(
-    templates: Templates,
-    facts: Facts,
-    template: Template,
-    parameters: Mapping[str, str],
-    *,
-    purpose: str | None,
-    now: datetime,
+    facts: Facts, template: Template, parameters: Mapping[str, str], *, purpose: str | None, now: datetime
 ) -> Attempt:
     attempt = facts.attempt
-    rendered = templates.render(facts, template, parameters, now)
+    values = values_for(
+        facts.case,
+        facts.persons[attempt.person],
+        facts.lender,
+        facts.agency,
+        facts.collector,
+        today=local_date(now, facts.lender.zone),
+        language=template.language,
+    )
+    rendered = render(template, values, parameters)
     if isinstance(rendered, TemplateRefused):
         raise InvalidInput(f"/parameters/{rendered.field}", rendered.code, "the template cannot be filled in")
     named = "amount_due" in rendered.disclosures
     return attempt.model_copy(
         update={
-            "template": f"{template.id}@{template.version}",
+            "template": rendered.template,
             "purpose": purpose or template.purpose,
             "language": rendered.language,
             "disclosures": rendered.disclosures,
@@ -234,18 +219,16 @@ def _with_content(
     )
 
 
-def refresh_content(templates: Templates, facts: Facts, now: datetime) -> Attempt:
-    """Return the attempt, rendered anew when it names a balance that has moved on or grown stale."""
+def refresh_content(facts: Facts, now: datetime) -> Attempt:
+    """Return the attempt, rendered anew from its own template version when the balance that it names has moved on."""
     attempt = facts.attempt
-    if attempt.amount_minor is None or attempt.template is None or attempt.amount_as_of is None:
+    if attempt.amount_minor is None or attempt.template is None:
         return attempt
-    current = balance_as_of(facts.case, facts.lender)
-    if attempt.amount_minor == facts.case.amount_due_minor and current == attempt.amount_as_of:
+    current = (facts.case.amount_due_minor, balance_as_of(facts.case, facts.lender))
+    template = template_at(attempt.template)
+    if template is None or current == (attempt.amount_minor, attempt.amount_as_of):
         return attempt
-    template = templates.get(attempt.template.split("@", 1)[0])
-    if template is None:
-        return attempt
-    return _with_content(templates, facts, template, attempt.parameters, purpose=attempt.purpose, now=now)
+    return _with_content(facts, template, attempt.parameters, purpose=attempt.purpose, now=now)
 
 
 def get_message(store: Store, scope: Scope, message: str, *, org: str | None) -> Attempt:
@@ -286,7 +269,9 @@ def expire(store: Store, scope: Scope, message: str, *, now: datetime, req: str)
     )
 
 
-def cancel_message(store: Store, scope: Scope, message: str, *, reason: str, actor: Actor, now: datetime, req: str) -> bool:
+def cancel_message(
+    store: Store, scope: Scope, message: str, *, reason: str, actor: Actor, now: datetime, req: str
+) -> bool:
     """Withdraw an attempt that has not been claimed. False when it is too late or already over."""
     return _finish(
         store, scope, message, AttemptEvent.CANCEL, EventType.CONTACT_CANCELLED, reason, actor=actor, now=now, req=req

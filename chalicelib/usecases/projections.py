@@ -24,7 +24,7 @@ def project(
     for name, projection in projections.items():
         try:
             failed.update(projection(events))
-        except Exception as error:  # noqa: BLE001 - one broken projection must not stop the others; it is reported
+        except Exception as error:
             on_failure(name, error)
             failed.update(event.id for event in events)
     return failed

@@ -83,9 +83,7 @@ def settle_delivery(
             "provider_id": attempt.provider_id or event.provider_id,
             "version": attempt.version + 1,
         }
-        unit.replace(
-            store.attempt_record(scope, attempt.model_copy(update=changes)), expected=attempt.version
-        )
+        unit.replace(store.attempt_record(scope, attempt.model_copy(update=changes)), expected=attempt.version)
         ledger = store.ledger(scope, attempt.person)
         outcome = "delivered" if delivered else "bounced"
         after = ledger.with_outcome(attempt.id, outcome).model_copy(update={"version": ledger.version + 1})

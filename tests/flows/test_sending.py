@@ -239,7 +239,9 @@ def test_a_rulings_own_end_cuts_the_approval_short(house: Callable[..., House]) 
     assert approval is not None and approval["not_after"] == "2026-11-23T02:03:00.000Z"
 
 
-@pytest.mark.parametrize("field, other", [("content", "00" * 32), ("recipient", "11" * 16), ("not_after", "2030-01-01T00:00:00.000Z")])
+@pytest.mark.parametrize(
+    "field, other", [("content", "00" * 32), ("recipient", "11" * 16), ("not_after", "2030-01-01T00:00:00.000Z")]
+)
 def test_a_forged_approval_sends_nothing(house: Callable[..., House], field: str, other: str) -> None:
     h = house()
     h.check()

@@ -31,7 +31,8 @@ class Lender(_Value):
 class Agency(_Value):
     """An agency as one lender lists it. ``share`` is its weight in assignment; empty stages or regions mean all.
 
-    ``result_weight`` (percent) scales the share by past result; ``listed_to`` is the last day (closed).
+    ``result_weight`` (percent) scales the share by past result; ``listed_to`` is the last day (closed). ``address`` is the
+    postal address that notices name for disputes, on one line.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Agency(_Value):
     callback: str
     sms_line: str | None = None
     email_from: str | None = None
+    address: str | None = None
     version: int = 1
 
 
