@@ -1,0 +1,566 @@
+"""Approved message templates: dated data with allow-listed placeholders, filled in without any expression language.
+
+A template says which disclosures and claims its text carries; that is what a ruling looks at. Loading holds the text to
+it, so a template cannot announce what it does not say. Filling in refuses values that could change what was approved:
+unknown placeholders, control and bidi characters, links, telephone numbers and overlong text.
+"""
+
+import re
+import string
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chalicelib.domain.cases.case import Case
+from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.instants import from_text, local_date
+from chalicelib.domain.outreach.carrying import content_digest
+from chalicelib.domain.outreach.dossier import balance_as_of
+from chalicelib.domain.outreach.sms_parts import sms_parts
+from chalicelib.domain.people.person import Person, masked_name
+
+DIRECTORY = Path(__file__).resolve().parents[2] / "templates"
+"""Where the templates lie: one TOML file a template, its versions in order."""
+
+Kind = Literal["words", "code", "official", "amount", "date", "number", "tail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """One name that a text may hold.
+
+    ``kind`` says what its value may look like: ``words`` (no links, no telephone numbers), ``code`` (letters, hyphens and
+    at most nine digits, which is too short for a private telephone number), ``official`` (set by lender
+    or agency in its own record, so it may hold the telephone number or address that it is there to tell), ``amount``,
+    ``date``, ``number``, ``tail`` (four characters of a contract). ``limit`` is its greatest length in characters;
+    ``asked`` marks the only ones that a caller's own parameters may fill.
+    """
+
+    kind: Kind
+    limit: int
+    asked: bool = False
+
+
+PLACEHOLDERS: Mapping[str, Placeholder] = {
+    "addressee": Placeholder("words", 80),
+    "masked_name": Placeholder("words", 80),
+    "lender": Placeholder("words", 60),
+    "agency": Placeholder("words", 60),
+    "collector": Placeholder("code", 20),
+    "contract_tail": Placeholder("tail", 4),
+    "amount_due": Placeholder("amount", 30),
+    "amount_as_of": Placeholder("date", 20),
+    "days_overdue": Placeholder("number", 5),
+    "pay_to": Placeholder("official", 120),
+    "callback": Placeholder("official", 30),
+    "complaint_line": Placeholder("official", 30),
+    "agency_address": Placeholder("official", 160),
+    "agency_email": Placeholder("official", 120),
+    "promise_amount": Placeholder("amount", 30),
+    "promise_due_on": Placeholder("date", 20),
+    "itemization_on": Placeholder("date", 20),
+    "itemization_amount": Placeholder("amount", 30),
+    "itemization_interest": Placeholder("amount", 30),
+    "itemization_fees": Placeholder("amount", 30),
+    "itemization_payments": Placeholder("amount", 30),
+    "validation_end_on": Placeholder("date", 20),
+    "letter_on": Placeholder("date", 20),
+    "visit_on": Placeholder("date", 20, asked=True),
+    "ticket": Placeholder("code", 20, asked=True),
+}
+"""Every placeholder there is. A template with any other does not load."""
+
+ROLES = frozenset(
+    {
+        "debtor", "co_borrower", "guarantor_joint", "guarantor_general", "spouse", "emergency_contact", "third_party",
+        "attorney", "executor", "heir", "employer", "guardian",
+    }
+)  # fmt: skip
+
+DISCLOSURES = frozenset(
+    {
+        "lender", "agency", "collector", "masked_name", "contract_tail", "amount_due", "amount_as_of", "days_overdue",
+        "pay_to", "callback", "complaint_line", "purpose", "opt_out", "collect_debt_notice", "debt_collector_identity",
+        "recording", "ai_voice", "validation_information", "caller_identity", "time_barred_notice",
+    }
+)  # fmt: skip
+"""What a dossier's ``content.disclosures`` may hold."""
+
+CLAIMS = frozenset(
+    {
+        "lawsuit_filed", "will_sue", "lawyer_letter", "court_summons", "repossession", "credit_report", "blacklist",
+        "arrest", "vehicle_disable", "waives_interest",
+    }
+)  # fmt: skip
+"""What a dossier's ``content.claims`` may hold."""
+
+_VALIDATION = ("agency", "agency_address", "addressee", "lender", "contract_tail", "itemization_on",
+               "itemization_amount", "itemization_interest", "itemization_fees", "itemization_payments", "amount_due",
+               "validation_end_on")  # fmt: skip
+
+_SAYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
+    # disclosure: (placeholders that it needs, language -> pattern that the text must match)
+    "lender": (("lender",), {}),
+    "agency": (("agency",), {}),
+    "collector": (("collector",), {}),
+    "masked_name": (("masked_name",), {}),
+    "contract_tail": (("contract_tail",), {}),
+    "amount_due": (("amount_due",), {}),
+    "amount_as_of": (("amount_as_of",), {}),
+    "days_overdue": (("days_overdue",), {}),
+    "pay_to": (("pay_to",), {}),
+    "callback": (("callback",), {}),
+    "complaint_line": (("complaint_line",), {}),
+    "purpose": ((), {"zh": "还款|核对|联系|转达", "en": "debt|payment|account|location information"}),
+    "opt_out": ((), {"zh": "退订|TD", "en": "STOP|[Uu]nsubscribe|stop (?:e-mails|messages|letters)"}),
+    "collect_debt_notice": (
+        (),
+        {
+            "zh": "本次联系旨在催收欠款.*所获信息将用于该目的",
+            "en": "attempt to collect a debt.*information obtained will be used for that purpose",
+        },
+    ),
+    "debt_collector_identity": ((), {"zh": "催收机构", "en": "debt collector"}),
+    "recording": ((), {"zh": "录音|录像", "en": "recorded"}),
+    "ai_voice": ((), {"zh": "智能语音|人工智能", "en": "automated voice|artificial"}),
+    "validation_information": (_VALIDATION, {"en": "dispute.*original creditor.*assume"}),
+    "caller_identity": (("collector",), {}),
+    "time_barred_notice": ((), {"zh": "诉讼时效", "en": "[Bb]ecause of the age of your debt"}),
+}
+
+
+class TemplateBroken(Exception):
+    """A template file is not what it must be; found when the package is checked, before anything is sent."""
+
+    def __init__(self, file: str, why: str) -> None:
+        """Name the file and what is wrong in it."""
+        super().__init__(f"{file}: {why}")
+
+
+class Template(BaseModel):
+    """One version of one template.
+
+    ``audience`` are the roles it may be written to. ``variant`` is ``first`` for a first communication on the debt,
+    ``later`` for every further one, ``any`` where that makes no difference. It may be used from ``effective_from`` to
+    ``effective_to`` (dates, both inclusive; no end when absent), and never without ``approved_by_role`` and
+    ``approved_on``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9-]{3,60}$")
+    version: int = Field(ge=1)
+    channel: Literal["sms", "email", "wechat", "letter", "call", "visit"]
+    purpose: Literal[
+        "demand", "reminder", "reply", "opt_out_confirmation", "consent_request", "validation_notice",
+        "required_notice", "remedy_notice", "locate", "relay", "complaint_answer", "survey",
+    ]  # fmt: skip
+    language: str = Field(pattern=r"^[a-z]{2}$")
+    country: str = Field(pattern=r"^[A-Z]{2}$")
+    audience: tuple[str, ...] = Field(min_length=1)
+    variant: Literal["first", "later", "any"] = "any"
+    subject: str | None = None
+    text: str = Field(min_length=1)
+    disclosures: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    effective_from: date
+    effective_to: date | None = None
+    approved_by_role: Literal["compliance", "lender"]
+    approved_on: date
+
+    @property
+    def reference(self) -> str:
+        """Return ``id@version``, the name under which an attempt keeps it."""
+        return f"{self.id}@{self.version}"
+
+    def in_force(self, on: date) -> bool:
+        """Tell whether the version may be used on that date."""
+        return self.effective_from <= on and (self.effective_to is None or on <= self.effective_to)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What the carrier gets. ``content_sha256`` is ``carrying.content_digest``; ``sms_parts`` is None but for text messages."""
+
+    template: str
+    subject: str | None
+    body: str
+    content_sha256: str
+    disclosures: tuple[str, ...]
+    claims: tuple[str, ...]
+    language: str
+    sms_parts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRefused:
+    """The template cannot be filled in: ``code`` says why, ``field`` names the placeholder (or ``text``).
+
+    Codes: missing_value, unknown_parameter, control_character, too_long, link, telephone_number, malformed_value,
+    forbidden_symbol, text_too_long.
+    """
+
+    code: str
+    field: str
+
+
+# Loading
+
+
+@cache
+def load_templates(directory: Path = DIRECTORY) -> Mapping[str, tuple[Template, ...]]:
+    """Return every template's versions by id, the oldest first. Raises ``TemplateBroken``."""
+    found: dict[str, tuple[Template, ...]] = {}
+    for file in sorted(directory.glob("*.toml")):
+        versions = tuple(_versions(file))
+        found[file.stem] = versions
+    return found
+
+
+def _versions(file: Path) -> Iterable[Template]:
+    data = tomllib.loads(file.read_text(encoding="utf-8"))
+    for number, table in enumerate(data.get("version", []), start=1):
+        try:
+            template = Template(**{"id": file.stem, "version": number, **table})
+        except ValidationError as error:
+            raise TemplateBroken(file.name, f"version {number}: {error}") from error
+        why = fault_of(template)
+        if why is not None:
+            raise TemplateBroken(file.name, f"version {number}: {why}")
+        yield template
+    if not data.get("version"):
+        raise TemplateBroken(file.name, "no version")
+
+
+def fault_of(template: Template) -> str | None:
+    """Return what keeps the template from use, or None: unknown names, or a disclosure that its text does not make."""
+    unknown = _fields(template) - PLACEHOLDERS.keys()
+    if unknown:
+        return f"unknown placeholders: {', '.join(sorted(unknown))}"
+    for known, named in ((ROLES, template.audience), (DISCLOSURES, template.disclosures), (CLAIMS, template.claims)):
+        if set(named) - known:
+            return f"unknown names: {', '.join(sorted(set(named) - known))}"
+    if (template.subject is not None) != (template.channel in ("email", "letter")):
+        return "mail and letters have a subject, nothing else has"
+    if template.approved_on > template.effective_from:
+        return "it takes effect before it was approved"
+    for disclosure in template.disclosures:
+        if not _is_made(disclosure, template):
+            return f"the text does not carry the disclosure {disclosure}"
+    return None
+
+
+def _is_made(disclosure: str, template: Template) -> bool:
+    placeholders, patterns = _SAYS[disclosure]
+    if not set(placeholders) <= _fields(template):
+        return False
+    pattern = patterns.get(template.language)
+    if pattern is None:
+        return not patterns
+    return re.search(pattern, template.text, re.DOTALL) is not None
+
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+def _fields(template: Template) -> frozenset[str]:
+    text = f"{template.subject or ''}\n{template.text}"
+    names = set(_FIELD.findall(text))
+    if set(_FIELD.sub("", text)) & set("{}"):
+        names.add("{}")
+    return frozenset(names)
+
+
+def current_templates(on: date, *, templates: Mapping[str, tuple[Template, ...]] | None = None) -> dict[str, Template]:
+    """Return by id the newest version of each template that may be used on that date."""
+    known = load_templates() if templates is None else templates
+    usable = {name: [v for v in versions if v.in_force(on)] for name, versions in known.items()}
+    return {name: versions[-1] for name, versions in usable.items() if versions}
+
+
+def template_at(
+    reference: str, *, templates: Mapping[str, tuple[Template, ...]] | None = None
+) -> Template | None:
+    """Return the very version that ``id@version`` names, in force or not, or None."""
+    known = load_templates() if templates is None else templates
+    name, _, version = reference.partition("@")
+    return next((t for t in known.get(name, ()) if str(t.version) == version), None)
+
+
+def fitting_templates(
+    *,
+    on: date,
+    country: str,
+    language: str,
+    channel: str,
+    purpose: str,
+    role: str,
+    first: bool,
+    templates: Mapping[str, tuple[Template, ...]] | None = None,
+) -> list[Template]:
+    """Return the templates in force that fit; those made for a first (or later) communication before those for any."""
+    variant = "first" if first else "later"
+    found = [
+        template
+        for template in current_templates(on, templates=templates).values()
+        if (template.country, template.language) == (country, language)
+        and (template.channel, template.purpose) == (channel, purpose)
+        and role in template.audience
+        and template.variant in (variant, "any")
+    ]
+    return sorted(found, key=lambda t: (t.variant == "any", t.id))
+
+
+# Filling in
+
+
+def required_values(template: Template) -> frozenset[str]:
+    """Return the names of all placeholders in subject and text."""
+    return _fields(template)
+
+
+def render(
+    template: Template, values: Mapping[str, str], parameters: Mapping[str, str] | None = None
+) -> Rendered | TemplateRefused:
+    """Return the text with every placeholder filled in, or why that is refused.
+
+    ``values`` come from the records (``values_for``) and may hold more than the template needs; ``parameters`` come
+    from the caller and may fill only placeholders that the template has and that are meant to be asked for. Values are
+    put in once and never looked at again, so a value that holds braces stays text.
+    """
+    given = dict(parameters or {})
+    for name in sorted(given):
+        if name not in _fields(template) or not PLACEHOLDERS[name].asked:
+            return TemplateRefused("unknown_parameter", _known(name))
+    filled: dict[str, str] = {}
+    for name in sorted(_fields(template)):
+        value = given.get(name) if PLACEHOLDERS[name].asked else values.get(name)
+        if value is None or not value.strip():
+            return TemplateRefused("missing_value", name)
+        code = _fault_of_value(value, PLACEHOLDERS[name], template)
+        if code is not None:
+            return TemplateRefused(code, name)
+        filled[name] = unicodedata.normalize("NFC", value.strip())
+    body = _FIELD.sub(lambda match: filled[match[1]], template.text)
+    subject = None if template.subject is None else _FIELD.sub(lambda match: filled[match[1]], template.subject)
+    code = _fault_of_text(body, template)
+    if code is not None:
+        return TemplateRefused(code, "text")
+    return Rendered(
+        template=template.reference,
+        subject=subject,
+        body=body,
+        content_sha256=content_digest(subject, body),
+        disclosures=template.disclosures,
+        claims=template.claims,
+        language=template.language,
+        sms_parts=sms_parts(body) if template.channel == "sms" else None,
+    )
+
+
+def _known(name: str) -> str:
+    """Return the name if it can stand in an answer: callers may send anything as a parameter's name."""
+    return name if re.fullmatch(r"[a-z_]{1,40}", name) else "parameters"
+
+
+CN_SMS_LIMIT = 500
+CN_SMS_VALUE_LIMIT = 35
+WECHAT_BYTES = 2048
+SMS_LIMIT = 1600
+
+_LINK = re.compile(
+    r"(?:https?|ftp)\s*:|://|www\s*\.|\b[a-z0-9-]+\.(?:com|cn|net|org|io|co|cc|top|xyz|info|biz|app|me|link|ly|gov|edu)\b",
+    re.IGNORECASE,
+)
+_TELEPHONE = re.compile(r"(?:\d[\s()./-]*){7,}")
+_AMOUNT = re.compile(r"[A-Z$£€ ]{0,4}\d{1,3}(?:,?\d{3})*(?:\.\d{1,3})?(?: ?[元A-Z]{1,3})?")
+_NUMBER = re.compile(r"\d{1,5}")
+_CODE = re.compile(r"(?=(?:[^\d]*\d){0,9}[^\d]*\Z)[\w-]{1,20}")
+_TAIL = re.compile(r"[0-9A-Za-z]{4}")
+_DATE = re.compile(r"\d{4}年\d{1,2}月\d{1,2}日|[A-Z][a-z]+ \d{1,2}, \d{4}|\d{4}-\d{2}-\d{2}")
+_SHAPES: Mapping[Kind, re.Pattern[str]] = {
+    "amount": _AMOUNT,
+    "code": _CODE,
+    "date": _DATE,
+    "number": _NUMBER,
+    "tail": _TAIL,
+}
+_SYMBOLS = frozenset("\u00a5\uffe5\u2605\u2606")
+
+
+def _fault_of_value(value: str, placeholder: Placeholder, template: Template) -> str | None:
+    """Return the code of what is wrong with a value, judged after compatibility normalisation (full-width digits)."""
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in value):
+        return "control_character"
+    text = unicodedata.normalize("NFKC", value).strip()
+    is_cn_sms = (template.channel, template.country) == ("sms", "CN")
+    if len(text) > (min(placeholder.limit, CN_SMS_VALUE_LIMIT) if is_cn_sms else placeholder.limit):
+        return "too_long"
+    shape = _SHAPES.get(placeholder.kind)
+    if shape is not None:
+        return None if shape.fullmatch(text) else "malformed_value"
+    if placeholder.kind == "words":
+        if _LINK.search(text):
+            return "link"
+        if _TELEPHONE.search(text):
+            return "telephone_number"
+    return None
+
+
+def _fault_of_text(body: str, template: Template) -> str | None:
+    if template.country == "CN" and template.channel == "sms":
+        # Carriers put the signature in front themselves and refuse brackets and symbols in the text.
+        if set(body) & (_SYMBOLS | set("【】")):
+            return "forbidden_symbol"
+        return "text_too_long" if len(body) > CN_SMS_LIMIT else None
+    if template.channel == "sms":
+        return "text_too_long" if len(body) > SMS_LIMIT else None
+    if template.channel == "wechat":
+        return "text_too_long" if len(body.encode()) > WECHAT_BYTES else None
+    return None
+
+
+# Values from the records
+
+_MINOR_DIGITS: Mapping[str, int] = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "IDR": 2, "BHD": 3, "KWD": 3}
+_SIGNS: Mapping[tuple[str, str], tuple[str, str]] = {("CNY", "zh"): ("", "元"), ("USD", "en"): ("$", "")}
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+           "November", "December")  # fmt: skip
+
+
+def amount_text(minor: int, currency: str, language: str) -> str:
+    """Return an amount of minor units as that language writes it; the yuan sign is never used.
+
+    >>> amount_text(1264530, "CNY", "zh"), amount_text(123456, "USD", "en"), amount_text(500, "EUR", "en")
+    ('12,645.30元', '$1,234.56', 'EUR 5.00')
+    """
+    digits = _MINOR_DIGITS.get(currency, 2)
+    whole, rest = divmod(abs(minor), 10**digits)
+    figure = f"{whole:,}" + (f".{rest:0{digits}d}" if digits else "")
+    before, after = _SIGNS.get((currency, language), (f"{currency} ", ""))
+    return f"{'-' if minor < 0 else ''}{before}{figure}{after}"
+
+
+def date_text(day: date, language: str) -> str:
+    """Return a date as that language writes it: 2026年11月3日, November 3, 2026, else 2026-11-03."""
+    if language == "zh":
+        return f"{day.year}年{day.month}月{day.day}日"
+    if language == "en":
+        return f"{_MONTHS[day.month - 1]} {day.day}, {day.year}"
+    return day.isoformat()
+
+
+def telephone_text(number: str) -> str:
+    """Return a Chinese service number as people dial it there (``+864008000001`` -> ``400-800-0001``), others as they are."""
+    service = re.fullmatch(r"\+86([48]00)(\d{3})(\d{4})", number)
+    return "-".join(service.groups()) if service else number
+
+
+def contract_tail(contract_no: str) -> str:
+    """Return the last four letters or digits of a contract number; fewer when it has fewer."""
+    return "".join(c for c in contract_no if c in string.ascii_letters + string.digits)[-4:]
+
+
+def validation_end_on(sent_on: date) -> date:
+    """Return the end of the validation period (inclusive) of a notice sent on that date: 12 CFR 1006.34(b)(5).
+
+    Receipt is assumed on the fifth day after sending, Saturdays, Sundays and federal holidays (5 USC 6103(a)) not
+    counted; the period ends 30 calendar days after it.
+    """
+    import holidays  # Reading its calendars takes longer than everything else here, and few messages need them.
+
+    closed = holidays.country_holidays("US", years=(sent_on.year, sent_on.year + 1), observed=True)
+    received, counted = sent_on, 0
+    while counted < 5:
+        received += timedelta(days=1)
+        if received.weekday() < 5 and received not in closed:
+            counted += 1
+    return received + timedelta(days=30)
+
+
+def values_for(
+    case: Case,
+    person: Person,
+    lender: Lender,
+    agency: Agency | None,
+    collector: Collector | None,
+    *,
+    today: date,
+    language: str,
+) -> dict[str, str]:
+    """Return the values of every placeholder that the records can fill, as that language writes them.
+
+    ``today`` is the date in the lender's zone. ``agency`` is None when the lender acts itself; its own complaint line
+    is then the number to call back. What no record holds is left out, so that rendering refuses it by name.
+    """
+    values = {
+        "addressee": person.name_local if language == "zh" and person.name_local else person.name,
+        "masked_name": masked_name(person.name_local if language == "zh" and person.name_local else person.name),
+        "lender": _named(lender.name, language),
+        "agency": _named(agency.name if agency is not None else lender.name, language),
+        "contract_tail": contract_tail(case.contract_no),
+        "amount_due": amount_text(case.amount_due_minor, case.currency, language),
+        "amount_as_of": date_text(local_date(from_text(balance_as_of(case, lender)), lender.zone), language),
+        "days_overdue": str(case.days_past_due(today)),
+        "pay_to": lender.pay_to.get(case.country),
+        "callback": telephone_text(agency.callback if agency is not None else lender.complaint_line),
+        "complaint_line": telephone_text(lender.complaint_line),
+        "collector": collector.staff_no if collector is not None else None,
+        "agency_email": agency.email_from if agency is not None else None,
+        "agency_address": agency.address if agency is not None else None,
+        "letter_on": date_text(today, language),
+        "validation_end_on": _validation_end(today, language) if case.country == "US" else None,
+        **_promised(case, person, language),
+        **_itemized(case, language),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+SENDING_MARGIN = timedelta(days=5)
+"""The longest time between writing a notice and its leaving: 72 hours of waiting for its hour, and printing."""
+
+
+def _validation_end(today: date, language: str) -> str:
+    # The date stated may be later than the law's, never earlier: a notice that waits must not have shortened the period.
+    return date_text(validation_end_on(today + SENDING_MARGIN), language)
+
+
+def _named(names: Mapping[str, str], language: str) -> str | None:
+    """Return the name in that language, else in the first language on record."""
+    return names.get(language) or next(iter(names.values()), None)
+
+
+def _promised(case: Case, person: Person, language: str) -> dict[str, str]:
+    alive = [p for p in case.promises if p.state == "open" and p.person == person.id]
+    if not alive:
+        return {}
+    promise = min(alive, key=lambda p: p.due_on)
+    return {
+        "promise_amount": amount_text(promise.amount_minor - promise.paid_minor, promise.currency, language),
+        "promise_due_on": date_text(promise.due_on, language),
+    }
+
+
+def _itemized(case: Case, language: str) -> dict[str, str]:
+    """Return the itemization of a validation notice: what was owed on a fixed date and every change since.
+
+    ``case.loan["itemization"]`` holds ``{"on": date text, "amount_minor", "interest_minor", "fees_minor",
+    "payments_minor"}``, all in the case's currency; without it no validation notice can be rendered.
+    """
+    item: Mapping[str, Any] | None = case.loan.get("itemization")
+    if item is None:
+        return {}
+    return {
+        "itemization_on": date_text(date.fromisoformat(item["on"]), language),
+        "itemization_amount": amount_text(item["amount_minor"], case.currency, language),
+        "itemization_interest": amount_text(item["interest_minor"], case.currency, language),
+        "itemization_fees": amount_text(item["fees_minor"], case.currency, language),
+        "itemization_payments": amount_text(item["payments_minor"], case.currency, language),
+    }
