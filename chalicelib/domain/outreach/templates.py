@@ -285,9 +285,7 @@ def current_templates(on: date, *, templates: Mapping[str, tuple[Template, ...]]
     return {name: versions[-1] for name, versions in usable.items() if versions}
 
 
-def template_at(
-    reference: str, *, templates: Mapping[str, tuple[Template, ...]] | None = None
-) -> Template | None:
+def template_at(reference: str, *, templates: Mapping[str, tuple[Template, ...]] | None = None) -> Template | None:
     """Return the very version that ``id@version`` names, in force or not, or None."""
     known = load_templates() if templates is None else templates
     name, _, version = reference.partition("@")
