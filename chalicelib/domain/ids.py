@@ -38,7 +38,7 @@ def blind_index(*, key: bytes, label: str, value: str) -> str:
 
 def is_id(text: str) -> bool:
     """Tell whether ``text`` has the form of an id."""
-    return bool(ID_PATTERN.match(text))
+    return bool(ID_PATTERN.fullmatch(text))
 
 
 def opaque_token(length: int = 16) -> str:
