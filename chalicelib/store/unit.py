@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -135,6 +135,24 @@ class Unit:
         self.events.append(event)
         self.create(Record(aggregate_pk, keys.event_sk(event.seq), s=event_type.value, e=canonical))
         return event
+
+    def load_heads(self, aggregate_pks: Sequence[str]) -> None:
+        """Learn the heads of many young streams in few reads: of those that hold one event only.
+
+        The others are read one by one when an event is appended to them.
+        """
+        wanted = [(pk, keys.event_sk(seq)) for pk in aggregate_pks if pk not in self._heads for seq in (1, 2)]
+        first: dict[str, Record] = {}
+        longer: set[str] = set()
+        for start in range(0, len(wanted), MOST_ACTIONS):
+            for item in Record.batch_get(wanted[start : start + MOST_ACTIONS], consistent_read=True):
+                if keys.event_seq(item.sk) == 1:
+                    first[item.pk] = item
+                else:
+                    longer.add(item.pk)
+        for pk, item in first.items():
+            if pk not in longer:
+                self._heads[pk] = (1, hashlib.sha256(item.e).hexdigest())
 
     def commit(self) -> None:
         """Write everything in one transaction. Raises Conflict when a condition failed or another writer won."""

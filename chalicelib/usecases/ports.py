@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.events import Actor, Event, EventType
@@ -46,6 +48,9 @@ class Unit(Protocol):
     def writes(self, pk: str, sk: str) -> bool:
         """Tell whether this unit already puts that item."""
         ...
+
+    def load_heads(self, aggregate_pks: Sequence[str]) -> None:
+        """Learn the heads of many young streams in few reads."""
 
     def check_version(self, pk: str, sk: str, version: int) -> None:
         """Commit only if that item still has this version."""
@@ -97,6 +102,17 @@ class Store(Protocol):
         """Return the collector."""
         ...
 
+    def agencies(self, scope: Scope) -> list[Agency]:
+        """Return every agency that the lender ever listed."""
+        ...
+
+    def collectors(self, scope: Scope, org: str) -> list[Collector]:
+        """Return the collectors of an agency."""
+        ...
+
+    def plain_record(self, pk: str, sk: str, model: BaseModel, *, version: int, state: str | None = None) -> Any:
+        """Return the record of a body without personal data."""
+
     def person(self, scope: Scope, person: str) -> Person | None:
         """Return the person."""
         ...
@@ -115,6 +131,10 @@ class Store(Protocol):
 
     def case(self, scope: Scope, case: str) -> Case | None:
         """Return the case."""
+        ...
+
+    def cases(self, scope: Scope, cases: Iterable[str]) -> dict[str, Case]:
+        """Return the cases that exist among these ids, in few reads."""
         ...
 
     def attempt(self, scope: Scope, message: str) -> Attempt | None:

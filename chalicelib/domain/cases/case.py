@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.domain.cases.lifecycle import WORKABLE, CaseState
+from chalicelib.domain.cases.lifecycle import FINAL, WORKABLE, CaseState
 from chalicelib.domain.people.person import HoldEntry
 
 SCHEMA = 1
@@ -24,7 +24,11 @@ class CaseParty(_Value):
 
 
 class Promise(_Value):
-    """A promise to pay: amount in minor units, the local date it is due, and how it ended."""
+    """A promise to pay: amount in minor units, the local date it is due, and how it ended (open, kept, broken).
+
+    ``made_on`` is the lender's local date from which payments count; ``lapses_at`` the instant from which an unpaid
+    promise is broken, grace included.
+    """
 
     id: str
     person: str
@@ -34,10 +38,15 @@ class Promise(_Value):
     made_at: str
     state: str = "open"
     paid_minor: int = 0
+    made_on: date | None = None
+    lapses_at: str | None = None
 
 
 class Payment(_Value):
-    """Money received, or a reversal of it (``reversal_of`` names the payment). ``amount_minor`` is always above 0."""
+    """Money received, or a reversal of it (``reversal_of`` names the payment). ``amount_minor`` is always above 0.
+
+    ``split`` says which parts of what is owed it settled; what it exceeds them by was not owed.
+    """
 
     id: str
     amount_minor: int
@@ -46,6 +55,7 @@ class Payment(_Value):
     method: str | None = None
     reversal_of: str | None = None
     commissionable: bool = True
+    split: dict[str, int] = {}
 
 
 class Notice(_Value):
@@ -129,8 +139,9 @@ class Case(_Value):
         return bucket_of(self.days_past_due(today), country=self.country)
 
     def next_due_at(self) -> str | None:
-        """Return the instant at which the clock must look at this case again, or None."""
-        return self.recall_due_at
+        """Return the instant at which the clock must look at this case again, or None: a recall's or a promise's end."""
+        lapses = () if self.state in FINAL else (p.lapses_at for p in self.promises if p.state == "open")
+        return min((at for at in (self.recall_due_at, *lapses) if at is not None), default=None)
 
 
 def bucket_of(days_past_due: int, *, country: str) -> str:

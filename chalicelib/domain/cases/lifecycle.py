@@ -45,6 +45,7 @@ class CaseEvent(StrEnum):
     WORK = "work"
     PROMISE = "promise"
     BREAK_PROMISE = "break_promise"
+    KEEP_PROMISE = "keep_promise"
     AGREE_PLAN = "agree_plan"
     END_PLAN = "end_plan"
     HOLD = "hold"
@@ -92,6 +93,7 @@ _MOVES: dict[CaseEvent, dict[CaseState, CaseState]] = {
     _E.WORK: {_S.ASSIGNED: _S.IN_WORK},
     _E.PROMISE: dict.fromkeys((_S.ASSIGNED, _S.IN_WORK, _S.PROMISED), _S.PROMISED),
     _E.BREAK_PROMISE: {_S.PROMISED: _S.IN_WORK},
+    _E.KEEP_PROMISE: {_S.PROMISED: _S.IN_WORK},
     _E.AGREE_PLAN: dict.fromkeys((_S.ASSIGNED, _S.IN_WORK, _S.PROMISED), _S.ON_PLAN),
     _E.END_PLAN: {_S.ON_PLAN: _S.IN_WORK},
     _E.HOLD: dict.fromkeys((_S.ASSIGNED, _S.IN_WORK, _S.PROMISED, _S.ON_PLAN), _S.ON_HOLD),
@@ -111,6 +113,7 @@ _REPEATS: dict[CaseEvent, frozenset[CaseState]] = {
     _E.ASSIGN: frozenset(_HELD),
     _E.WORK: frozenset((_S.IN_WORK, _S.PROMISED, _S.ON_PLAN)),
     _E.BREAK_PROMISE: frozenset((_S.IN_WORK, _S.ON_PLAN, _S.ON_HOLD, _S.DISPUTED, _S.RECALL_REQUESTED)),
+    _E.KEEP_PROMISE: frozenset((_S.IN_WORK, _S.ON_PLAN, _S.ON_HOLD, _S.DISPUTED, _S.RECALL_REQUESTED)),
     _E.AGREE_PLAN: frozenset((_S.ON_PLAN,)),
     _E.END_PLAN: frozenset((_S.IN_WORK,)),
     _E.HOLD: frozenset((_S.ON_HOLD, _S.DISPUTED)),
@@ -137,7 +140,7 @@ def answer(state: CaseState, event: CaseEvent) -> Answer:
     if _SAME_END.get(event) == state:
         return Ignore(f"the case is already {state}")
     if state in FINAL:
-        late = event in (_E.BREAK_PROMISE, _E.END_PLAN, _E.RELEASE, _E.RESOLVE_DISPUTE, _E.ASSIGN)
+        late = event in (_E.BREAK_PROMISE, _E.KEEP_PROMISE, _E.END_PLAN, _E.RELEASE, _E.RESOLVE_DISPUTE, _E.ASSIGN)
         return Ignore(f"the case is {state}") if late else Refuse(f"the case is {state}, which is final")
     if state in _REPEATS.get(event, frozenset()):
         return Ignore(f"nothing to do: the case is {state}")

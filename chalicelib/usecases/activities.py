@@ -1,0 +1,233 @@
+"""Activities: what an agency did on a case, with what result, and what the result sets off by itself.
+
+Stop means stop: a dispute, a cease request, an attorney, a death holds the case in the transaction that records it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.domain.cases.activity_codes import ActivityCode, code_of
+from chalicelib.domain.cases.case import Case
+from chalicelib.domain.cases.lifecycle import CaseEvent
+from chalicelib.domain.concurrency import retrying
+from chalicelib.domain.errors import InvalidInput, NotFound
+from chalicelib.domain.events import EventType
+from chalicelib.domain.instants import to_seconds_text
+from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.people.person import Attorney, ConsentEntry, ContactEntry
+from chalicelib.usecases.case_draft import CaseDraft, find_case
+from chalicelib.usecases.cases import Caller, Context
+from chalicelib.usecases.ports import Scope, Store
+
+CHANNELS = frozenset({"call", "visit", "sms", "email", "wechat", "letter", "none"})
+CLEARED_CHANNELS = frozenset({"call", "visit"})
+"""What a person does by themselves and may do only under a clearance."""
+
+OLDEST_REPORT = timedelta(days=30)
+"""An activity may be reported at most this long after it happened (closed)."""
+
+CLEARANCE_RULE = "contact_without_clearance"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An activity as reported. ``contact`` is the clearance or message it happened under, if any."""
+
+    code: str
+    channel: str
+    person: str
+    at: datetime
+    point: str | None = None
+    contact: str | None = None
+    note: str | None = None
+    written: bool | None = None
+    chapter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded: the case as written, the activity's id, the holds it placed, and a breach if it was one."""
+
+    case: Case
+    activity: str
+    holds: tuple[str, ...]
+    risk: str | None
+
+
+def record_activity(
+    store: Store, scope: Scope, case_id: str, report: Report, caller: Caller, context: Context
+) -> Recorded:
+    """Record an activity and do what its result calls for, in one transaction.
+
+    An outbound call or visit without a clearance is a breach: a risk event is raised, and the contact enters the
+    person's ledger all the same, because it happened. Raises InvalidInput, NotFound.
+    """
+    code = code_of(report.code)
+    if code is None or code.source != "collector":
+        raise InvalidInput("/code", "unknown_code", "no such result code, or one that only the system writes")
+    channel = _channel(code, report)
+    if report.at > context.now:
+        raise InvalidInput("/at", "in_the_future", "an activity is reported after it happened")
+    if report.at < context.now - OLDEST_REPORT:
+        raise InvalidInput("/at", "too_old", f"at most {OLDEST_REPORT.days} days after it happened")
+
+    def once() -> Recorded:
+        case = find_case(store, scope, case_id, org=caller.org)
+        if case.role_of(report.person) is None:
+            raise NotFound("person", report.person)
+        attempt = _attempt(store, scope, case, report, caller)
+        draft = CaseDraft(store, scope, case, actor=caller.actor, now=context.now, req=context.req)
+        activity = draft.new_id("act")
+        org = caller.org or scope.tenant
+        risk = None
+        if code.attempt and channel in CLEARED_CHANNELS and attempt is None:
+            risk = draft.new_id("risk")
+            _enter(draft, activity, code, channel, report, caller, org)
+        if code.code == "INB":
+            _enter_inbound(draft, activity, channel, report)
+        draft.emit(
+            EventType.ACTIVITY_RECORDED,
+            {
+                "activity": activity,
+                "action": channel,
+                "result": code.code,
+                "attempt": code.attempt,
+                "connect": code.connect,
+                "right_party": code.right_party,
+                "contact": report.contact,
+                "person": report.person,
+                "org": org,
+                "collector": caller.collector,
+                "agency": case.agency,
+                "at": to_seconds_text(report.at),
+            },
+            subject=report.person if report.note else None,
+            secret={"text": report.note} if report.note else None,
+        )
+        if risk is not None:
+            draft.emit(EventType.RISK_EVENT_RAISED, _risk(draft, risk, activity, org, caller))
+        if code.attempt or code.right_party:
+            draft.move_if_possible(CaseEvent.WORK, "first_activity")
+        holds = apply_effect(draft, code, report, channel)
+        return Recorded(draft.commit(), activity, holds, risk)
+
+    return retrying(once)
+
+
+def _channel(code: ActivityCode, report: Report) -> str:
+    if report.channel not in CHANNELS:
+        raise InvalidInput("/channel", "unknown_channel", "no such channel")
+    if code.channel is not None and report.channel != code.channel:
+        raise InvalidInput("/channel", "other_channel", f"the code is about a {code.channel}")
+    if report.channel == "none" and (code.attempt or code.code in ("INB", "OPTOUT")):
+        raise InvalidInput("/channel", "channel_required", "the code is about a contact")
+    return report.channel
+
+
+def _attempt(store: Store, scope: Scope, case: Case, report: Report, caller: Caller) -> Attempt | None:
+    if report.contact is None:
+        return None
+    attempt = store.attempt(scope, report.contact)
+    org = caller.org or scope.tenant
+    if attempt is None or attempt.case != case.id or attempt.org != org or attempt.person != report.person:
+        raise NotFound("contact", report.contact)
+    return attempt
+
+
+def _enter(
+    draft: CaseDraft, activity: str, code: ActivityCode, channel: str, report: Report, caller: Caller, org: str
+) -> None:
+    """Put an outbound contact that nobody cleared into the ledger, so that it counts against every cap."""
+    met = "visited_met" if channel == "visit" else "conversation"
+    entry = ContactEntry(
+        id=activity,
+        at=to_seconds_text(report.at),
+        direction="out",
+        channel=channel,
+        purpose="demand",
+        party=report.person,
+        point=report.point,
+        org=org,
+        collector=caller.collector,
+        debts=(draft.case.id,),
+        outcome=met if code.right_party else code.outcome or "connected",
+    )
+    draft.set_ledger(draft.ledger(report.person).with_contact(entry))
+
+
+def _enter_inbound(draft: CaseDraft, activity: str, channel: str, report: Report) -> None:
+    at = to_seconds_text(report.at)
+    ledger = draft.ledger(report.person).with_contact(
+        ContactEntry(
+            id=activity,
+            at=at,
+            direction="in",
+            channel=channel,
+            party=report.person,
+            point=report.point,
+            outcome="received",
+        )
+    )
+    used = ConsentEntry(at=at, party=report.person, point=report.point, medium=channel, event="used", direct=True)
+    draft.set_ledger(ledger.with_consent(used, stops=False))
+
+
+def _risk(draft: CaseDraft, risk: str, activity: str, org: str, caller: Caller) -> dict[str, Any]:
+    return {
+        "risk": risk,
+        "rule": CLEARANCE_RULE,
+        "severity": "high",
+        "contact": None,
+        "activity": activity,
+        "org": org,
+        "agency": draft.case.agency,
+        "collector": caller.collector,
+    }
+
+
+def apply_effect(draft: CaseDraft, code: ActivityCode, report: Report, channel: str) -> tuple[str, ...]:
+    """Do what a result code does by itself, and return the ids of the holds it placed."""
+    effect, at, placed = code.effect, to_seconds_text(draft.now), []
+    if effect.stop_medium is not None:
+        medium = channel if effect.stop_medium == "used" else effect.stop_medium
+        stop = ConsentEntry(
+            at=at,
+            party=report.person,
+            point=report.point,
+            medium=medium,
+            event="stop_medium",
+            scope="medium" if effect.stop_medium == "used" else "all",
+            direct=True,
+            written=report.written,
+        )
+        draft.stop()
+        draft.set_ledger(draft.ledger(report.person).with_consent(stop, stops=False))
+        data = {"person": report.person, "medium": medium, "event": "stop_medium", "scope": stop.scope}
+        draft.emit(EventType.CONSENT_CHANGED, data)
+    if effect.hold is not None:
+        details: dict[str, Any] = {"written": report.written}
+        if effect.hold == "bankruptcy":
+            details["chapter"] = report.chapter
+        placed.append(draft.place_hold(effect.hold, report.person, code.code, **details).id)
+    elif effect.event is not None:
+        draft.move_if_possible(effect.event, code.code)
+    _learn(draft, code, report, at)
+    return tuple(placed)
+
+
+def _learn(draft: CaseDraft, code: ActivityCode, report: Report, at: str) -> None:
+    """Write what the result says about the person or the number into the person's record."""
+    if code.effect.hold == "attorney":
+        person = draft.person(report.person)
+        draft.set_person(person.model_copy(update={"attorney": person.attorney or Attorney(since=at)}))
+    if code.effect.hold == "cease":
+        person = draft.person(report.person)
+        since = person.stop_requested_at or at
+        draft.set_person(person.model_copy(update={"stop_requested_at": since}))
+    if code.effect.point_status is not None and report.point is not None:
+        person = draft.person(report.person)
+        point = person.point(report.point)
+        if point is None:
+            raise InvalidInput("/point", "unknown_contact_point", "the person has no such contact point")
+        draft.set_person(person.with_point(point.model_copy(update={"status": code.effect.point_status})))

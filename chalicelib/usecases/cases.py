@@ -1,0 +1,647 @@
+"""What lenders and agencies do to a case: recall and objection, holds, transitions, payments, promises; and reading it.
+
+``org`` is the agency on whose behalf a call is made, None for the lender's side. Every command reads, decides, and
+commits once; on a conflict it runs again from its reads. ``expected`` is the version the caller last saw, if it said.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from chalicelib.domain.cases import repayment
+from chalicelib.domain.cases.case import Case, Payment, Promise
+from chalicelib.domain.cases.lifecycle import FINAL, CaseEvent, CaseState, Move, answer
+from chalicelib.domain.cases.masking import visible
+from chalicelib.domain.cases.organisations import Lender
+from chalicelib.domain.concurrency import retrying
+from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, StateConflict
+from chalicelib.domain.events import Actor, EventType
+from chalicelib.domain.instants import from_text, local_date, to_seconds_text, to_text
+from chalicelib.domain.people.person import ContactLedger, HoldEntry, Person
+from chalicelib.usecases.case_draft import CaseDraft, find_case
+from chalicelib.usecases.ports import Scope, Store
+
+CLOCK = Actor("system", "release_due", "role")
+MOST_OPEN_PROMISES = 12
+
+LENDER_EVENTS: Mapping[str, CaseEvent] = {
+    "settle": CaseEvent.SETTLE,
+    "refer_to_legal": CaseEvent.REFER_TO_LEGAL,
+    "write_off": CaseEvent.WRITE_OFF,
+    "dispute": CaseEvent.DISPUTE,
+    "resolve_dispute": CaseEvent.RESOLVE_DISPUTE,
+    "end_plan": CaseEvent.END_PLAN,
+}
+"""The transitions that a lender may ask for by name."""
+
+AGENCY_EVENTS: Mapping[str, CaseEvent] = {
+    "dispute": CaseEvent.DISPUTE,
+    "agree_plan": CaseEvent.AGREE_PLAN,
+    "end_plan": CaseEvent.END_PLAN,
+}
+"""The transitions that the agency may ask for by name."""
+
+AGENCY_HOLDS = frozenset(
+    {
+        "attorney",
+        "bankruptcy",
+        "cease",
+        "complaint",
+        "debt_adviser",
+        "deceased",
+        "dispute",
+        "hardship",
+        "identity_theft",
+        "serious_illness",
+    }
+)
+"""The holds that an agency may place. It may release none: what stopped it is not its to judge."""
+
+LENDER_HOLDS = AGENCY_HOLDS | {
+    "breathing_space",
+    "breathing_space_mental_health",
+    "detention",
+    "disaster",
+    "legal_review",
+    "military_service",
+    "original_creditor_request",
+    "police_no_contact",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a command runs: ``org`` is the agency, None for the lender's side."""
+
+    actor: Actor
+    org: str | None = None
+    collector: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The instant and the request of a command."""
+
+    now: datetime
+    req: str
+
+
+def _command(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    change: Callable[[CaseDraft], None],
+    *,
+    expected: int | None = None,
+) -> Case:
+    """Run one change of one case until it commits; return the case as written."""
+
+    def once() -> Case:
+        case = find_case(store, scope, case_id, org=caller.org)
+        if expected is not None and case.version != expected:
+            raise PreconditionFailed()
+        draft = CaseDraft(store, scope, case, actor=caller.actor, now=context.now, req=context.req)
+        change(draft)
+        return draft.commit()
+
+    return retrying(once)
+
+
+def lender_of(store: Store, scope: Scope) -> Lender:
+    """Return the lender's record. Raises NotFound when it never registered."""
+    lender = store.lender(scope)
+    if lender is None:
+        raise NotFound("lender", scope.tenant)
+    return lender
+
+
+# Recall
+
+
+def request_recall(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    reason: str,
+    final: bool = False,
+    expected: int | None = None,
+) -> Case:
+    """Take a case back: the agency may object until ``recall_due_at``, then the clock finishes the recall.
+
+    Nothing is sent from the moment of the request. A case that no agency holds, and a ``final`` request, is recalled
+    at once. Repeating the request changes nothing.
+    """
+    window = timedelta(hours=lender_of(store, scope).recall_window_hours)
+
+    def change(draft: CaseDraft) -> None:
+        if draft.case.state is CaseState.PLACED:
+            draft.move(CaseEvent.RECALL, reason)
+            return
+        moved = draft.move(CaseEvent.REQUEST_RECALL, reason)
+        if final and draft.case.state is CaseState.RECALL_REQUESTED:
+            draft.move(CaseEvent.RECALL, reason)
+        elif moved:
+            draft.change(recall_due_at=to_text(context.now + window))
+
+    return _command(store, scope, case_id, caller, context, change, expected=expected)
+
+
+def object_to_recall(
+    store: Store, scope: Scope, case_id: str, caller: Caller, context: Context, *, code: str, reason: str
+) -> Case:
+    """Let the agency object before ``recall_due_at`` (exclusive): the case goes back to work, the lender is told why."""
+
+    def change(draft: CaseDraft) -> None:
+        due = draft.case.recall_due_at
+        if due is not None and context.now >= from_text(due):
+            raise StateConflict("window_over", "the time to object is over")
+        draft.change(recall_due_at=None)
+        draft.move(CaseEvent.OBJECT_TO_RECALL, code)
+        draft.emit(
+            EventType.ACTIVITY_RECORDED,
+            _note(draft, caller, "recall_objection", code),
+            subject=draft.case.debtor,
+            secret={"text": reason},
+        )
+
+    return _command(store, scope, case_id, caller, context, change)
+
+
+def _note(draft: CaseDraft, caller: Caller, action: str, result: str) -> dict[str, Any]:
+    return {
+        "activity": draft.new_id("act"),
+        "action": action,
+        "result": result,
+        "attempt": False,
+        "connect": False,
+        "right_party": False,
+        "contact": None,
+        "person": draft.case.debtor,
+        "org": caller.org,
+        "collector": caller.collector,
+        "agency": draft.case.agency,
+    }
+
+
+def finish_recall(store: Store, scope: Scope, case_id: str, *, now: datetime, req: str = "req_clock") -> Case | None:
+    """Recall the case when its objection window is over; None when there was nothing to finish."""
+
+    def once() -> Case | None:
+        case = store.case(scope, case_id)
+        if case is None or case.recall_due_at is None or from_text(case.recall_due_at) > now:
+            return None
+        draft = CaseDraft(store, scope, case, actor=CLOCK, now=now, req=req)
+        draft.change(recall_due_at=None)
+        if case.state is CaseState.RECALL_REQUESTED:
+            draft.move(CaseEvent.RECALL, "the objection window is over")
+        return draft.commit()
+
+    return retrying(once)
+
+
+def finish_due(store: Store, scope: Scope, case_id: str, *, now: datetime, req: str = "req_clock") -> str | None:
+    """Do what the clock owes a case: finish its recall, break its unpaid promises. Return the kind of move, or None."""
+    recalled = finish_recall(store, scope, case_id, now=now, req=req)
+    if recalled is not None:
+        return "recalled" if recalled.state is CaseState.RECALLED else "recall_dropped"
+    zone = lender_of(store, scope).zone
+
+    def once() -> str | None:
+        case = store.case(scope, case_id)
+        if case is None or case.state in FINAL:
+            return None
+        draft = CaseDraft(store, scope, case, actor=CLOCK, now=now, req=req)
+        changed = _judge(draft, today=local_date(now, zone))
+        if not changed:
+            return None
+        draft.commit()
+        return "promise_judged"
+
+    return retrying(once)
+
+
+# Holds and transitions
+
+
+def place_hold(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    kind: str,
+    reason: str,
+    person: str | None = None,
+    until: str | None = None,
+    amount_minor: int | None = None,
+    written: bool | None = None,
+    chapter: int | None = None,
+) -> tuple[Case, HoldEntry]:
+    """Put a hold on the case or, when its kind is about the person, on all of the person's cases with this lender.
+
+    What was approved for any party goes stale in the same transaction. Raises InvalidInput for a kind that the caller
+    may not place, NotFound for a person who is no party.
+    """
+    if kind not in (LENDER_HOLDS if caller.org is None else AGENCY_HOLDS):
+        raise InvalidInput("/kind", "unknown_hold", "no hold of that kind may be placed here")
+    placed: list[HoldEntry] = []
+
+    def change(draft: CaseDraft) -> None:
+        held = _party(draft.case, person)
+        details = {"until": until, "amount_minor": amount_minor, "written": written, "chapter": chapter}
+        placed[:] = [draft.place_hold(kind, held, reason, **details)]
+
+    case = _command(store, scope, case_id, caller, context, change)
+    return case, placed[0]
+
+
+def _party(case: Case, person: str | None) -> str:
+    wanted = person or case.debtor
+    if case.role_of(wanted) is None:
+        raise NotFound("person", wanted)
+    return wanted
+
+
+def release_hold(
+    store: Store, scope: Scope, case_id: str, hold_id: str, caller: Caller, context: Context, *, reason: str
+) -> Case:
+    """End a hold; the case goes on when it was the last one. Repeating it changes nothing. Raises NotFound."""
+
+    def change(draft: CaseDraft) -> None:
+        draft.release_hold(hold_id, reason)
+
+    return _command(store, scope, case_id, caller, context, change)
+
+
+def return_case(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    reason: str,
+    expected: int | None = None,
+) -> Case:
+    """Give the case back to the lender, for one of the close reasons."""
+
+    def change(draft: CaseDraft) -> None:
+        draft.move(CaseEvent.RETURN, reason)
+
+    return _command(store, scope, case_id, caller, context, change, expected=expected)
+
+
+def transition(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    event: str,
+    reason: str,
+    expected: int | None = None,
+) -> Case:
+    """Move the case by name. A dispute is also a hold, and its resolution ends the dispute holds on this case."""
+    known = (LENDER_EVENTS if caller.org is None else AGENCY_EVENTS).get(event)
+    if known is None:
+        raise InvalidInput("/event", "unknown_event", "no such transition for this caller")
+
+    def change(draft: CaseDraft) -> None:
+        if known is CaseEvent.DISPUTE:
+            reply = answer(draft.case.state, known)
+            if isinstance(reply, Move):
+                draft.place_hold("dispute", draft.case.debtor, reason)
+            else:
+                draft.move(known, reason)
+            return
+        if known is CaseEvent.RESOLVE_DISPUTE:
+            for hold in draft.case.holds:
+                if hold.kind == "dispute" and hold.released_at is None:
+                    draft.release_hold(hold.id, reason)
+            if draft.case.state is not CaseState.DISPUTED:
+                return
+        draft.move(known, reason)
+
+    return _command(store, scope, case_id, caller, context, change, expected=expected)
+
+
+# Promises and payments
+
+
+def make_promise(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    amount_minor: int,
+    currency: str,
+    due_on: date,
+    person: str | None = None,
+) -> tuple[Case, str]:
+    """Record a promise to pay and return the case and the promise's id.
+
+    Raises InvalidInput when the amount exceeds what is owed, the currency is another, or the day lies in the past,
+    more than 30 days ahead, or after the mandate's end; NotFound for a payer who is no party.
+    """
+    zone = lender_of(store, scope).zone
+    today = local_date(context.now, zone)
+    made: list[str] = []
+
+    def change(draft: CaseDraft) -> None:
+        case = draft.case
+        payer = _party(case, person)
+        if currency != case.currency:
+            raise InvalidInput("/currency", "other_currency", f"the case is in {case.currency}")
+        if not 0 < amount_minor <= case.amount_due_minor:
+            raise InvalidInput("/amount_minor", "not_owed", "a promise is for more than 0 and at most what is owed")
+        if not today <= due_on <= today + timedelta(days=repayment.PROMISE_LIMIT_DAYS):
+            raise InvalidInput("/due_on", "out_of_range", f"at most {repayment.PROMISE_LIMIT_DAYS} days ahead")
+        if due_on.isoformat() > case.placed_to[:10]:
+            raise InvalidInput("/due_on", "after_mandate", "the mandate ends before that day")
+        if sum(promise.state == "open" for promise in case.promises) >= MOST_OPEN_PROMISES:
+            raise StateConflict("too_many_promises", "too many promises are open")
+        promise_id = draft.new_id("prm")
+        made[:] = [promise_id]
+        promise = repayment.a_promise(
+            promise_id,
+            person=payer,
+            amount_minor=amount_minor,
+            currency=currency,
+            due_on=due_on,
+            now=context.now,
+            today=today,
+            zone=zone,
+        )
+        if case.state is not CaseState.ON_PLAN:
+            draft.move(CaseEvent.PROMISE, "promise_made")
+        draft.change(promises=(*draft.case.promises, promise))
+        draft.emit(EventType.PROMISE_MADE, _promise_data(draft, promise))
+        # No demand while a promise is alive; its reminder is the rules' affair.
+        draft.place_hold("promise_alive", payer, "promise_made", id=_alive(promise_id), until=due_on.isoformat())
+
+    return _command(store, scope, case_id, caller, context, change), made[0]
+
+
+def _alive(promise_id: str) -> str:
+    return f"hold_{promise_id}"
+
+
+def _promise_data(draft: CaseDraft, promise: Promise) -> dict[str, Any]:
+    return {
+        "promise": promise.id,
+        "amount_minor": promise.amount_minor,
+        "paid_minor": promise.paid_minor,
+        "currency": promise.currency,
+        "due_on": promise.due_on.isoformat(),
+        "person": promise.person,
+        "agency": draft.case.agency,
+    }
+
+
+def post_payment(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    amount_minor: int,
+    currency: str,
+    received_on: date,
+    reference: str | None = None,
+    method: str | None = None,
+    commissionable: bool = True,
+    split: Mapping[str, int] | None = None,
+    oldest_unpaid_due_on: date | None = None,
+) -> tuple[Case, Payment]:
+    """Record money that the lender received; what it settles is no longer owed, and at 0 the case is settled.
+
+    The amount is applied in the country's order (``repayment.ORDERS``) unless the lender states the split.
+    ``oldest_unpaid_due_on`` is the lender's word on which instalment is now the oldest unpaid. A ``reference`` that is
+    already on the case with the same amount and day is the same payment. Raises InvalidInput, StateConflict.
+    """
+    today = local_date(context.now, lender_of(store, scope).zone)
+    posted: list[Payment] = []
+
+    def change(draft: CaseDraft) -> None:
+        case = draft.case
+        _check_money(case, currency, received_on, today)
+        if amount_minor <= 0:
+            raise InvalidInput("/amount_minor", "not_positive", "a payment is for more than 0")
+        payment_id = f"pay_{reference}" if reference is not None else draft.new_id("pay")
+        known = next((payment for payment in case.payments if payment.id == payment_id), None)
+        if known is not None:
+            if (known.amount_minor, known.received_on) != (amount_minor, received_on):
+                raise StateConflict("payment_differs", "another payment has that reference")
+            posted[:] = [known]
+            return
+        payment = Payment(
+            id=payment_id,
+            amount_minor=amount_minor,
+            currency=currency,
+            received_on=received_on,
+            method=method,
+            commissionable=commissionable,
+            split=_checked_split(case, amount_minor, split),
+        )
+        posted[:] = [payment]
+        draft.case = repayment.after_payment(case, payment, as_of=to_seconds_text(context.now))
+        if oldest_unpaid_due_on is not None:
+            draft.change(oldest_unpaid_due_on=oldest_unpaid_due_on)
+        draft.emit(EventType.PAYMENT_POSTED, _payment_data(draft, payment))
+        _judge(draft, today=today)
+        if draft.case.amount_due_minor == 0 and draft.case.state not in FINAL:
+            draft.move(CaseEvent.SETTLE, "PAID_FULL")
+
+    return _command(store, scope, case_id, caller, context, change), posted[0]
+
+
+def _check_money(case: Case, currency: str, received_on: date, today: date) -> None:
+    if currency != case.currency:
+        raise InvalidInput("/currency", "other_currency", f"the case is in {case.currency}")
+    if received_on > today:
+        raise InvalidInput("/received_on", "in_the_future", "money is posted once it has arrived")
+
+
+def _checked_split(case: Case, amount_minor: int, split: Mapping[str, int] | None) -> dict[str, int]:
+    if split is None:
+        return repayment.split_of(case.owed, amount_minor, country=case.country)
+    fits = all(part in case.owed and 0 < minor <= case.owed[part] for part, minor in split.items())
+    if not fits or sum(split.values()) > amount_minor:
+        raise InvalidInput(
+            "/split", "does_not_fit", "each part is at most what is owed of it, together at most the amount"
+        )
+    return dict(split)
+
+
+def _payment_data(draft: CaseDraft, payment: Payment) -> dict[str, Any]:
+    return {
+        "payment": payment.id,
+        "amount_minor": payment.amount_minor,
+        "applied_minor": sum(payment.split.values()),
+        "currency": payment.currency,
+        "received_on": payment.received_on.isoformat(),
+        "reversal_of": payment.reversal_of,
+        "commissionable": payment.commissionable,
+        "agency": draft.case.agency,
+    }
+
+
+def reverse_payment(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    payment_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    received_on: date,
+    oldest_unpaid_due_on: date | None = None,
+) -> tuple[Case, Payment]:
+    """Take back a payment that did not hold: what it settled is owed again, and the promises it kept are judged anew.
+
+    A case that was settled stays settled; the lender places it again. Reversing twice is the same reversal. Raises
+    NotFound, InvalidInput.
+    """
+    today = local_date(context.now, lender_of(store, scope).zone)
+    posted: list[Payment] = []
+
+    def change(draft: CaseDraft) -> None:
+        case = draft.case
+        original = next((p for p in case.payments if p.id == payment_id and p.reversal_of is None), None)
+        if original is None:
+            raise NotFound("payment", payment_id)
+        done = next((p for p in case.payments if p.reversal_of == payment_id), None)
+        if done is not None:
+            posted[:] = [done]
+            return
+        _check_money(case, original.currency, received_on, today)
+        reversal = Payment(
+            id=draft.new_id("pay"),
+            amount_minor=original.amount_minor,
+            currency=original.currency,
+            received_on=received_on,
+            method=original.method,
+            reversal_of=original.id,
+            commissionable=original.commissionable,
+            split=original.split,
+        )
+        posted[:] = [reversal]
+        draft.case = repayment.after_reversal(case, original, reversal, as_of=to_seconds_text(context.now))
+        if oldest_unpaid_due_on is not None:
+            draft.change(oldest_unpaid_due_on=oldest_unpaid_due_on)
+        draft.emit(EventType.PAYMENT_REVERSED, _payment_data(draft, reversal))
+        _judge(draft, today=today)
+
+    return _command(store, scope, case_id, caller, context, change), posted[0]
+
+
+def _judge(draft: CaseDraft, *, today: date) -> bool:
+    """Judge the promises by the payments on the case; False when nothing became of any."""
+    judged = repayment.judge(draft.case.promises, draft.case.payments, today=today)
+    if judged.promises == draft.case.promises:
+        return False
+    draft.change(promises=judged.promises)
+    for promise in judged.changed:
+        if promise.state != "open":
+            event = EventType.PROMISE_KEPT if promise.state == "kept" else EventType.PROMISE_BROKEN
+            draft.emit(event, _promise_data(draft, promise))
+        _end_promise_hold(draft, promise)
+    ended = [promise for promise in judged.changed if promise.state != "open"]
+    if ended and not any(promise.state == "open" for promise in judged.promises):
+        kept = ended[-1].state == "kept"
+        step = CaseEvent.KEEP_PROMISE if kept else CaseEvent.BREAK_PROMISE
+        draft.move_if_possible(step, f"promise_{ended[-1].state}")
+    return True
+
+
+def _end_promise_hold(draft: CaseDraft, promise: Promise) -> None:
+    alive = next((hold for hold in draft.case.holds if hold.id == _alive(promise.id)), None)
+    if alive is not None and alive.released_at is None and promise.state != "open":
+        draft.release_hold(alive.id, f"promise_{promise.state}")
+
+
+# Reading
+
+
+def case_view(store: Store, scope: Scope, case_id: str, *, org: str | None, role: str, now: datetime) -> dict[str, Any]:
+    """Return the case in its outer form as the role may see it: parties with contact points, money, holds, next steps.
+
+    Days past due and bucket are those of today in the lender's zone. Raises NotFound; an agency sees its own cases
+    until they end.
+    """
+    case = find_case(store, scope, case_id, org=org)
+    if org is not None and case.state in FINAL:
+        raise NotFound("case", case_id)
+    people = [party.person for party in case.parties]
+    today = local_date(now, lender_of(store, scope).zone)
+    whole = outer_form(
+        case, store.persons(scope, people), store.ledgers(scope, people), today=today, agency=org is not None
+    )
+    return visible(whole, role=role)
+
+
+def outer_form(
+    case: Case,
+    persons: Mapping[str, Person],
+    ledgers: Mapping[str, ContactLedger],
+    *,
+    today: date,
+    agency: bool,
+) -> dict[str, Any]:
+    """Return everything that the API can say about a case, unmasked."""
+    form = case.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude={"tenant", "parties", "holds", "promises", "debt_facts", "loan", "payment_history", "notices"},
+    )
+    holds = [*case.holds, *(hold for ledger in ledgers.values() for hold in ledger.holds)]
+    return {
+        **form,
+        "lender": case.tenant,
+        "days_past_due": case.days_past_due(today),
+        "bucket": case.bucket(today),
+        "parties": [
+            {**party.model_dump(mode="json"), **_person_form(persons[party.person])}
+            for party in case.parties
+            if party.person in persons
+        ],
+        "promises": [promise.model_dump(mode="json") for promise in case.promises],
+        "holds": [hold.model_dump(mode="json", by_alias=True, exclude_none=True) for hold in holds],
+        "notices": [notice.model_dump(mode="json", exclude_none=True) for notice in case.notices],
+        "next_actions": next_actions(case, agency=agency),
+    }
+
+
+def _person_form(person: Person) -> dict[str, Any]:
+    form = person.model_dump(
+        mode="json", include={"name", "name_local", "birth_date", "national_id", "language", "zones"}, exclude_none=True
+    )
+    return {**form, "points": [point.model_dump(mode="json", exclude_none=True) for point in person.points]}
+
+
+def next_actions(case: Case, *, agency: bool) -> list[str]:
+    """Return what the caller may do to the case in its state, by name, sorted."""
+    named: dict[str, CaseEvent] = dict(AGENCY_EVENTS if agency else LENDER_EVENTS)
+    named["return"] = CaseEvent.RETURN
+    named["promise"] = CaseEvent.PROMISE
+    if agency:
+        named["object_to_recall"] = CaseEvent.OBJECT_TO_RECALL
+    else:
+        named["recall"] = CaseEvent.RECALL if case.state is CaseState.PLACED else CaseEvent.REQUEST_RECALL
+    possible = {name for name, event in named.items() if isinstance(answer(case.state, event), Move)}
+    if case.state not in FINAL:
+        possible |= {"activity", "hold"} if agency else {"hold", "payment"}
+    if agency and case.is_workable:
+        possible |= {"message", "clearance"}
+    return sorted(possible)

@@ -1,0 +1,219 @@
+"""Lenders register, list agencies, and agencies name their collectors; each change is an event of the organisation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from chalicelib.domain import keys
+from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.concurrency import retrying
+from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, PreconditionRequired
+from chalicelib.domain.events import EventType
+from chalicelib.usecases.cases import Caller, Context
+from chalicelib.usecases.feeds import Feeds
+from chalicelib.usecases.ports import Scope, Store
+
+_Body = TypeVar("_Body", Lender, Agency, Collector)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """The body as it now stands, and whether it is new."""
+
+    body: Any
+    created: bool
+
+
+def put_lender(
+    store: Store, scope: Scope, lender: Lender, caller: Caller, context: Context, *, expected: int | None
+) -> Put:
+    """Register a lender, or change it. ``expected`` is the version that the caller read, None when it read none.
+
+    Raises PreconditionRequired when the lender exists and no version is given, PreconditionFailed when it moved on.
+    """
+    event = {"lender": lender.id, "country": lender.country, "zone": lender.zone, "licensed": lender.licensed}
+    return retrying(
+        lambda: _put(
+            store,
+            scope,
+            store.lender(scope),
+            lender,
+            caller,
+            context,
+            expected=expected,
+            sk="LENDER",
+            stream=scope.tenant,
+            event_type=EventType.LENDER_REGISTERED,
+            event=event,
+        )
+    )
+
+
+def put_agency(
+    store: Store, feeds: Feeds, scope: Scope, agency: Agency, caller: Caller, context: Context, *, expected: int | None
+) -> Put:
+    """List an agency, or change its listing; the row from which its principals get this lender's scope goes with it.
+
+    Raises NotFound when the lender never registered, and as ``put_lender``.
+    """
+    if store.lender(scope) is None:
+        raise NotFound("lender", scope.tenant)
+    if agency.listed_from is not None and agency.listed_to is not None and agency.listed_to < agency.listed_from:
+        raise InvalidInput("/listed_to", "before_listed_from", "the listing ends before it begins")
+    event = {
+        "agency": agency.id,
+        "listed_from": _iso(agency.listed_from),
+        "listed_to": _iso(agency.listed_to),
+        "inspected_on": _iso(agency.inspected_on),
+        "suspended": agency.suspended,
+        "licensed": agency.licensed,
+        "share": agency.share,
+    }
+
+    def once() -> Put:
+        known = store.agency(scope, agency.id)
+        version = (known.version if known is not None else 0) + 1
+        listing = feeds.listing_record(scope.tenant, agency.model_copy(update={"version": version}))
+        return _put(
+            store,
+            scope,
+            known,
+            agency,
+            caller,
+            context,
+            expected=expected,
+            sk=keys.agency_sk(agency.id),
+            stream=agency.id,
+            event_type=EventType.AGENCY_LISTED,
+            event=event,
+            beside=(listing,),
+        )
+
+    return retrying(once)
+
+
+def put_collector(
+    store: Store, scope: Scope, collector: Collector, caller: Caller, context: Context, *, expected: int | None
+) -> Put:
+    """Name a collector of a listed agency, or change the entry. The certificate is the lender's word.
+
+    An agency may name people and say that they left; what it says of certificates is refused, what the lender said of
+    them stays. Raises NotFound for an agency that the lender does not list, and as ``put_lender``.
+    """
+    if store.agency(scope, collector.org) is None:
+        raise NotFound("agency", collector.org)
+
+    def once() -> Put:
+        known = store.collector(scope, collector.org, collector.id)
+        body = collector if caller.org is None else _as_agency(collector, known)
+        event = {
+            "collector": body.id,
+            "org": body.org,
+            "certified_to": _iso(body.certified_to),
+            "certified_countries": list(body.certified_countries),
+            "left": body.left,
+        }
+        return _put(
+            store,
+            scope,
+            known,
+            body,
+            caller,
+            context,
+            expected=expected,
+            sk=keys.collector_sk(body.org, body.id),
+            stream=body.org,
+            event_type=EventType.COLLECTOR_REGISTERED,
+            event=event,
+        )
+
+    return retrying(once)
+
+
+def _as_agency(collector: Collector, known: Collector | None) -> Collector:
+    certified_to = known.certified_to if known is not None else None
+    countries = known.certified_countries if known is not None else ()
+    if collector.certified_to not in (None, certified_to):
+        raise InvalidInput("/certified_to", "lender_only", "a certificate is recorded by the lender")
+    if collector.certified_countries not in ((), countries):
+        raise InvalidInput("/certified_countries", "lender_only", "a certificate is recorded by the lender")
+    return collector.model_copy(update={"certified_to": certified_to, "certified_countries": countries})
+
+
+def _put(
+    store: Store,
+    scope: Scope,
+    known: _Body | None,
+    body: _Body,
+    caller: Caller,
+    context: Context,
+    *,
+    expected: int | None,
+    sk: str,
+    stream: str,
+    event_type: EventType,
+    event: dict[str, Any],
+    beside: Sequence[Any] = (),
+) -> Put:
+    version = known.version if known is not None else 0
+    if known is not None and expected is None:
+        raise PreconditionRequired()
+    if expected is not None and expected != version:
+        raise PreconditionFailed()
+    written = body.model_copy(update={"version": version + 1})
+    if known is not None and known == body.model_copy(update={"version": version}):
+        return Put(known, created=False)
+    unit = store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
+    record = store.plain_record(keys.tenant_pk(scope.tenant), sk, written, version=written.version)
+    unit.replace(record, expected=version)
+    for row in beside:
+        unit.replace(row, expected=version)
+    unit.emit(
+        keys.org_pk(scope.tenant, stream),
+        event_type,
+        {**event, "version": written.version},
+        fresh=known is None and not sk.startswith("COLLECTOR#"),
+    )
+    unit.commit()
+    return Put(written, created=known is None)
+
+
+def get_lender(store: Store, scope: Scope) -> Lender:
+    """Return the lender. Raises NotFound."""
+    return _found(store.lender(scope), "lender", scope.tenant)
+
+
+def get_agency(store: Store, scope: Scope, org: str) -> Agency:
+    """Return the agency as this lender lists it. Raises NotFound."""
+    return _found(store.agency(scope, org), "agency", org)
+
+
+def get_collector(store: Store, scope: Scope, org: str, collector: str) -> Collector:
+    """Return a collector of an agency. Raises NotFound."""
+    return _found(store.collector(scope, org, collector), "collector", collector)
+
+
+def list_agencies(store: Store, scope: Scope) -> list[Agency]:
+    """Return every agency that the lender ever listed, by id."""
+    return store.agencies(scope)
+
+
+def list_collectors(store: Store, scope: Scope, org: str) -> list[Collector]:
+    """Return the collectors of a listed agency, by id. Raises NotFound."""
+    get_agency(store, scope, org)
+    return store.collectors(scope, org)
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _found(body: _Model | None, kind: str, identity: str) -> _Model:
+    if body is None:
+        raise NotFound(kind, identity)
+    return body
+
+
+def _iso(value: Any) -> str | None:
+    return None if value is None else str(value.isoformat())
