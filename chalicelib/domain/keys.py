@@ -67,6 +67,35 @@ def event_seq(sk: str) -> int:
     return int(sk.removeprefix(EVENT_PREFIX))
 
 
+KPI_DUE_PK = "KPI#DUE"
+"""The view partition that lists the (lender, period) pairs whose figures must be made anew."""
+
+
+def kpi_counters_pk(tenant: str, period: str) -> str:
+    """Return the view partition of a period's counters: one item an agency."""
+    return f"T#{tenant}#KPI#{period}"
+
+
+def kpi_figures_pk(tenant: str, period: str) -> str:
+    """Return the view partition of a period's published figures."""
+    return f"T#{tenant}#FIG#{period}"
+
+
+def kpi_figure_sk(agency: str, reference: str) -> str:
+    """Return the sort key of a published figure (``<id>[:<key>]@<version>``) of an agency."""
+    return f"{agency}#{reference}"
+
+
+def kpi_persons_pk(tenant: str, agency: str, month: str) -> str:
+    """Return the view partition of the persons whom an agency attempted or reached in a month; sk is the person."""
+    return f"T#{tenant}#KPIP#{month}#{agency}"
+
+
+def kpi_marker_pk(tenant: str, stream: str) -> str:
+    """Return the view partition of the last event of a stream that the counters hold; sk is ``SEQ``."""
+    return f"M#kpi#{tenant}#{stream}"
+
+
 def stream_of(aggregate_pk: str) -> str:
     """Return the public name of a stream: the aggregate's id, the last part of its key."""
     return aggregate_pk.rsplit("#", 1)[1]
