@@ -125,7 +125,7 @@ def _ses(message: Mapping[str, Any]) -> list[Reading]:
     if kind == "Bounce":
         bounce = _object(message, "bounce")
         permanent = bounce.get("bounceType") == "Permanent"
-        reason = f"{_text(bounce, 'bounceType')} {_text(bounce, 'bounceSubType')}"
+        reason: str | None = f"{_text(bounce, 'bounceType')} {_text(bounce, 'bounceSubType')}"
         recipient = _first([_text(r, "emailAddress") for r in _objects(bounce, "bouncedRecipients")])
         return [_event("bounced" if permanent else "failed", common, bounce, recipient, reason)]
     if kind == "Complaint":
