@@ -293,52 +293,83 @@ class HeaderFault:
 
 
 @dataclass(frozen=True, slots=True)
+class _Holder:
+    """An object that cells are put into: a member ``key`` of the holder ``parent``, or an entry of the list ``key``."""
+
+    parent: int
+    key: str
+    is_entry: bool
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """A header row that was understood: a column for each cell (None is ignored), and the names as they stand."""
 
     titles: tuple[str, ...]
     columns: tuple[Column | None, ...]
     currency_at: int
-    _plan: tuple[tuple[int, Column], ...] = field(repr=False, compare=False)
+    _plan: tuple[tuple[int, int, str, str], ...] = field(repr=False, compare=False)
+    _holders: tuple[_Holder, ...] = field(repr=False, compare=False)
 
     def document(self, cells: Sequence[str]) -> tuple[Document, list[Problem]]:
         """Return the document of a row's cells, and what is wrong with single cells. Empty cells are absent."""
         digits = CURRENCY_DIGITS.get(_currency_code(cells[self.currency_at]), 2)
-        document: Document = {}
-        slots: dict[tuple[Step, ...], dict[str, Any]] = {}
+        made: list[Document | None] = [None] * len(self._holders)
         problems: list[Problem] = []
-        for index, column in self._plan:
-            cell = cells[index].strip()
-            if not cell:
+        for index, at, member, kind in self._plan:
+            cell = cells[index]
+            if not cell or not (cell := cell.strip()):
                 continue
             value: Any = cell
             if len(cell) > MOST_CELL:
                 problems.append(Problem("cell_too_long", self.titles[index], shape(cell)))
                 continue
-            if column.kind.name == "money":
+            if kind == "money":
                 try:
                     value = minor_units(cell, digits=digits)
                 except ValueError as error:
                     problems.append(Problem(str(error), self.titles[index], shape(cell)))
                     value = 0
-            elif column.kind.name == "count":
+            elif kind == "count":
                 value = _count_of(cell)
-            _put(document, slots, column.steps, value)
-        return _collected(document, slots), problems
+            holder = made[at]
+            if holder is None:
+                holder = made[at] = {}
+            holder[member] = value
+        return self._assembled(made), problems
+
+    def _assembled(self, made: list[Document | None]) -> Document:
+        """Put the holders that have content into one another, entries in the order of their numbers."""
+        for at in range(len(made) - 1, 0, -1):
+            parent = self._holders[at].parent
+            if made[at] is not None and made[parent] is None:
+                made[parent] = {}
+        for holder, content in zip(self._holders, made, strict=True):
+            outer = made[holder.parent] if content is not None else None
+            if content is None or outer is None or content is outer:
+                continue
+            if holder.role:
+                content.setdefault("role", holder.role)
+            if holder.is_entry:
+                outer.setdefault(holder.key, []).append(content)
+            else:
+                outer[holder.key] = content
+        return made[0] or {}
 
     def name_of(self, cells: Sequence[str], path: Path) -> str:
         """Return the title of the column that a document path came from, or its canonical name."""
         wanted = _steps_of(self._slots_in(cells), path)
-        for index, column in self._plan:
-            if column.steps == wanted:
+        for index, column in enumerate(self.columns):
+            if column is not None and column.steps == wanted:
                 return self.titles[index]
         return _name_of_steps(wanted)
 
     def _slots_in(self, cells: Sequence[str]) -> set[tuple[Step, ...]]:
         return {
             column.steps[: place + 1]
-            for index, column in self._plan
-            if cells[index].strip()
+            for index, column in enumerate(self.columns)
+            if column is not None and cells[index].strip()
             for place, step in enumerate(column.steps)
             if isinstance(step, Slot)
         }
@@ -372,9 +403,31 @@ def understand(titles: Sequence[str], mapping: Mapping[str, str] | None = None) 
     missing = [name for name in REQUIRED if (column := resolve(name)) and column.steps not in seen]
     if missing:
         return HeaderFault("header_missing", tuple(missing))
-    plan = tuple((index, column) for index, column in enumerate(columns) if column is not None)
-    currency_at = next(index for index, column in plan if column.steps == ("loan", "currency"))
-    return Header(titles, tuple(columns), currency_at, plan)
+    known = [(index, column) for index, column in enumerate(columns) if column is not None]
+    currency_at = next(index for index, column in known if column.steps == ("loan", "currency"))
+    holders, at = _holders_of([column.steps for _, column in known])
+    plan = tuple((i, at[c.steps[:-1]], str(c.steps[-1]), c.kind.name) for i, c in known)
+    return Header(titles, tuple(columns), currency_at, plan, holders)
+
+
+def _holders_of(columns: Sequence[tuple[Step, ...]]) -> tuple[tuple[_Holder, ...], dict[tuple[Step, ...], int]]:
+    """Return the holders that columns need, outer before inner and in the order of their numbers, and where each is."""
+    keys: set[tuple[Step, ...]] = {()}
+    for steps in columns:
+        for length in range(1, len(steps)):
+            is_list = isinstance(steps[length], Slot)
+            if not is_list:
+                keys.add(steps[:length])
+    ordered = sorted(keys, key=lambda key: [(_order(step), str(step) if isinstance(step, str) else "") for step in key])
+    at = {key: place for place, key in enumerate(ordered)}
+    holders = [_Holder(0, "", False, "")]
+    for key in ordered[1:]:
+        last = key[-1]
+        if isinstance(last, Slot):
+            holders.append(_Holder(at[key[:-2]], str(key[-2]), True, last.role))
+        else:
+            holders.append(_Holder(at[key[:-1]], last, False, ""))
+    return tuple(holders), at
 
 
 def _currency_code(cell: str) -> str:
@@ -395,42 +448,8 @@ def _count_of(cell: str) -> int | str:
         return cell
 
 
-def _put(
-    document: Document, slots: dict[tuple[Step, ...], dict[str, Any]], steps: tuple[Step, ...], value: Any
-) -> None:
-    holder: dict[str, Any] = document
-    for place, step in enumerate(steps[:-1]):
-        if isinstance(step, Slot):
-            key = steps[: place + 1]
-            known = slots.get(key)
-            if known is None:
-                known = slots[key] = {}
-            holder = known
-        elif not isinstance(steps[place + 1], Slot):
-            inner = holder.get(step)
-            if inner is None:
-                inner = holder[step] = {}
-            holder = inner
-    holder[str(steps[-1])] = value
-
-
 def _order(step: Step) -> tuple[int, int]:
     return (step.rank, step.number) if isinstance(step, Slot) else (0, 0)
-
-
-def _collected(document: Document, slots: dict[tuple[Step, ...], dict[str, Any]]) -> Document:
-    """Put the numbered entries into lists, in the order of their numbers, inner lists before outer ones."""
-    for key in sorted(slots, key=lambda steps: [_order(step) for step in steps]):
-        slot, holder = key[-1], document
-        for place, step in enumerate(key[:-2]):
-            if isinstance(step, Slot):
-                holder = slots[key[: place + 1]]
-            elif not isinstance(key[place + 1], Slot):
-                holder = holder.setdefault(step, {})
-        if isinstance(slot, Slot) and slot.role:
-            slots[key].setdefault("role", slot.role)
-        holder.setdefault(str(key[-2]), []).append(slots[key])
-    return document
 
 
 def _steps_of(present: set[tuple[Step, ...]], path: Path) -> tuple[Step, ...]:
