@@ -22,7 +22,7 @@ def project_events(event: DynamoDBEvent) -> dict[str, Any]:
     """Project the batch's events; name the first record that failed, from which the stream then delivers again."""
     records = [record for record in event if record.event_name == "INSERT" and "e" in record.new_image]
     events = [_event(record) for record in records]
-    failed = projections.project(events, wiring.projections(), on_failure=_report)
+    failed = projections.project(events, wiring.projections_by_name(), on_failure=_report)
     sequence = {event.id: record.sequence_number for event, record in zip(events, records, strict=True)}
     first = min((sequence[event_id] for event_id in failed), key=int, default=None)
     return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}

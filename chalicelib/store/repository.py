@@ -70,6 +70,14 @@ class Store:
         """Return the lender's own record."""
         return self._plain(keys.tenant_pk(scope.tenant), "LENDER", Lender)
 
+    def lenders(self) -> list[str]:
+        """Return the ids of all registered lenders, from their own index rows."""
+        return [item.sk for item in View.query("LENDERS", consistent_read=True)]
+
+    def lender_row(self, scope: Scope, *, version: int) -> View:
+        """Return the row by which schedules and carriers' events find the lender without a scan."""
+        return View("LENDERS", scope.tenant, v=version)
+
     def agency(self, scope: Scope, org: str) -> Agency | None:
         """Return the agency as this lender lists it, or None."""
         return self._plain(keys.tenant_pk(scope.tenant), keys.agency_sk(org), Agency)

@@ -32,7 +32,7 @@ class Engine(Protocol):
     """Rules on dossiers under the packs that are in the tree."""
 
     def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the ruling of a dossier."""
+        """Return the ruling of a dossier. Raises on one that it cannot read: a fault, and nothing leaves because of it."""
         ...
 
     def ruleset(self, ruling: Mapping[str, Any]) -> str:
@@ -117,17 +117,7 @@ def _check_once(
     facts = replace(facts, attempt=refresh(facts, now))
     dossier = dossier_of(facts, now=now)
     ruling = engine.rule(dossier)
-    if "error" in ruling:
-        raise MalformedDossier(ruling["error"]["code"], ruling["error"]["pointer"])
     return _commit(store, engine, signer, scope, facts, dossier, ruling, now, req)
-
-
-class MalformedDossier(Exception):
-    """The engine could not read a dossier that this system built: a fault, and nothing leaves because of it."""
-
-    def __init__(self, code: str, pointer: str) -> None:
-        """Name the engine's error code and the place in the dossier; never its content."""
-        super().__init__(f"{code} at {pointer}")
 
 
 def gather(store: Store, scope: Scope, attempt: Attempt) -> Facts:

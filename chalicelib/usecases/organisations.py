@@ -47,6 +47,7 @@ def put_lender(
             stream=scope.tenant,
             event_type=EventType.LENDER_REGISTERED,
             event=event,
+            beside=(store.lender_row(scope, version=(expected or 0) + 1),),
         )
     )
 

@@ -94,6 +94,9 @@ class Store(Protocol):
         """Return the lender's record."""
         ...
 
+    def lender_row(self, scope: Scope, *, version: int) -> Any:
+        """Return the row by which the lender is found without a scan."""
+
     def agency(self, scope: Scope, org: str) -> Agency | None:
         """Return the agency as listed."""
         ...

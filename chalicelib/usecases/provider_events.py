@@ -53,6 +53,8 @@ def settle(
     done = []
     for event in parse_provider_events(body):
         for scope in scopes():
+            if event.tenant not in (None, scope.tenant):
+                continue
             if event.contact is not None:
                 done.append(settle_delivery(store, scope, event, clock=clock, req=req))
             if event.contact is None or event.kind == "complaint":
