@@ -1,0 +1,433 @@
+"""Shape ``count``: how many past events of a kind a window may hold, with what the law leaves out of the count.
+
+Windows are local dates: ``days = n`` is the date of the act and the n-1 dates before it, ``month`` the calendar month,
+``ever`` the whole history. A cooling-off of n dates after an event is a cap of one in ``days = n``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from chalicelib.domain.compliance.case import DEBT_SIDE, Case, Event
+from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, missing, since, stops, touches
+from chalicelib.domain.compliance.timeline import NEVER, Zone, date_text, ends, month_end, month_start, starts
+
+UNITS: Mapping[str, frozenset[str]] = {
+    "attempt": frozenset(),
+    "connect": frozenset(
+        "no_answer rejected powered_off voicemail_left voicemail_reached voicemail_full connected conversation "
+        "third_party_answered wrong_person pending".split()
+    ),
+    "answered": frozenset(
+        "voicemail_left voicemail_reached voicemail_full connected conversation third_party_answered wrong_person "
+        "pending".split()
+    ),
+    "contact": frozenset(
+        "voicemail_left conversation third_party_answered sent delivered visited_met connected pending".split()
+    ),
+    "conversation": frozenset(("conversation",)),
+    "talk_or_pending": frozenset(("conversation", "visited_met", "pending")),
+}
+"""Outcomes that each counted unit takes in; ``attempt`` takes in all."""
+
+UNRELATED = frozenset(("spouse", "emergency_contact", "third_party", "employer"))
+CONSUMER = frozenset(("debtor", "co_borrower", "spouse", "guardian", "executor"))
+
+Keep = Callable[[Scene, Event], bool]
+
+
+def _people(who: str, scene: Scene) -> Callable[[Event], bool]:
+    case = scene.case
+    if who == "recipient":
+        ident = case.recipient_id
+        return lambda event: event.party == ident
+    if who == "household":
+        # The consumer and the spouse share one count.
+        wanted = {case.recipient_id, *case.debtors}
+        wanted.update(ident for ident, party in case.parties.items() if party["role"] == "spouse")
+        return lambda event: event.party in wanted
+    if who == "owing":
+        return lambda event: event.party in case.parties and case.parties[event.party]["role"] in DEBT_SIDE
+    return lambda event: True
+
+
+def consent_dates(scene: Scene, zone: Zone, instant: int, days: int) -> list[tuple[int, int]]:
+    """Return spans of instants in which calls are made on consent given directly to the acting organisation.
+
+    A span lasts ``days`` dates, the date of the consent being the first, and ends early at its stated end, at a
+    withdrawal and at the next conversation about the debt.
+    """
+    case = scene.case
+    spans: list[tuple[int, int]] = []
+    for consent in case.consents:
+        at = since(consent)
+        if at > instant:
+            break
+        if consent["party"] != case.recipient_id:
+            continue
+        event = consent["event"]
+        if event == "granted" and consent.get("medium") in ("call", "all") and consent.get("direct"):
+            if consent.get("org", case.org_id) != case.org_id:
+                continue
+            end = zone.midnight(zone.day(at) + days)
+            if "expires" in consent:
+                end = min(end, ends(consent["expires"], (zone,)))
+            for talk in case.history:
+                if talk.at > at and talk.outcome == "conversation" and touches(talk, frozenset(case.debt_ids)):
+                    end = min(end, talk.at)
+                    break
+            spans.append((at, end))
+        elif event in ("withdrawn", "stop_medium") and stops(consent, case, "call"):
+            spans = [(start, min(end, at)) for start, end in spans]
+    return spans
+
+
+def _consented(scene: Scene, zone: Zone, instant: int, days: int) -> Callable[[Event], bool]:
+    """Return the test whether an event fell under consent; what the file says of the event itself goes first."""
+    spans = consent_dates(scene, zone, instant, days)
+
+    def on_consent(event: Event) -> bool:
+        if event.consented is not None:
+            return event.consented
+        return any(start <= event.at < end for start, end in spans)
+
+    return on_consent
+
+
+def strangers(case: Case) -> frozenset[str]:
+    """Return the contact points that turned out to be somebody else's."""
+    found = {ident for ident, point in case.points.items() if point.get("status") == "wrong_person"}
+    found.update(event.point for event in case.history if event.outcome == "wrong_person" and event.point is not None)
+    return frozenset(found)
+
+
+class Count:
+    """Which events a rule counts. Built once from the parameters of the rule."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.channels = frozenset(params.get("channels", ()))
+        self.outcomes = UNITS[params.get("unit", "attempt")]
+        self.not_outcomes = frozenset(params.get("not_outcomes", ()))
+        self.not_purposes = frozenset(params.get("not_purposes", ()))
+        self.purposes = frozenset(params.get("purposes", ()))
+        self.per_channel: Mapping[str, frozenset[str]] = {
+            channel: frozenset(outcomes) for channel, outcomes in params.get("outcomes_of", {}).items()
+        }
+        self.who: str = params.get("who", "recipient")
+        self.by: str = params.get("by", "org")
+        self.both_ways = bool(params.get("both_ways", False))
+        self.same_point = bool(params.get("same_point", False))
+        self.point_kinds = frozenset(params.get("point_kinds", ()))
+        self.place: str | None = params.get("place")
+        self.replies = bool(params.get("replies", True))
+        self.window: Any = params.get("days", params.get("window"))
+        self.leave_out = frozenset(params.get("leave_out", ()))
+        self.consent_days: int = params.get("consent_days", 7)
+        self.same_product = bool(params.get("same_product", False))
+
+    def _tests(self, scene: Scene, debts: frozenset[str] | None) -> Callable[[Event], bool]:
+        case = scene.case
+        tests: list[Callable[[Event], bool]] = []
+        if not self.both_ways:
+            tests.append(lambda event: not event.inbound)
+        if self.channels:
+            channels = self.channels
+            tests.append(lambda event: event.channel in channels)
+        if self.who != "anybody":
+            tests.append(_people(self.who, scene))
+        if self.by == "org":
+            org = case.org_id
+            tests.append(lambda event: event.inbound or event.org is None or event.org == org)
+        if debts is not None:
+            tests.append(lambda event: touches(event, debts))
+        elif self.by == "lender":
+            own = scene.lender_debts
+            known = case.other_debts
+            # An event about a debt that the file does not know may have been for this lender.
+            tests.append(lambda event: touches(event, own) or not all(ident in known for ident in event.debts or ()))
+        if self.outcomes:
+            outcomes = self.outcomes
+            tests.append(lambda event: event.outcome in outcomes)
+        if self.not_outcomes:
+            unwanted = self.not_outcomes
+            tests.append(lambda event: event.outcome not in unwanted)
+        if self.per_channel:
+            table = self.per_channel
+            tests.append(lambda event: event.channel not in table or event.outcome in table[event.channel])
+        if self.not_purposes:
+            without = self.not_purposes
+            tests.append(lambda event: event.purpose not in without)
+        if self.purposes:
+            wanted = self.purposes
+            tests.append(lambda event: event.purpose is None or event.purpose in wanted)
+        if self.same_point:
+            point = case.point_id
+            tests.append(lambda event: event.point is None or event.point == point)
+        if self.point_kinds:
+            kinds = self.point_kinds
+            points = case.points
+            tests.append(lambda event: event.point not in points or points[event.point]["kind"] in kinds)
+        if self.place is not None:
+            at_work = self.place == "work"
+            points = case.points
+            tests.append(
+                lambda event: ((event.place or points.get(event.point or "", {}).get("place")) == "work") == at_work
+            )
+        if not self.replies:
+            tests.append(lambda event: not (event.reply or event.purpose == "reply"))
+        return lambda event: all(test(event) for test in tests)
+
+    def window_start(self, zone: Zone, instant: int) -> int:
+        """Return the first instant of the window that an act at an instant falls in."""
+        if self.window == "ever":
+            return -NEVER
+        day = zone.day(instant)
+        return zone.midnight(month_start(day) if self.window == "month" else day - self.window + 1)
+
+    def leaves(self, zone: Zone, event: Event) -> int:
+        """Return the instant at which an event has left the window."""
+        if self.window == "ever":
+            return NEVER
+        day = zone.day(event.at)
+        return zone.midnight(month_end(day) if self.window == "month" else day + self.window)
+
+    def left_out(self, scene: Scene, zone: Zone, instant: int) -> Callable[[Event], str | None]:
+        """Return the reason for which an event is left out of the count, None when it counts."""
+        tests: list[tuple[str, Callable[[Event], bool]]] = []
+        if "unconnected" in self.leave_out:
+            tests.append(("unconnected", lambda event: event.outcome in ("busy", "not_in_service")))
+        if "consent" in self.leave_out:
+            tests.append(("consent", _consented(scene, zone, instant, self.consent_days)))
+        if "stranger" in self.leave_out:
+            theirs = strangers(scene.case)
+            tests.append(("stranger", lambda event: event.point in theirs))
+        return lambda event: next((reason for reason, test in tests if test(event)), None)
+
+    def events(self, scene: Scene, zone: Zone, instant: int, debts: frozenset[str] | None) -> list[Event]:
+        """Return the counted events of the window, oldest first."""
+        return [event for event, reason in self.judged(scene, zone, instant, debts) if reason is None]
+
+    def judged(
+        self, scene: Scene, zone: Zone, instant: int, debts: frozenset[str] | None
+    ) -> list[tuple[Event, str | None]]:
+        """Return each event of the window with the reason for which it is left out, oldest first."""
+        start = self.window_start(zone, instant)
+        recent = list(_since(scene.case.history, start, instant))
+        if not recent:
+            return []
+        keep = self._tests(scene, debts)
+        kept = [event for event in recent if keep(event)]
+        if not kept:
+            return []
+        if not self.leave_out:
+            return [(event, None) for event in kept]
+        reason = self.left_out(scene, zone, instant)
+        return [(event, reason(event)) for event in kept]
+
+    def exempt(self, scene: Scene, zone: Zone, instant: int) -> int | None:
+        """Return until when the act itself is left out of the count, None when it counts."""
+        if "consent" not in self.leave_out or not scene.case.consents:
+            return None
+        spans = consent_dates(scene, zone, instant, self.consent_days)
+        return max((end for start, end in spans if start <= instant < end), default=None)
+
+
+def _since(history: Sequence[Event], start: int, instant: int) -> Iterator[Event]:
+    """Yield events of [start, instant], oldest first, looking only at those."""
+    index = len(history)
+    while index and history[index - 1].at >= start:
+        index -= 1
+    for event in history[index:]:
+        if event.at > instant:
+            return
+        yield event
+
+
+def _sets_of_debts(params: Mapping[str, Any]) -> Callable[[Scene], Sequence[frozenset[str] | None]]:
+    kind = params.get("per", "all")
+
+    def per_debt(scene: Scene) -> Sequence[frozenset[str] | None]:
+        return [frozenset((ident,)) for ident in scene.case.debt_ids] or [None]
+
+    def per_product(scene: Scene) -> Sequence[frozenset[str] | None]:
+        case = scene.case
+        result = []
+        for ident, debt in zip(case.debt_ids, case.debts, strict=True):
+            same = {ident}
+            same.update(
+                other
+                for other, entry in case.other_debts.items()
+                if entry["creditor"] == debt["creditor"]
+                and entry.get("product") is not None
+                and entry.get("product") == debt.get("product")
+            )
+            result.append(frozenset(same))
+        return result or [None]
+
+    def per_creditor(scene: Scene) -> Sequence[frozenset[str] | None]:
+        return [scene.lender_debts]
+
+    return {"debt": per_debt, "product": per_product, "creditor": per_creditor}.get(kind, lambda scene: (None,))
+
+
+def count(params: Mapping[str, Any]) -> Check:
+    """Compile a cap: the act is held back while the window holds ``cap`` counted events or more."""
+    counter = Count(params)
+    cap: int = params["cap"]
+    effect: str = params.get("effect", "defer")
+    sets_of_debts = _sets_of_debts(params)
+    after_first: str | None = params.get("after_first")
+    needs_point = counter.same_point
+    attempts_review: bool = params.get("attempts_review", False)
+    unit = params.get("unit", "attempt")
+    reply_free = not counter.replies
+    own_purposes_free = counter.not_purposes
+    soft = Count({**params, "unit": "attempt"}) if attempts_review else counter
+
+    def check(scene: Scene, instant: int) -> Answer:
+        case = scene.case
+        if not case.history:
+            return NEVER
+        if needs_point and case.point_id is None:
+            return missing("act.point")
+        if reply_free and case.purpose == "reply" and case.act.get("reply_to") is not None:
+            return NEVER
+        if case.purpose in own_purposes_free:
+            return NEVER
+        found: Finding | None = None
+        quiet = NEVER
+        for zone in scene.zones:
+            exempt = counter.exempt(scene, zone, instant)
+            if exempt is not None:
+                quiet = min(quiet, exempt)
+                continue
+            for debts in sets_of_debts(scene):
+                events = counter.events(scene, zone, instant, debts)
+                if after_first == "conversation":
+                    events = _after_conversation(scene, events, instant)
+                if len(events) >= cap:
+                    last = events[len(events) - cap]
+                    found = _later(
+                        found,
+                        Finding(
+                            effect if effect != "defer" or counter.window != "ever" else "deny",
+                            counter.leaves(zone, last),
+                            len(events),
+                            cap,
+                            f"{len(events)} in the window that ends {date_text(zone.day(instant))}, {cap} allowed",
+                        ),
+                    )
+                elif attempts_review:
+                    tried = soft.events(scene, zone, instant, debts)
+                    if len(tried) >= cap:
+                        found = found or Finding(
+                            "review",
+                            counter.leaves(zone, tried[len(tried) - cap]),
+                            len(tried),
+                            cap,
+                            f"{len(events)} {unit}s, but {len(tried)} attempts in the window",
+                        )
+        return quiet if found is None else found
+
+    return check
+
+
+def _later(one: Finding | None, other: Finding) -> Finding:
+    return other if one is None or one.effect == "review" or other.until > one.until else one
+
+
+def _after_conversation(scene: Scene, events: list[Event], instant: int) -> list[Event]:
+    """Return the events after the first live conversation of this organisation with the person, none without one."""
+    case = scene.case
+    for talk in case.history:
+        if talk.at > instant:
+            break
+        if talk.outcome == "conversation" and talk.party == case.recipient_id and talk.org in (None, case.org_id):
+            return [event for event in events if event.at > talk.at]
+    return []
+
+
+def nocount(params: Mapping[str, Any]) -> Check:
+    """Compile shape ``nocount``: fires when events, or the act, are left out of a cap that the act is held to."""
+    counter = Count(params)
+    reasons = frozenset(params["reasons"])
+    sets_of_debts = _sets_of_debts(params)
+
+    def check(scene: Scene, instant: int) -> Answer:
+        for zone in scene.zones:
+            if "consent" in reasons and counter.exempt(scene, zone, instant) is not None:
+                return Finding("nocount", because="the act is made on consent given directly")
+            for debts in sets_of_debts(scene):
+                spared = sum(reason in reasons for _, reason in counter.judged(scene, zone, instant, debts))
+                if spared:
+                    return Finding("nocount", observed=spared, because=f"{spared} left out of the count")
+        return NEVER
+
+    return check
+
+
+def concentration(params: Mapping[str, Any]) -> Check:
+    """Compile shape ``concentration``: counted events and the act lie too close together, or too many on one date."""
+    counter = Count(params)
+    apart: int = params["minutes"] * 60
+    on_one_date: int = params["on_one_date"]
+    sets_of_debts = _sets_of_debts(params)
+
+    def check(scene: Scene, instant: int) -> Answer:
+        quiet = NEVER
+        for zone in scene.zones:
+            exempt = counter.exempt(scene, zone, instant)
+            act_counts = exempt is None
+            quiet = min(quiet, exempt or NEVER)
+            for debts in sets_of_debts(scene):
+                moments = [event.at for event in counter.events(scene, zone, instant, debts)]
+                if not moments:
+                    continue
+                until = zone.midnight(zone.day(moments[0]) + 1)
+                if act_counts:
+                    moments.append(instant)
+                for before, after in zip(moments, moments[1:], strict=False):
+                    if after - before <= apart:
+                        until = before + apart + 1 if after is moments[-1] and act_counts else zone.midnight(zone.day(before) + counter.window)
+                        return Finding("review", until, after - before, apart, f"two calls {(after - before) // 60} minutes apart")
+                days = [zone.day(moment) for moment in moments]
+                for day in days:
+                    if days.count(day) >= on_one_date:
+                        own = act_counts and day == days[-1] and days.count(day) == on_one_date
+                        until = zone.midnight(day + 1) if own else zone.midnight(day + counter.window)
+                        return Finding("review", until, days.count(day), on_one_date, f"{days.count(day)} calls on {date_text(day)}")
+        return quiet
+
+    return check
+
+
+def episode(params: Mapping[str, Any]) -> Check:
+    """Compile shape ``episode``: caps on third parties within one spell of lost contact with the debtor."""
+    answered: int = params["connected"]
+    persons: int = params["persons"]
+
+    def check(scene: Scene, instant: int) -> Answer:
+        case = scene.case
+        began = -NEVER
+        for ident in case.debtors:
+            text = case.parties[ident].get("lost_contact", {}).get("since")
+            if text is not None:
+                began = max(began, starts(text, scene.zones))
+        own = scene.lender_debts
+        calls = [
+            event
+            for event in case.history
+            if began <= event.at <= instant
+            and not event.inbound
+            and event.channel == "call"
+            and (case.parties.get(event.party, {}).get("role", "third_party") in UNRELATED)
+            and touches(event, own)
+        ]
+        reached = sum(event.party == case.recipient_id and event.outcome in UNITS["answered"] for event in calls)
+        if reached >= answered:
+            return Finding("deny", observed=reached, limit=answered, because="this person was reached in this spell already")
+        others = {event.party for event in calls} - {case.recipient_id}
+        if len(others) >= persons:
+            return Finding("deny", observed=len(others) + 1, limit=persons, because="enough persons were asked in this spell")
+        return NEVER
+
+    return check

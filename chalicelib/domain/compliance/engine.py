@@ -1,0 +1,266 @@
+"""The ruling on one dossier: every rule that reaches it, the strictest wins, with the next allowed instant.
+
+Each rule answers at an instant either with a finding that surely stands until some instant, or with the instant until
+which it surely stays silent. The earliest allowed instant is then a fix-point: go to the last end of the findings that
+stand, look again, and so on. Facts that begin or end later (a hold, a placement, a certificate) are turning points at
+which everything is looked at again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chalicelib.domain.compliance.case import Case, resolve
+from chalicelib.domain.compliance.form import check_dossier
+from chalicelib.domain.compliance.packs import Pack, PackSet, Rule
+from chalicelib.domain.compliance.scene import Answer, Finding, Scene
+from chalicelib.domain.compliance.timeline import (
+    DAY,
+    HORIZON_DAYS,
+    NEVER,
+    ZONE_DATA,
+    UnknownZone,
+    Zones,
+    day_of,
+    instant_of,
+    instant_text,
+    zone,
+)
+
+BLOCKING = frozenset(("deny", "require", "review", "defer"))
+_SEVERITY = {"deny": 0, "require": 1, "review": 2, "defer": 3, "oblige": 4, "nocount": 5}
+
+
+class _Item:
+    """One rule bound to the scene it is played in."""
+
+    __slots__ = ("answer", "end", "rule", "scene", "start")
+
+    def __init__(self, rule: Rule, scene: Scene, span: tuple[int, int]) -> None:
+        self.rule = rule
+        self.scene = scene
+        self.start, self.end = span
+        self.answer: Answer = -NEVER
+
+    def look(self, instant: int) -> Answer:
+        if instant < self.start:
+            answer: Answer = self.start
+        elif instant >= self.end:
+            answer = NEVER
+        else:
+            answer = self.rule.check(self.scene, instant)
+            if self.end < NEVER:
+                if isinstance(answer, Finding):
+                    answer.until = min(answer.until, self.end)
+                else:
+                    answer = min(answer, self.end)
+        self.answer = answer
+        return answer
+
+
+class _Play:
+    """All rules over one case, looked at from instant to instant."""
+
+    def __init__(self, case: Case, packs: PackSet) -> None:
+        self.case = case
+        self.missing: set[str] = set()
+        self.packs: tuple[Pack, ...] = packs.chosen(case)
+        self.items: list[_Item] = []
+        self._turns: list[int] | None = None
+        if not case.residences:
+            self.missing.add(f"parties.{case.recipient_id}.residence")
+        if not case.debts:
+            self.missing.add("debts")
+        self.missing.update(f"rulepack.{country}" for country in case.countries - packs.covered)
+        own: Zones | None = None
+        everywhere: list[Zones] = []
+        for pack in self.packs:
+            zones = pack.zones
+            if zones is None:
+                if own is None:
+                    own = self._own_zones(packs)
+                zones = own
+            everywhere.append(zones)
+            scene = Scene(case, zones, pack.calendars, pack.words)
+            rules, lacking = pack.pick(case)
+            self.missing.update(lacking)
+            spans = pack.spans(zones)
+            self.items.extend(_Item(rule, scene, spans[id(rule)]) for rule in rules)
+        self._zones = everywhere
+
+    def _own_zones(self, packs: PackSet) -> Zones:
+        names = self.case.zone_names(packs.atlas)
+        try:
+            if names:
+                return resolve(names)
+            self.missing.add(f"parties.{self.case.recipient_id}.zones")
+        except UnknownZone as unknown:
+            self.missing.add(f"zone_data.{unknown.args[0]}")
+        # Rules that no clock governs still speak; the missing fact already keeps the ruling from allowing.
+        return (zone("Etc/UTC"),)
+
+    def look(self, instant: int, *, afresh: bool) -> list[_Item]:
+        """Return the items that fire at an instant; without ``afresh`` only outdated answers are asked for again."""
+        fired = []
+        for item in self.items:
+            answer = item.answer
+            if afresh or (answer.until if isinstance(answer, Finding) else answer) <= instant:
+                answer = item.look(instant)
+            if isinstance(answer, Finding):
+                fired.append(item)
+        return fired
+
+    def next_turn(self, instant: int) -> int:
+        """Return the next instant at which a fact on file begins or ends."""
+        if self._turns is None:
+            self._turns = sorted(set(self._turning_points()))
+        return next((turn for turn in self._turns if turn > instant), NEVER)
+
+    def _turning_points(self) -> Iterator[int]:
+        at = self.case.at
+        zones = {each.name: each for group in self._zones for each in group}.values()
+        for text in _times(self.case):
+            if len(text) > 10:
+                begin = instant_of(text)
+                if begin >= at:
+                    yield begin
+                    yield begin + 1
+            else:
+                day = day_of(text)
+                if day * DAY > at - 3 * DAY:
+                    for each in zones:
+                        yield each.midnight(day)
+                        yield each.midnight(day + 1)
+
+    def first_allowed(self) -> int | None:
+        """Return the first instant after the case's own at which no rule holds the act back, within the horizon."""
+        instant = self.case.at
+        last = instant + HORIZON_DAYS * DAY
+        fired = [item.answer for item in self.items if _blocks(item.answer)]
+        while fired:
+            turn = self.next_turn(instant)
+            ahead = max(answer.until for answer in fired if isinstance(answer, Finding))
+            instant = min(ahead, turn)
+            if instant > last:
+                return None
+            fired = [item.answer for item in self.look(instant, afresh=instant == turn) if _blocks(item.answer)]
+        return instant
+
+    def last_allowed(self) -> int | None:
+        """Return the first instant at which a rule holds the act back, None when none does within the horizon."""
+        instant = self.case.at
+        last = instant + HORIZON_DAYS * DAY
+        while True:
+            turn = self.next_turn(instant)
+            quiet = min((item.answer for item in self.items if not isinstance(item.answer, Finding)), default=NEVER)
+            instant = min(quiet, turn)
+            if instant > last:
+                return None
+            if any(_blocks(item.answer) for item in self.look(instant, afresh=instant == turn)):
+                return instant
+
+
+def _blocks(answer: Answer) -> bool:
+    return isinstance(answer, Finding) and answer.effect in BLOCKING
+
+
+def _times(case: Case) -> Iterator[str]:
+    """Yield every time on file at which a fact may begin or end."""
+    at = case.at
+    for event in case.history:
+        if event.at > at:
+            yield instant_text(event.at)
+    for consent in case.consents:
+        yield consent["at"]
+        for key in ("expires", "deadline"):
+            if key in consent:
+                yield consent[key]
+        if "until" in consent.get("times", {}):
+            yield consent["times"]["until"]
+    for entries, keys in (
+        (case.holds, ("from", "until", "released_at")),
+        (case.notices, ("at", "deadline", "returned_at")),
+        (
+            case.debts,
+            ("placed_from", "placed_to", "limitation_expires_on", "guarantee_until", "amount_as_of", "collection_began_on"),
+        ),
+        ((case.org,), ("listed_from", "listed_to", "inspected_on")),
+        (() if case.collector is None else (case.collector,), ("certified_to",)),
+        (case.parties.values(), ("stop_requested_at", "birth_date")),
+    ):
+        for entry in entries:
+            for key in keys:
+                text = entry.get(key)
+                if text is not None:
+                    yield text
+    for debt in case.debts:
+        yield from debt.get("validation", {}).values()
+    for party in case.parties.values():
+        lost = party.get("lost_contact", {})
+        if "since" in lost:
+            yield lost["since"]
+        yield from lost.get("failed_dials", ())
+        for key in ("since", "unresponsive_since"):
+            if key in party.get("attorney", {}):
+                yield party["attorney"][key]
+
+
+def rule(dossier: Mapping[str, Any], packs: PackSet) -> dict[str, Any]:
+    """Return the ruling on a dossier under the given packs.
+
+    Pure: it depends on nothing but its arguments and the pinned zone data, and not on the order of lists that are
+    ledgers. Raises DossierError when the dossier is malformed.
+    """
+    return decide(Case(check_dossier(dossier)), packs)
+
+
+def decide(case: Case, packs: PackSet) -> dict[str, Any]:
+    """Return the ruling on a case whose dossier was checked before."""
+    play = _Play(case, packs)
+    fired = play.look(case.at, afresh=True)
+    lacking = set(play.missing)
+    effects = set()
+    entries: list[tuple[int, str, str, dict[str, Any]]] = []
+    duties: list[dict[str, Any]] = []
+    for item in fired:
+        finding = item.answer
+        assert isinstance(finding, Finding)
+        lacking.update(finding.missing)
+        effects.add(finding.effect)
+        until = None if finding.until >= NEVER else instant_text(finding.until)
+        entry = {
+            "id": item.rule.ident,
+            "effect": finding.effect,
+            "citation": item.rule.citation,
+            "observed": finding.observed,
+            "limit": finding.limit,
+            "until": until,
+            "because": finding.because,
+        }
+        entries.append((_SEVERITY[finding.effect], item.rule.ident, finding.because, entry))
+        if finding.duty is not None:
+            duties.append({"rule": item.rule.ident, "due": instant_text(finding.duty["due"]), "what": finding.duty["what"]})
+    entries.sort(key=lambda each: each[:3])
+    verdict = (
+        "deny"
+        if not effects.isdisjoint(("deny", "require"))
+        else "review" if "review" in effects or lacking else "defer" if "defer" in effects else "allow"
+    )
+    following = play.first_allowed() if verdict == "defer" else None
+    last = play.last_allowed() if verdict == "allow" else None
+    return {
+        "id": case.id,
+        "verdict": verdict,
+        "next_allowed_at": None if following is None else instant_text(following),
+        "not_after": None if last is None else instant_text(last),
+        "rules": [each[3] for each in entries],
+        "obligations": sorted(duties, key=lambda each: (each["due"], each["rule"])),
+        "missing": sorted(lacking),
+        "packs": [{"id": each.ident, "version": each.version, "sha256": each.sha256} for each in play.packs],
+        "zone_data": ZONE_DATA,
+    }
+
+
+def rule_each(dossiers: Sequence[Mapping[str, Any]], packs: PackSet) -> Iterator[dict[str, Any]]:
+    """Yield the ruling on each dossier, for replays and what-if runs over many."""
+    for dossier in dossiers:
+        yield rule(dossier, packs)

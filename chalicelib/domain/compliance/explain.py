@@ -1,0 +1,46 @@
+"""Reasons in the reader's language: what each rule that fired demands, what was seen, and until when it holds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.domain.compliance.packs import PackSet
+
+_EFFECTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "deny": "forbidden", "require": "lacking what is required", "review": "a person must decide",
+        "defer": "not now", "oblige": "creates a duty", "nocount": "left out of a count",
+    },
+    "zh": {
+        "deny": "禁止", "require": "缺少必备内容", "review": "须由人工决定", "defer": "暂缓", "oblige": "产生义务",
+        "nocount": "不计入次数",
+    },
+}  # fmt: skip
+_PARTS: Mapping[str, tuple[str, str, str, str]] = {
+    "en": ("observed", "limit", "until", "missing facts: "),
+    "zh": ("实际", "限值", "至", "缺少事实:"),
+}
+
+
+def explain(ruling: Mapping[str, Any], language: str, packs: PackSet) -> list[str]:
+    """Return one sentence for each rule that fired, and one for missing facts, in ``en`` or ``zh``.
+
+    Raises KeyError for another language.
+    """
+    effects = _EFFECTS[language]
+    observed, limit, until, lacking = _PARTS[language]
+    notes: dict[str, str] = {}
+    for named in ruling["packs"]:
+        for ident, data in packs.pack(named["id"]).described.items():
+            notes[ident] = data["note"][language]
+    sentences = []
+    for fired in ruling["rules"]:
+        facts = [
+            f"{label} {fired[key]}"
+            for label, key in ((observed, "observed"), (limit, "limit"), (until, "until"))
+            if fired[key] is not None
+        ]
+        tail = f" ({'; '.join(facts)})" if facts else ""
+        sentences.append(f"{fired['id']} [{fired['citation']}] {effects[fired['effect']]}: {notes[fired['id']]}{tail}")
+    if ruling["missing"]:
+        sentences.append(lacking + ", ".join(ruling["missing"]))
+    return sentences

@@ -1,0 +1,220 @@
+"""Rule packs at run time: compiled law read as plain JSON, turned into closures for the acts that meet it.
+
+Packs are validated when the package is built (``python -m scripts.packs``); nothing is validated here. A pack is read
+when a case first needs it, and the rules that can apply to one kind of act are picked once and kept.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from chalicelib.domain.compliance.case import Atlas, Case, Facts
+from chalicelib.domain.compliance.scene import Check
+from chalicelib.domain.compliance.shapes import SHAPES
+from chalicelib.domain.compliance.timeline import NEVER, Calendar, Zones, day_of, zone
+
+COMPILED = Path(__file__).resolve().parents[2] / "rulepacks" / "compiled"
+
+Signature = tuple[Any, ...]
+
+KEYS = (
+    "channel", "purpose", "dialler", "actor", "to", "product", "creditor_kind", "creditor_role", "region", "point_kind",
+    "point_place",
+)  # fmt: skip
+"""What ``when`` may ask about an act; each also with ``not_`` before it."""
+
+_FACT_OF = {
+    "product": "debts.product",
+    "creditor_kind": "debts.creditor_kind",
+    "creditor_role": "orgs.creditor",
+    "region": "parties.residence.region",
+    "point_kind": "act.point",
+    "point_place": "points.place",
+}
+
+
+class Rule:
+    """One compiled rule: where it comes from, when it is in force and its check."""
+
+    __slots__ = ("check", "citation", "data", "first_day", "ident", "last_day")
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+        self.ident: str = data["id"]
+        self.citation: str = data["citation"]
+        self.first_day: int | None = day_of(data["from"]) if data.get("from") else None
+        self.last_day: int | None = day_of(data["to"]) if data.get("to") else None
+        self.check: Check = SHAPES[data["shape"]].build(data["params"])
+
+    def in_force(self, zones: Zones) -> tuple[int, int]:
+        """Return the instants from and until which the rule applies; a date begins where it begins first."""
+        start = -NEVER if self.first_day is None else min(each.midnight(self.first_day) for each in zones)
+        end = NEVER if self.last_day is None else max(each.midnight(self.last_day + 1) for each in zones)
+        return start, end
+
+
+def _meets(condition: Any, value: Any) -> bool | None:
+    """Tell whether a value, or one of several, is among the wanted ones; None when that is not known."""
+    if isinstance(value, frozenset):
+        if not value.isdisjoint(condition):
+            return True
+        return None if None in value or not value else False
+    if value is None:
+        return None
+    return value in condition
+
+
+class Pack:
+    """The law of one jurisdiction at one version."""
+
+    def __init__(self, data: Mapping[str, Any], sha256: str) -> None:
+        self.ident: str = data["id"]
+        self.version: str = data["version"]
+        self.sha256 = sha256
+        self.data = data
+        self.zones: Zones | None = (zone(data["zone"]),) if data.get("zone") else None
+        self.calendars = {name: Calendar(name, years) for name, years in data["calendars"].items()}
+        self.words = {name: re.compile("|".join(tokens)) for name, tokens in data["words"].items()}
+        self.cities: Mapping[str, Any] = data.get("cities", {})
+        self.rules = tuple(Rule(each) for each in data["rules"] if each["status"] == "enforced")
+        self._picked: dict[Signature, tuple[tuple[Rule, ...], tuple[str, ...]]] = {}
+        self._spans: dict[tuple[str, ...], dict[int, tuple[int, int]]] = {}
+
+    def places(self, case: Case) -> frozenset[str | None]:
+        """Return the regions and cities of every residence on file, with None where one is not known."""
+        found: set[str | None] = set()
+        for residence in case.residences:
+            region = residence.get("region")
+            found.add(region)
+            for code, city in self.cities.items():
+                if region == city["region"]:
+                    found.add(_city(residence, code, city))
+        found.discard("")
+        return frozenset(found)
+
+    def signature(self, case: Case) -> Signature:
+        """Return what decides which rules can apply to a case, in the order of KEYS."""
+        debts = case.debts
+        point = case.point
+        return (
+            case.channel,
+            case.purpose,
+            case.dialler,
+            case.org["role"],
+            case.role,
+            frozenset(debt.get("product") for debt in debts),
+            frozenset(debt.get("creditor_kind") for debt in debts),
+            frozenset(case.orgs.get(debt["creditor"], {}).get("role") for debt in debts),
+            self.places(case),
+            None if point is None else point["kind"],
+            None if point is None else point.get("place", "unstated"),
+        )
+
+    def pick(self, case: Case) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+        """Return the rules that can apply to a case, and the facts without which others cannot be told to apply."""
+        signature = self.signature(case)
+        picked = self._picked.get(signature)
+        if picked is None:
+            if len(self._picked) >= 512:
+                self._picked.clear()
+            picked = self._picked[signature] = self._pick(signature)
+        return picked
+
+    def _pick(self, signature: Signature) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+        values = dict(zip(KEYS, signature, strict=True))
+        rules: list[Rule] = []
+        lacking: set[str] = set()
+        for rule in self.rules:
+            unknown: list[str] = []
+            for key, condition in rule.data.get("when", {}).items():
+                name = key.removeprefix("not_")
+                meets = _meets(condition, values[name])
+                if meets is None:
+                    unknown.append(_FACT_OF.get(name, name))
+                elif meets is key.startswith("not_"):
+                    break
+            else:
+                if unknown:
+                    lacking.update(unknown)
+                else:
+                    rules.append(rule)
+        return tuple(rules), tuple(sorted(lacking))
+
+    def spans(self, zones: Zones) -> dict[int, tuple[int, int]]:
+        """Return for each rule, by its identity, the instants between which it is in force."""
+        names = tuple(each.name for each in zones)
+        spans = self._spans.get(names)
+        if spans is None:
+            spans = self._spans[names] = {id(rule): rule.in_force(zones) for rule in self.rules}
+        return spans
+
+    @cached_property
+    def described(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the authored data of each rule by its id, shadow rules included."""
+        return {each["id"]: each for each in self.data["rules"]}
+
+
+def _city(residence: Facts, code: str, city: Mapping[str, Any]) -> str | None:
+    """Return the code of a city when the residence lies in it, "" when elsewhere, None when it does not say."""
+    name, postal = residence.get("city"), residence.get("postal_code")
+    if name is not None and name.strip().lower() in city["names"]:
+        return code
+    if postal is not None and postal.strip().startswith(tuple(city["postal_prefixes"])):
+        return code
+    return None if name is None and postal is None else ""
+
+
+class PackSet:
+    """Every pack that was shipped, read when first needed."""
+
+    def __init__(self, folder: Path = COMPILED) -> None:
+        self._folder = folder
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.index: Mapping[str, Mapping[str, Any]] = index["packs"]
+        self.atlas = Atlas(index["zones"]["countries"], index["zones"]["regions"])
+        self._packs: dict[str, Pack] = {}
+        self._chosen: dict[tuple[frozenset[str], frozenset[str | None]], tuple[Pack, ...]] = {}
+        self.covered = frozenset(
+            country for entry in self.index.values() for country in entry["countries"]
+        )
+
+    def pack(self, ident: str) -> Pack:
+        """Return a pack by its id; raises KeyError when none of that id was shipped."""
+        pack = self._packs.get(ident)
+        if pack is None:
+            entry = self.index[ident]
+            data = json.loads((self._folder / entry["file"]).read_text(encoding="utf-8"))
+            pack = self._packs[ident] = Pack(data, entry["sha256"])
+        return pack
+
+    def chosen(self, case: Case) -> tuple[Pack, ...]:
+        """Return the packs that reach a case, by residence on file and by the currency of its debts."""
+        currencies = frozenset(debt.get("currency") for debt in case.debts)
+        key = (case.countries, currencies)
+        chosen = self._chosen.get(key)
+        if chosen is None:
+            chosen = tuple(
+                self.pack(ident)
+                for ident, entry in self.index.items()
+                if not key[0].isdisjoint(entry["countries"]) or not currencies.isdisjoint(entry["currencies"])
+            )
+            if len(self._chosen) >= 512:
+                self._chosen.clear()
+            self._chosen[key] = chosen
+        return chosen
+
+
+@lru_cache(maxsize=1)
+def load_packs() -> PackSet:
+    """Return the packs that were shipped with this code; the same object at every call."""
+    return PackSet()
+
+
+def ruleset_digest(packs: Iterable[Mapping[str, Any]]) -> str:
+    """Return the SHA-256, as hex, of the packs that a ruling names (its ``packs``), whatever their order."""
+    named = sorted([each["id"], each["version"], each["sha256"]] for each in packs)
+    return hashlib.sha256(json.dumps(named, separators=(",", ":")).encode()).hexdigest()
