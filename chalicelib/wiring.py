@@ -19,7 +19,7 @@ from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.kpi_repository import KpiRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import Sealer
-from chalicelib.usecases import cases, compliance, dispatch, feeds, kpis, messages, portfolios, projections
+from chalicelib.usecases import cases, compliance, dispatch, feeds, kpis, messages, projections
 from chalicelib.usecases.due import Handler
 from chalicelib.usecases.ports import Scope
 
@@ -117,7 +117,7 @@ def refresh_content(facts: compliance.Facts, at: datetime) -> Attempt:
 @cache
 def carriers() -> dict[str, dispatch.Carrier]:
     """Return the way out of each channel; only the dispatcher's role lets them work."""
-    from chalicelib.gateways.letters import Letters
+    from chalicelib.gateways.letters import LettersBucket
     from chalicelib.gateways.mail import SesMail
     from chalicelib.gateways.sms import SnsTextMessages
     from chalicelib.gateways.wechat import CorporateWeChat
@@ -127,7 +127,7 @@ def carriers() -> dict[str, dispatch.Carrier]:
         "sms": SnsTextMessages(),
         "email": SesMail(known.sender_email, configuration_set=known.ses_configuration_set),
         "wechat": CorporateWeChat(known.wechat_url, corp_id=known.wechat_corp_id, secret=known.wechat_secret),
-        "letter": Letters(known.letters_bucket),
+        "letter": LettersBucket(known.letters_bucket),
     }
 
 
@@ -182,6 +182,8 @@ def due_handlers() -> dict[str, Handler]:
         return cases.finish_due(store(), scope, identity, now=at)
 
     def portfolio(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import portfolios
+
         return portfolios.resume(portfolio_ports(), scope, identity, now=at)
 
     return {"CASE": case, "PF": portfolio}
