@@ -108,6 +108,9 @@ _NOT_PAID_ZH = re.compile(
     r"(?:没|沒|未|不|没法|无法|无力|怎么|等|再|如果|要是)(?:有|能|会|想|是|已经)?(?:还|還|付|缴|交|结)|停止还|还不了|还不起|还没|(?:还|付)[^,，。]{0,4}吗"
 )
 
+_MOST = 4000
+"""How many characters of a message are looked at."""
+
 _HELP_WORDS = frozenset({"help", "info", "?", "帮助", "幫助", "人工", "客服", "h", "bz"})
 _HELP = re.compile(
     r"\bhardship\b|\blost\ my\ job\b|\bcan(?:'t|not)\ (?:pay|afford)\b|\bpayment\ plan\b|\bneed\ help\b|\bhelp\ me\b"
@@ -156,7 +159,8 @@ def _is_stop(words: str, joined: str) -> bool:
 
 def _normalised(text: str) -> str:
     """Return the words in lower case, one space between them; punctuation gone, letters that were spaced out joined."""
-    plain = unicodedata.normalize("NFKC", text[:4000]).casefold().replace("\u2019", "'")
+    head = text[:_MOST] if len(text) <= _MOST else text[:_MOST].rpartition(" ")[0] or text[:_MOST]
+    plain = unicodedata.normalize("NFKC", head).casefold().replace("\u2019", "'")
     plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zs", "Zl", "Zp") else c for c in plain)
     kept = re.sub(r"[^\w'\- ]", " ", plain)
     tokens = [token.strip("'-_") for token in kept.split()]

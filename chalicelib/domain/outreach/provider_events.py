@@ -6,16 +6,16 @@ logs, two-way text messages, and WeChat callbacks as our own HTTP adapter writes
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email import message_from_bytes
+from email.message import Message
 from email.utils import getaddresses
+from html.parser import HTMLParser
 from typing import Any, Literal
 
 from chalicelib.domain.ids import is_id
@@ -173,12 +173,14 @@ MAIL_LIMIT = 150_000
 def _received_mail(message: Mapping[str, Any], mail: Mapping[str, Any]) -> Reading:
     content = _text(message, "content") or ""
     raw = content.encode(errors="replace")
-    if (_object(message, "receipt").get("action") or {}).get("encoding") == "BASE64":
+    action = _object(message, "receipt").get("action")
+    if isinstance(action, dict) and action.get("encoding") == "BASE64":
         try:
             raw = base64.b64decode(content, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise _Malformed("content") from error
-    parsed = message_from_bytes(raw[:MAIL_LIMIT], policy=policy.default)
+    # The old policy hands headers over as they are; the new one raises on some that only malice or age writes.
+    parsed = message_from_bytes(raw[:MAIL_LIMIT])
     if _is_automatic(parsed):
         return Ignored("an automatic answer")
     common_headers = mail.get("commonHeaders")
@@ -198,36 +200,82 @@ def _received_mail(message: Mapping[str, Any], mail: Mapping[str, Any]) -> Readi
     )
 
 
-def _is_automatic(parsed: EmailMessage) -> bool:
+def _is_automatic(parsed: Message) -> bool:
     """Tell whether a machine answered (RFC 3834), which is no word from the person."""
     automatic = str(parsed.get("Auto-Submitted", "no")).strip().casefold()
     return automatic not in ("", "no") or str(parsed.get("Precedence", "")).strip().casefold() in ("bulk", "junk")
 
 
+_COLON = "[:\\uff1a]"
 _QUOTE_HEAD = re.compile(
-    r"^(?:On .{1,200}wrote:|在.{1,200}写道[::]|-{2,} ?(?:Original Message|原始邮件|Forwarded message).*|发件人[::].*|From: .*)$"
+    rf"(?:On .{{1,200}}wrote:|在.{{1,200}}写道{_COLON}|-{{2,}} ?(?:Original Message|原始邮件|Forwarded message).*"
+    rf"|发件人{_COLON}.*|From: .*)"
 )
+_ANSWERS = re.compile(rf"(?:re|aw|回复|答复)\s*{_COLON}", re.IGNORECASE)
 
 
-def _written(subject: str, parsed: EmailMessage) -> str:
+def _written(subject: str, parsed: Message) -> str:
     """Return what the person wrote: the subject unless it answers ours, then the body without what it quotes.
 
     A quoted message of ours says how to unsubscribe; left in, every reply would read as an opt-out.
     """
-    part = parsed.get_body(preferencelist=("plain",))
-    try:
-        body = part.get_content() if part is not None else ""
-    except (LookupError, ValueError):
-        body = ""
     lines = []
-    for line in str(body).splitlines():
-        if _QUOTE_HEAD.match(line.strip()):
+    for line in _body(parsed).splitlines():
+        if _QUOTE_HEAD.fullmatch(line.strip()):
             break
         if not line.lstrip().startswith((">", "|")):
             lines.append(line)
     own = "\n".join(lines).strip()
-    answers = re.match(r"(?:re|aw|回复|答复)\s*[::]", subject.strip(), re.IGNORECASE)
-    return own if answers and own else f"{subject.strip()}\n{own}".strip()
+    return own if _ANSWERS.match(subject.strip()) and own else f"{subject.strip()}\n{own}".strip()
+
+
+def _body(parsed: Message) -> str:
+    """Return the text of the first plain part, else of the first HTML part, else nothing."""
+    leaves = [part for part in parsed.walk() if not part.is_multipart()]
+    for wanted in ("text/plain", "text/html"):
+        for part in leaves:
+            if part.get_content_type() == wanted:
+                text = _decoded(part)
+                return text if wanted == "text/plain" else _text_of_html(text)
+    return ""
+
+
+def _decoded(part: Message) -> str:
+    payload = part.get_payload(decode=True)
+    raw = payload if isinstance(payload, bytes) else b""
+    try:
+        return raw.decode(part.get_content_charset("utf-8"), errors="replace")
+    except LookupError:
+        return raw.decode("utf-8", errors="replace")
+
+
+class _Words(HTMLParser):
+    """Collects the text of a page, without quotations, scripts and styles."""
+
+    _LEFT_OUT = frozenset({"blockquote", "script", "style", "head"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._inside = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside += tag in self._LEFT_OUT
+        if tag in ("br", "p", "div", "tr"):
+            self.words.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = max(0, self._inside - (tag in self._LEFT_OUT))
+
+    def handle_data(self, data: str) -> None:
+        if not self._inside:
+            self.words.append(data)
+
+
+def _text_of_html(page: str) -> str:
+    words = _Words()
+    words.feed(page)
+    return "".join(words.words)
 
 
 # Text messages
