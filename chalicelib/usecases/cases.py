@@ -102,7 +102,7 @@ def _command(
     def once() -> Case:
         case = find_case(store, scope, case_id, org=caller.org)
         if expected is not None and case.version != expected:
-            raise PreconditionFailed()
+            raise PreconditionFailed(case.version)
         draft = CaseDraft(store, scope, case, actor=caller.actor, now=context.now, req=context.req)
         change(draft)
         return draft.commit()
@@ -548,6 +548,7 @@ def reverse_payment(
 
 def _judge(draft: CaseDraft, *, today: date) -> bool:
     """Judge the promises by the payments on the case; False when nothing became of any."""
+    before = {promise.id: promise.state for promise in draft.case.promises}
     judged = repayment.judge(draft.case.promises, draft.case.payments, today=today)
     if judged.promises == draft.case.promises:
         return False
@@ -555,7 +556,8 @@ def _judge(draft: CaseDraft, *, today: date) -> bool:
     for promise in judged.changed:
         if promise.state != "open":
             event = EventType.PROMISE_KEPT if promise.state == "kept" else EventType.PROMISE_BROKEN
-            draft.emit(event, _promise_data(draft, promise))
+            # A late or reversed payment can turn a judgment round; the figures must know which one it replaces.
+            draft.emit(event, {**_promise_data(draft, promise), "was": before[promise.id]})
         _end_promise_hold(draft, promise)
     ended = [promise for promise in judged.changed if promise.state != "open"]
     if ended and not any(promise.state == "open" for promise in judged.promises):

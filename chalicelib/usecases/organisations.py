@@ -162,7 +162,7 @@ def _put(
     if known is not None and expected is None:
         raise PreconditionRequired()
     if expected is not None and expected != version:
-        raise PreconditionFailed()
+        raise PreconditionFailed(version)
     written = body.model_copy(update={"version": version + 1})
     if known is not None and known == body.model_copy(update={"version": version}):
         return Put(known, created=False)
