@@ -82,12 +82,12 @@ class CorporateWeChat:
         return self._settled(answer, outbound)
 
     def _settled(self, answer: dict[str, Any], outbound: Outbound) -> Outcome:
-        code = answer.get("errcode")
+        code = _errcode(answer)
         if code == 0:
             return Accepted(PROVIDER, str(answer.get("msgid") or outbound.contact))
-        if not isinstance(code, int) or isinstance(code, bool) or code == _BUSY:
+        if code is None or code == _BUSY:
             # "System busy" is no word on whether the message was taken.
-            return Ambiguous(PROVIDER, f"errcode {code if code == _BUSY else 'absent'}")
+            return Ambiguous(PROVIDER, "errcode absent" if code is None else f"errcode {code}")
         if code in _STALE_TOKEN:
             with self._lock:
                 self._token = ""
@@ -101,9 +101,9 @@ class CorporateWeChat:
             answer = self._call("GET", f"/cgi-bin/gettoken?{query}", None)
             if not isinstance(answer, dict):
                 return Refused(PROVIDER, f"no token: {answer.reason}")
-            token, code = answer.get("access_token"), answer.get("errcode")
+            token, code = answer.get("access_token"), _errcode(answer)
             if code != 0 or not isinstance(token, str) or not token:
-                return Refused(PROVIDER, f"no token: errcode {code if isinstance(code, int) else 'absent'}")
+                return Refused(PROVIDER, f"no token: errcode {'absent' if code is None else code}")
             lifetime = answer.get("expires_in")
             self._token = token
             self._token_until = self._seconds() + (lifetime if isinstance(lifetime, int) else 0) - _TOKEN_MARGIN
@@ -141,3 +141,8 @@ class CorporateWeChat:
         except ValueError:
             return Ambiguous(PROVIDER, "unreadable answer")
         return parsed if isinstance(parsed, dict) else Ambiguous(PROVIDER, "unreadable answer")
+
+
+def _errcode(answer: dict[str, Any]) -> int | None:
+    code = answer.get("errcode")
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
