@@ -10,8 +10,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
 from chalicelib.domain.events import Actor, EventType
-from chalicelib.domain.ids import new_id
-from chalicelib.domain.instants import epoch_ms, from_text, local_date, to_text
+from chalicelib.domain.instants import from_text, local_date, to_text
 from chalicelib.domain.outreach import attempt as machine
 from chalicelib.domain.outreach.attempt import Attempt, AttemptEvent, AttemptState
 from chalicelib.domain.outreach.dossier import balance_as_of
@@ -55,7 +54,6 @@ class Wish:
     purpose: str | None
     to: str | None
     point: str | None
-    language: str | None
     reply_to: str | None
     dialler: str | None = None
     recorded: bool | None = None
@@ -68,6 +66,7 @@ def request_message(
     case_id: str,
     wish: Wish,
     *,
+    message_id: str,
     org: str,
     collector: str | None,
     human: bool,
@@ -77,10 +76,14 @@ def request_message(
 ) -> Attempt:
     """Write down the wish to contact one person, rendered and hashed, and return the attempt as ``requested``.
 
-    Nothing is decided here: the compliance function rules on it, woken by the event of this commit. Raises NotFound
+    ``message_id`` is derived from the caller's idempotency key, so that the same request made again after a crash finds
+    what it wrote. Nothing is decided here: the compliance function rules on it, woken by the event of this commit. Raises NotFound
     for a case or person that is not the caller's, InvalidInput for a wish that cannot be rendered or addressed, and
     StateConflict when the case is not workable.
     """
+    written = store.attempt(scope, message_id)
+    if written is not None and written.case == case_id:
+        return written
     case = store.case(scope, case_id)
     lender = store.lender(scope)
     if case is None or lender is None or org not in (case.agency, scope.tenant):
@@ -91,7 +94,7 @@ def request_message(
     point = _point(person, wish)
     life = CLEARANCE_REQUEST_LIFE if human else MESSAGE_LIFE
     attempt = Attempt(
-        id=new_id("msg", epoch_ms=epoch_ms(now)),
+        id=message_id,
         tenant=scope.tenant,
         case=case.id,
         person=person.id,

@@ -1,5 +1,6 @@
 """The whole way from a stored case to a ruling by the real engine under the real packs."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,7 @@ from tests.builders import (
     stored,
 )
 
+NUMBERS = itertools.count(1)
 ROOT = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -44,7 +46,6 @@ def a_wish_for(channel: str = "sms", **deviations: Any) -> Wish:
         "purpose": None,
         "to": None,
         "point": None,
-        "language": None,
         "reply_to": None,
         "recorded": True,
     }
@@ -57,6 +58,7 @@ def ask(store: Store, wish: Wish, *, now: datetime = NOW, org: str = AGENCY) -> 
         Scope(LENDER),
         CASE,
         wish,
+        message_id=f"msg_{next(NUMBERS)}",
         org=org,
         collector=COLLECTOR,
         human=wish.channel in ("call", "visit"),

@@ -1,0 +1,44 @@
+"""From a principal to what use cases need: the actor, the organisation, and the scope of the lender concerned."""
+
+from dataclasses import dataclass
+
+from chalicelib import wiring
+from chalicelib.domain.errors import NotFound
+from chalicelib.domain.events import Actor
+from chalicelib.domain.principals import AGENCY_SIDE, Principal, TenantScope, agency_scopes, scope_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    tenant: str
+    org: str
+
+
+def actor_of(principal: Principal) -> Actor:
+    """Return who acts, as events name them; the token's id stands for the credential."""
+    kind = "agency" if principal.is_agency_side else "lender" if principal.tenant is not None else "user"
+    return Actor(kind, principal.subject, principal.token_id)
+
+
+def org_of(principal: Principal) -> str | None:
+    """Return the agency on whose behalf a call is made, None for the lender's side."""
+    return principal.org if principal.role in AGENCY_SIDE else None
+
+
+def scopes_for(principal: Principal) -> list[TenantScope]:
+    """Return the scope of each lender whose data the caller may look in: their own, or those that list their agency."""
+    if not principal.is_agency_side:
+        return [scope_of(principal)]
+    rows = wiring.feed_repository().listings(principal.org)
+    return list(agency_scopes(principal, [_Listing(row["lender"], principal.org) for row in rows]).values())
+
+
+def scope_of_case(principal: Principal, case: str) -> TenantScope:
+    """Return the scope in which the caller may look for the case. Raises NotFound; an agency's cases come from stored rows."""
+    if not principal.is_agency_side:
+        return scope_of(principal)
+    lender = wiring.feed_repository().lender_of(principal.org, case)
+    found = [scope for scope in scopes_for(principal) if scope.tenant == lender]
+    if not found:
+        raise NotFound("case", case)
+    return found[0]

@@ -1,0 +1,253 @@
+"""Portfolios over HTTP: announce an upload, follow it, fetch the rows that were refused; confirm balances."""
+
+import csv
+import io
+from typing import Annotated, Any, Literal
+
+from chalice.app import Blueprint
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from chalicelib import wiring
+from chalicelib.domain.errors import InvalidInput
+from chalicelib.domain.instants import to_seconds_text
+from chalicelib.domain.intake.portfolio import Portfolio, Wish
+from chalicelib.domain.intake.rejections import Rejection
+from chalicelib.domain.principals import Principal, scope_of
+from chalicelib.edge.callers import actor_of
+from chalicelib.edge.http import Answer, Page, Request, route
+from chalicelib.usecases import organisations, portfolios
+from chalicelib.usecases.cases import Caller, Context
+
+bp = Blueprint(__name__)
+
+CSV_AT_ONCE = 1_000
+"""Rejected rows in one CSV answer; the ``Link`` header leads on."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UploadForm(_Model):
+    """A form to post the file with: send ``fields`` as multipart fields in order, then the file as ``file``."""
+
+    url: str
+    fields: dict[str, str]
+    expires_in_seconds: int | None = None
+
+
+class PortfolioView(_Model):
+    """A portfolio: where it stands, how far it has come, and what was found in it."""
+
+    id: str
+    state: str
+    format: str
+    progress: float
+    rows: int | None
+    accepted: int
+    unchanged: int
+    rejected: int
+    codes: dict[str, int]
+    totals: dict[str, dict[str, int]]
+    sha256: str | None
+    encoding: str | None
+    refusal: dict[str, Any] | None
+    requested_at: str
+    started_at: str | None
+    loaded_at: str | None
+    upload: UploadForm | None = None
+
+
+class RejectionView(_Model):
+    """One problem of one row; the value is masked, never shown."""
+
+    row: int
+    line: int
+    account: str
+    field: str
+    code: str
+    zh: str
+    en: str
+    value: str
+
+
+class RejectionList(_Model):
+    """Refused rows in file order. ``complete`` is false while chunks are still being loaded."""
+
+    items: list[RejectionView]
+    next_cursor: str | None
+    complete: bool
+
+
+class RejectionQuery(Page):
+    """``format`` chooses JSON pages or one CSV file of up to a thousand rows."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class BalanceConfirmation(_Model):
+    """Up to this instant the lender has posted every payment that it received."""
+
+    up_to: Annotated[AwareDatetime, Field(description="Not in the future, and not before an earlier confirmation.")]
+
+
+class BalanceView(_Model):
+    """The instant up to which the lender's balances are confirmed."""
+
+    confirmed_at: str
+
+
+def view_of(portfolio: Portfolio, upload: dict[str, Any] | None = None) -> PortfolioView:
+    """Return the portfolio as its lender sees it."""
+    chunks = portfolio.chunks or 0
+    done = 1.0 if portfolio.state in ("loaded", "refused") else portfolio.chunks_loaded / chunks if chunks else 0.0
+    return PortfolioView(
+        id=portfolio.id,
+        state=portfolio.state.value,
+        format=portfolio.format,
+        progress=round(done, 4),
+        rows=portfolio.rows,
+        accepted=portfolio.accepted,
+        unchanged=portfolio.unchanged,
+        rejected=portfolio.rejected,
+        codes=dict(portfolio.codes),
+        totals={name: dict(sums) for name, sums in portfolio.totals.items()},
+        sha256=portfolio.sha256,
+        encoding=portfolio.encoding,
+        refusal=portfolio.refusal,
+        requested_at=portfolio.requested_at,
+        started_at=portfolio.started_at,
+        loaded_at=portfolio.loaded_at,
+        upload=None if upload is None else UploadForm(url=upload["url"], fields=upload["fields"]),
+    )
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/portfolios",
+    scope="portfolios:write",
+    body=Wish,
+    response=PortfolioView,
+    status=202,
+    max_bytes=5 * 1024**2,
+    summary="Announce a portfolio and get the form to upload it with, or hand over a few rows at once",
+)
+def request_portfolio(principal: Principal, request: Request[Wish, None]) -> Answer:
+    """Give control totals: a file that does not agree with them is refused before a case exists."""
+    asked = portfolios.request_portfolio(
+        wiring.portfolio_ports(),
+        scope_of(principal),
+        request.body,
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    return Answer(view_of(asked.portfolio, asked.upload), location=f"/v1/portfolios/{asked.portfolio.id}")
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/portfolios/{portfolio_id}",
+    scope="portfolios:read",
+    response=PortfolioView,
+    summary="Follow a portfolio: status, progress, counts",
+)
+def read_portfolio(principal: Principal, request: Request[None, None]) -> Answer:
+    """Counts are complete when the state is ``loaded``."""
+    found = portfolios.get_portfolio(wiring.portfolio_ports(), scope_of(principal), request.path["portfolio_id"])
+    return Answer(view_of(found), version=found.version)
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/portfolios/{portfolio_id}/rejections",
+    scope="portfolios:read",
+    query=RejectionQuery,
+    response=RejectionList,
+    summary="List the rows that were refused: row, field, code, text in Chinese and English, value masked",
+)
+def list_rejections(principal: Principal, request: Request[None, RejectionQuery]) -> Answer:
+    """With ``format=csv`` the answer is a CSV file."""
+    after = request.after()
+    as_csv = request.query.format == "csv"
+    page = portfolios.list_rejections(
+        wiring.portfolio_ports(),
+        scope_of(principal),
+        request.path["portfolio_id"],
+        from_row=int(after["row"]) if after is not None else 1,
+        limit=CSV_AT_ONCE if as_csv else request.query.limit,
+    )
+    items = [view for refused in page.rejections for view in problems_of(refused)]
+    following = request.cursor({"row": page.next_row}) if page.next_row is not None else None
+    if not as_csv:
+        return Answer(RejectionList(items=items, next_cursor=following, complete=page.is_complete))
+    headers = {
+        "Content-Type": "text/csv; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="rejections.csv"',
+    }
+    if following is not None:
+        headers["Link"] = f'<?format=csv&cursor={following}>; rel="next"'
+    return Answer(_csv(items), headers=headers)
+
+
+def problems_of(refused: Rejection) -> list[RejectionView]:
+    """Return one line for each problem of a refused row."""
+    return [
+        RejectionView(
+            row=refused.row,
+            line=refused.line,
+            account=refused.account,
+            field=told["field"],
+            code=told["code"],
+            zh=told["zh"],
+            en=told["en"],
+            value=told["masked"],
+        )
+        for told in (problem.as_json() for problem in refused.problems)
+    ]
+
+
+def _csv(items: list[RejectionView]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(RejectionView.model_fields), lineterminator="\r\n")
+    writer.writeheader()
+    for item in items:
+        # A leading quote keeps a spreadsheet from reading a cell as a formula.
+        writer.writerow({k: _inert(v) for k, v in item.model_dump().items()})
+    return "\ufeff" + text.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r\n＝＋－＠" and value else value
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/balances/confirmations",
+    scope="payments:write",
+    body=BalanceConfirmation,
+    response=BalanceView,
+    summary="Confirm that every payment received up to an instant is posted",
+)
+def confirm_balances(principal: Principal, request: Request[BalanceConfirmation, None]) -> BalanceView:
+    """A message may name an amount only while the balance behind it is less than a day old."""
+    now = wiring.now()
+    if request.body.up_to > now:
+        raise InvalidInput("/up_to", "in_the_future", "balances are confirmed up to an instant that has passed")
+    scope = scope_of(principal)
+    lender = organisations.get_lender(wiring.store(), scope)
+    at = to_seconds_text(request.body.up_to)
+    if lender.balances_confirmed_at is None or at > lender.balances_confirmed_at:
+        lender = organisations.put_lender(
+            wiring.store(),
+            scope,
+            lender.model_copy(update={"balances_confirmed_at": at}),
+            Caller(actor_of(principal)),
+            Context(now, request.id),
+            expected=lender.version,
+        ).body
+    return BalanceView(confirmed_at=lender.balances_confirmed_at or at)

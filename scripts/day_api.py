@@ -1,0 +1,182 @@
+"""What the sample day needs of the outside: the API by its front door, and the local cloud's clock, queues and objects."""
+
+import http.client
+import json
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer of the API: status, headers (names in lower case), JSON body or None."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class UnexpectedAnswer(Exception):
+    """The API answered with another status than the step needs; names the route, the status and the problem's code."""
+
+
+@dataclass
+class Api:
+    """A client of the API through one kept connection; nothing is retried but requests that never left."""
+
+    front: str
+    _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        expect: Iterable[int] = (200, 201, 202, 204),
+        headers: dict[str, str] | None = None,
+    ) -> Answered:
+        """Return the answer. Raises UnexpectedAnswer when its status is not expected."""
+        sent = {"Authorization": f"Bearer {token}", "Accept": "application/json", **(headers or {})}
+        octets = None
+        if body is not None:
+            octets = json.dumps(body, ensure_ascii=False).encode()
+            sent["Content-Type"] = "application/json"
+        if key is not None:
+            sent["Idempotency-Key"] = key
+        answer = self._send(method, path, octets, sent)
+        if answer.status not in expect:
+            code = answer.body.get("code") if isinstance(answer.body, dict) else None
+            errors = answer.body.get("errors") if isinstance(answer.body, dict) else None
+            raise UnexpectedAnswer(f"{method} {path.split('?')[0]} answered {answer.status} {code} {errors or ''}")
+        return answer
+
+    def _send(self, method: str, path: str, octets: bytes | None, headers: dict[str, str]) -> Answered:
+        for last in (False, True):
+            if self._connection is None:
+                parts = urlsplit(self.front)
+                self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+            try:
+                self._connection.request(method, path, octets, headers)
+                response = self._connection.getresponse()
+                text = response.read()
+            except (http.client.HTTPException, OSError):
+                # A kept connection may have been closed in between; every write carries its Idempotency-Key.
+                self._connection.close()
+                self._connection = None
+                if last:
+                    raise
+                continue
+            names = {name.lower(): value for name, value in response.getheaders()}
+            is_json = "json" in names.get("content-type", "")
+            return Answered(response.status, names, json.loads(text) if is_json and text else None)
+        raise AssertionError("unreachable: the second failure is raised")
+
+
+def post_form(url: str, fields: dict[str, str], content: bytes, filename: str) -> int:
+    """Post a presigned form with the file as its last field, and return the status."""
+    boundary = uuid.uuid4().hex
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'.encode()
+    data = b"".join(parts) + head + content + f"\r\n--{boundary}--\r\n".encode()
+    request = urllib.request.Request(  # noqa: S310 - the address is the one the API just gave
+        url, data, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    )
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+        return int(answer.status)
+
+
+class Cloud:
+    """The local cloud beside the API: its clock, queues, schedules, topics and buckets."""
+
+    def __init__(self, *, stage: str, clock_url: str, endpoint: str, region: str) -> None:
+        """Take the stage's name and where clock and emulator listen."""
+        self._stage = stage
+        self._clock_url = clock_url.rstrip("/")
+        known = {"endpoint_url": endpoint, "region_name": region}
+        self.sqs = boto3.client("sqs", **known)
+        self.sns = boto3.client("sns", **known)
+        self.s3 = boto3.client("s3", **known)
+        self.kms = boto3.client("kms", **known)
+        self.functions = boto3.client("lambda", **known)
+        self._queues: dict[str, str] = {}
+
+    def now(self) -> datetime:
+        """Return the business clock's instant."""
+        with urllib.request.urlopen(self._clock_url, timeout=10) as answer:  # noqa: S310
+            return datetime.fromisoformat(json.load(answer)["now"])
+
+    def set_clock(self, instant: datetime) -> None:
+        """Move the business clock forward to the instant and let it stand there."""
+        body = json.dumps({"now": instant.isoformat(), "speed": 0}).encode()
+        request = urllib.request.Request(  # noqa: S310
+            self._clock_url, body, {"Content-Type": "application/json"}, method="POST"
+        )
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+
+    def run(self, function: str) -> Any:
+        """Run a scheduled function now and return what it answered. Raises RuntimeError when it failed."""
+        event = {
+            "id": uuid.uuid4().hex,
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": "000000000000",
+            "time": "1970-01-01T00:00:00Z",
+            "region": "local",
+            "resources": [],
+            "detail": {},
+            "version": "0",
+        }
+        name = self.function_name(function)
+        answer = self.functions.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            raise RuntimeError(f"{function} failed: {payload.get('errorType') if isinstance(payload, dict) else payload}")
+        return payload
+
+    def function_name(self, function: str) -> str:
+        """Return the deployed name of a function."""
+        return f"forbear-{self._stage}-{function}"
+
+    def publish(self, topic: str, message: dict[str, Any]) -> None:
+        """Publish what a carrier would publish."""
+        for page in self.sns.get_paginator("list_topics").paginate():
+            for entry in page["Topics"]:
+                if entry["TopicArn"].endswith(f":forbear-{self._stage}-{topic}"):
+                    self.sns.publish(TopicArn=entry["TopicArn"], Message=json.dumps(message))
+                    return
+        raise LookupError(f"no topic {topic}")
+
+    def depths(self, queues: Iterable[str]) -> dict[str, int]:
+        """Return how many messages each queue holds, in flight ones included."""
+        found = {}
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+        for queue in queues:
+            if queue not in self._queues:
+                self._queues[queue] = self.sqs.get_queue_url(QueueName=f"forbear-{self._stage}-{queue}")["QueueUrl"]
+            answer = self.sqs.get_queue_attributes(QueueUrl=self._queues[queue], AttributeNames=list(names))
+            found[queue] = sum(int(answer["Attributes"][name]) for name in names)
+        return found
+
+
+def until(condition: Callable[[], bool], *, seconds: float, pause: float = 0.05) -> bool:
+    """Return True as soon as the condition holds, False when it did not within the bound."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+    return True
