@@ -17,7 +17,7 @@ import csv
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -400,22 +400,9 @@ def documents(rows: int, *, seed: int = SEED, faults: bool = True) -> Iterator[d
 def write(path: Path, *, form: str, rows: int, seed: int = SEED, faults: bool = True) -> dict[str, Any]:
     """Write the sample as ``form`` (csv, gb18030, jsonl, xlsx) and its companions; return the control record."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if form == "jsonl":
-        with path.open("w", encoding="utf-8", newline="\n") as out:
-            for row in documents(rows, seed=seed, faults=faults):
-                out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
-    else:
-        header = _header(rows, seed=seed)
-        table = (_cells(row, header) for row in documents(rows, seed=seed, faults=faults))
-        if form == "xlsx":
-            _write_workbook(path, header, table)
-        else:
-            encoding = "utf-8" if form == "csv" else form
-            with path.open("w", encoding=encoding, newline="") as out:
-                writer = csv.writer(out, lineterminator="\r\n")
-                writer.writerow(header)
-                writer.writerows(table)
-    control = control_of(path, rows=rows, seed=seed, faults=faults)
+    header = [] if form == "jsonl" else _header(document(n, seed=seed) for n in range(1, min(rows, _HEADER_ROWS) + 1))
+    write_file(path, form=form, rows=documents(rows, seed=seed, faults=faults), header=header)
+    control = control_of(path, documents(rows, seed=seed, faults=faults))
     path.with_suffix(".control.json").write_text(json.dumps(control, indent=2) + "\n")
     wrong = [
         {"row": number, "code": fault[0], "why": fault[1]}
@@ -426,9 +413,30 @@ def write(path: Path, *, form: str, rows: int, seed: int = SEED, faults: bool = 
     return control
 
 
-def control_of(path: Path, *, rows: int, seed: int = SEED, faults: bool = True) -> dict[str, Any]:
+def write_file(path: Path, *, form: str, rows: Iterable[dict[str, Any]], header: list[str] | None = None) -> None:
+    """Write documents as ``form``; without a ``header`` its columns are those of the documents themselves."""
+    if form == "jsonl":
+        with path.open("w", encoding="utf-8", newline="\n") as out:
+            for row in rows:
+                out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+        return
+    if header is None:
+        rows = list(rows)
+        header = _header(rows)
+    columns = header
+    table = (_cells(row, columns) for row in rows)
+    if form == "xlsx":
+        _write_workbook(path, columns, table)
+        return
+    with path.open("w", encoding="utf-8" if form == "csv" else form, newline="") as out:
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow(columns)
+        writer.writerows(table)
+
+
+def control_of(path: Path, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return what a request announces of the file: rows, totals by column and currency, size, SHA-256."""
-    counted, totals = count_documents(documents(rows, seed=seed, faults=faults))
+    counted, totals = count_documents(rows)
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as stream:
         while piece := stream.read(1 << 20):
@@ -447,10 +455,10 @@ _HEADER_ROWS = 1_200
 """A header is the union of the columns of this many rows; every combination of optional parts occurs in them."""
 
 
-def _header(rows: int, *, seed: int) -> list[str]:
+def _header(rows: Iterable[dict[str, Any]]) -> list[str]:
     names: dict[str, None] = {}
-    for number in range(1, min(rows, _HEADER_ROWS) + 1):
-        names |= dict.fromkeys(flat_cells(document(number, seed=seed)))
+    for row in rows:
+        names |= dict.fromkeys(flat_cells(row))
     names |= dict.fromkeys(("party1_email1", "overdue_penalty"))
     return list(names)
 

@@ -431,6 +431,8 @@ def _party_contradictions(row: Row) -> Iterator[Fault]:
         marks = [("party_id", party.party_id)]
         if party.national_id is not None:
             marks.append(("national_id", party.national_id))
+        if party.customer_no is not None:
+            marks.append(("customer_no", party.customer_no))
         for mark in marks:
             if mark in seen:
                 yield Fault("party_duplicate", (*at, mark[0]), mark[1])

@@ -93,8 +93,8 @@ ROW_CODES: dict[str, tuple[str, str]] = {
     "number_out_of_range": ("数值超出允许范围", "the number is outside the allowed range"),
     "overdue_sum": ("逾期各项之和与逾期总额不符", "the parts of the overdue amount do not sum to its total"),
     "party_duplicate": (
-        "同一行内当事人编号或证件重复",
-        "two parties of the row have the same party_id or the same national id",
+        "同一行内当事人编号、客户号或证件重复",
+        "two parties of the row have the same party_id, customer_no or national id",
     ),
     "party_reference": ("引用了本行不存在的当事人", "names a party that is not in this row"),
     "payment_mismatch": ("还款记录前后矛盾", "the payment record contradicts itself"),

@@ -19,6 +19,7 @@ from chalicelib.domain.intake.values import (
     Day,
     EmailAddress,
     Flag,
+    Hours,
     Instant,
     Kind,
     Language,
@@ -356,8 +357,8 @@ class Party(Part):
     knows_of_debt: Flag | None = None
     guarantee_until: Day | None = None
     employer_forbids_work_contact: Flag = False
-    inconvenient_times: Text100 | None = None
-    inconvenient_places: Text100 | None = None
+    inconvenient_times: Hours | None = None
+    inconvenient_place: Place | None = None
     deceased: Annotated[Evidence | None, Flat("deceased", main="value")] = None
     bankrupt: Annotated[Bankruptcy | None, Flat("bankrupt", main="value")] = None
     active_duty: Annotated[Evidence | None, Flat("active_duty", main="value")] = None

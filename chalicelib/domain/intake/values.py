@@ -358,6 +358,14 @@ Language = Annotated[
 PartyRef = Annotated[
     str, BeforeValidator(_matching(r"[A-Za-z0-9_.-]{1,50}", "text_invalid")), Kind("text", digits=True)
 ]
+Hours = Annotated[
+    str,
+    BeforeValidator(
+        _matching(r"([1-7](-[1-7])? )?([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", "text_invalid")
+    ),
+    Kind("text"),
+]
+"""Local hours on ISO weekdays: ``1-5 09:00-17:00`` (Monday to Friday), or without the days for every day."""
 Sha256 = Annotated[str, BeforeValidator(_matching(r"[0-9a-fA-F]{64}", "sha256_invalid")), Kind("text")]
 Profile = Annotated[
     str, BeforeValidator(_matching(r"[0-6B-EG-L]{1,24}", "profile_invalid", upper=True)), Kind("text", digits=True)
