@@ -26,8 +26,8 @@ from chalicelib.store.unit import MOST_ACTIONS, is_conflict
 ROUNDS = 8
 """How often folding starts over after rivals; events that still could not be folded are reported."""
 
-MOST_COUNTERS = 250
-"""How many counters of a cell one update may add to: an update expression has at most 4 KB and 300 operators."""
+MOST_COUNTERS = 100
+"""How many counters of a cell one update adds to: well below what an update expression may hold (4 KB, 300 operators)."""
 
 _BATCH_GET = 100
 _COUNTER = "n."
@@ -92,13 +92,14 @@ class KpiRepository:
     def _groups(self, waiting: Mapping[_Stream, Mapping[int, Event]]) -> tuple[list[_Group], list[str]]:
         """Return the transactions that fold what is new and in order, and the ids of events that cannot be folded."""
         folded = self._folded(waiting)
+        zones = {tenant: self._zone_of(tenant) for tenant, _ in waiting}
         groups = [_Group()]
         refused: list[str] = []
         for stream, by_seq in waiting.items():
             last = folded.get(stream, 0)
             fresh = [by_seq[seq] for seq in sorted(by_seq) if seq > last]
             for position, event in enumerate(fresh):
-                effect = None if event.seq != last + 1 else self._effect(event)
+                effect = None if event.seq != last + 1 else _effect(event, zones[event.tenant])
                 if effect is None:
                     refused.extend(later.id for later in fresh[position:])
                     break
@@ -109,14 +110,6 @@ class KpiRepository:
                 _put_in(groups[-1], event, last, counted, marks, actions)
                 last = event.seq
         return [group for group in groups if group.events], refused
-
-    def _effect(self, event: Event) -> tuple[tuple[Cell, Counts] | None, tuple[Mark, ...]] | None:
-        """Return what the event counts, or None when it is malformed: one bad stream must not stop the others."""
-        zone = self._zone_of(event.tenant)
-        try:
-            return kpi.deltas(event, zone=zone), kpi.marks(event, zone=zone)
-        except (KeyError, TypeError, ValueError):
-            return None
 
     def _folded(self, streams: Iterable[_Stream]) -> dict[_Stream, int]:
         pks = {keys.kpi_marker_pk(*stream): stream for stream in streams}
@@ -205,6 +198,14 @@ class KpiRepository:
         prefix = keys.kpi_figure_sk(agency, "")
         found = View.query(keys.kpi_figures_pk(tenant, period), View.sk.startswith(prefix), consistent_read=True)
         return [json.loads(item.d) for item in found]
+
+
+def _effect(event: Event, zone: str) -> tuple[tuple[Cell, Counts] | None, tuple[Mark, ...]] | None:
+    """Return what the event counts, or None when it is malformed: one bad stream must not stop the others."""
+    try:
+        return kpi.deltas(event, zone=zone), kpi.marks(event, zone=zone)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _has_room(group: _Group, counted: tuple[Cell, Counts] | None, actions: set[tuple[str, ...]]) -> bool:

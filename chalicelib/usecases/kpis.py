@@ -95,7 +95,7 @@ class KpiReport:
     @property
     def definitions(self) -> tuple[Definition, ...]:
         """Return the definition of every figure in the report, each once."""
-        return tuple(dict.fromkeys(each.figure.definition for each in self.figures))
+        return tuple({each.figure.definition.reference: each.figure.definition for each in self.figures}.values())
 
     def as_json(self) -> dict[str, Any]:
         """Return the body of ``GET /v1/kpis``."""
@@ -214,15 +214,14 @@ def export_projection(ports: KpiPorts, scope: Scope, from_day: date, to_day: dat
         "from": days[0],
         "to": days[-1],
         "counters": {period: by_agency for period, by_agency in found.items() if by_agency},
-        "figures": {
-            period: {
-                agency: {each.reference: each.as_json() for each in of_agency}
-                for agency, of_agency in figures_of(by_agency, period=period).items()
-                if of_agency
-            }
-            for period, by_agency in found.items()
-            if by_agency
-        },
+        "figures": {period: made for period, by_agency in found.items() if (made := _as_json(by_agency, period))},
+    }
+
+
+def _as_json(by_agency: Mapping[str, Counts], period: str) -> dict[str, dict[str, Any]]:
+    made = figures_of(by_agency, period=period)
+    return {
+        agency: {each.reference: each.as_json() for each in of_agency} for agency, of_agency in made.items() if of_agency
     }
 
 

@@ -98,6 +98,8 @@ def settle_delivery(
                 "provider_id": event.provider_id,
                 "reason": None if delivered else event.kind,
                 "agency": attempt.org,
+                # From ``sending`` or ``unknown`` this is the first proof that the carrier took the message.
+                "from": attempt.state.value,
             },
         )
         if event.kind == "bounced" and attempt.point is not None:

@@ -80,13 +80,13 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "denied_by_rule:<rule>": "rulings that denied and named the rule",
         "attempts": "dials, visits and messages or letters that a carrier took",
         "channel_attempts:<channel>": "attempts, by channel",
-        "human_attempts": "dials and visits",
-        "channel_human_attempts:<channel>": "dials and visits, by channel",
-        "connected": "dials and visits that somebody answered",
-        "channel_connected:<channel>": "dials and visits answered, by channel",
-        "right_party": "dials and visits that reached the person sought",
-        "channel_right_party:<channel>": "dials and visits that reached the person sought, by channel",
-        "promised_contacts": "right-party dials and visits that ended in a promise or an agreed plan",
+        "human_attempts": "dials, visits and other attempts that a person made and reported",
+        "channel_human_attempts:<channel>": "attempts that a person made, by channel",
+        "connected": "attempts of a person that somebody answered",
+        "channel_connected:<channel>": "attempts of a person that somebody answered, by channel",
+        "right_party": "attempts of a person that reached the one sought",
+        "channel_right_party:<channel>": "attempts of a person that reached the one sought, by channel",
+        "promised_contacts": "right-party attempts that ended in a promise or an agreed plan",
         "lost": "messages of which nobody knows whether the carrier took them",
         "complaints": "complaints received",
         "risk_events": "legal-risk events raised",
@@ -328,12 +328,12 @@ def _carried(event: Event) -> Counts:
 
 
 def _worked(event: Event) -> Counts:
-    """Count a dial or a visit, as reported under a clearance or recorded without one."""
+    """Count what a person made: reported under a clearance, or recorded as an activity of its own."""
     if not _is_attempt(event):
         return {}
     data = event.data
-    channel = data.get("channel") or "other"
     reported = event.type is EventType.CONTACT_REPORTED
+    channel = data["channel" if reported else "action"]
     counts = {"attempts": 1, f"channel_attempts:{channel}": 1}
     counts |= {"human_attempts": 1, f"channel_human_attempts:{channel}": 1}
     if data["connected" if reported else "connect"]:

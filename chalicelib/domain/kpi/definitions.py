@@ -215,8 +215,9 @@ DEFINITIONS: tuple[Definition, ...] = (
         version=1,
         name=_text("承诺率", "promise-to-pay rate"),
         formula=_text(
-            "结果为承诺还款或同意分期的本人接触数 ÷ 本人接触数（电话与外访）",
-            "right-party contacts that end in a promise or an agreed plan ÷ right-party contacts (calls and visits)",
+            "结果为承诺还款或同意分期的本人接触数 ÷ 本人接触数（电话、外访等人工尝试）",
+            "right-party contacts that end in a promise or an agreed plan ÷ right-party contacts "
+            "(calls, visits and other attempts that a person made)",
         ),
         unit=Unit.RATIO,
         numerator=_plain("promised_contacts"),
@@ -258,8 +259,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         version=1,
         name=_text("本人接触率（按次）", "right-party contact rate, per attempt"),
         formula=_text(
-            "接触到本人的电话与外访数 ÷ 全部触达尝试数（各渠道）",
-            "calls and visits that reached the person sought ÷ attempts in all channels",
+            "接触到本人的人工尝试数（电话、外访等）÷ 全部触达尝试数（各渠道）",
+            "calls, visits and other attempts of a person that reached the one sought ÷ attempts in all channels",
         ),
         unit=Unit.RATIO,
         numerator=_plain("right_party"),
@@ -272,8 +273,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         version=1,
         name=_text("本人接触率（按渠道）", "right-party contact rate, by channel"),
         formula=_text(
-            "该渠道接触到本人的次数 ÷ 该渠道的电话或外访数",
-            "calls or visits in the channel that reached the person sought ÷ calls or visits in the channel",
+            "该渠道接触到本人的人工尝试数 ÷ 该渠道的人工尝试数",
+            "attempts of a person in the channel that reached the one sought ÷ attempts of a person in the channel",
         ),
         unit=Unit.RATIO,
         numerator=_keyed("channel_right_party"),
@@ -287,8 +288,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         version=1,
         name=_text("接通率（按渠道）", "connect rate, by channel"),
         formula=_text(
-            "该渠道有人应答的次数 ÷ 该渠道的电话或外访数",
-            "calls or visits in the channel that somebody answered ÷ calls or visits in the channel",
+            "该渠道有人应答的人工尝试数 ÷ 该渠道的人工尝试数",
+            "attempts of a person in the channel that somebody answered ÷ attempts of a person in the channel",
         ),
         unit=Unit.RATIO,
         numerator=_keyed("channel_connected"),
@@ -318,8 +319,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         version=1,
         name=_text("触达尝试数", "attempts"),
         formula=_text(
-            "拨打、外访及运营商已接收的短信、邮件、微信、信函数",
-            "calls and visits made, and messages and letters that a carrier took",
+            "拨打、外访等人工尝试，及运营商已接收的短信、邮件、微信、信函数",
+            "calls, visits and other attempts that a person made, and messages and letters that a carrier took",
         ),
         unit=Unit.COUNT,
         numerator=_plain("attempts"),

@@ -1,0 +1,222 @@
+"""Figures and definitions: each key figure of the worked day by hand, intervals against published values."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.kpi import counters as kpi
+from chalicelib.domain.kpi import definitions
+from chalicelib.domain.kpi.counters import Cell
+from chalicelib.domain.kpi.definitions import DEFINITIONS, Definition, Level, Period
+from chalicelib.domain.kpi.figures import Figure, figures, ratio, wilson
+from chalicelib.usecases.kpis import figures_of
+from tests.builders import AGENCY, LENDER
+from tests.kpi_builders import DAY, MONTH, a_worked_day, counters_of
+
+
+def _of(period: str, agency: str) -> dict[str, Figure]:
+    counters = {c.agency: counts for c, counts in counters_of(a_worked_day()).items() if c.period == period}
+    return {figure.name: figure for figure in figures_of(counters, period=period)[agency]}
+
+
+@pytest.mark.parametrize(
+    ("name", "numerator", "denominator", "n", "value"),
+    [
+        ("placed_cases", 3, None, 3, "3"),
+        ("placed_amount:CNY", 400_000, None, 3, "400000"),
+        ("assigned_cases", 2, None, 2, "2"),
+        ("assigned_amount:CNY", 350_000, None, 2, "350000"),
+        ("collected:CNY", 80_000, None, 2, "80000"),
+        ("liquidation:CNY", 80_000, 400_000, 3, "0.200000"),
+        ("promise_to_pay", 2, 4, 4, "0.500000"),
+        ("kept_promise", 3, 4, 4, "0.750000"),
+        ("kept_promise_amount:CNY", 30_000, 60_000, 4, "0.500000"),
+        ("right_party_contact", 4, 16, 16, "0.250000"),
+        ("right_party_contact_by_channel:call", 4, 10, 10, "0.400000"),
+        ("connect_by_channel:call", 6, 10, 10, "0.600000"),
+        ("attempts", 16, None, 16, "16"),
+        ("attempts_by_channel:call", 10, None, 10, "10"),
+        ("attempts_by_channel:sms", 5, None, 5, "5"),
+        ("attempts_by_channel:email", 1, None, 1, "1"),
+        ("deferred", 3, 20, 20, "0.150000"),
+        ("reviewed", 1, 20, 20, "0.050000"),
+        ("denied", 2, 20, 20, "0.100000"),
+        ("deferred_by_rule:cn.hours", 3, 20, 20, "0.150000"),
+        ("deferred_by_rule:cn.cap", 1, 20, 20, "0.050000"),
+        ("reviewed_by_rule:cn.third_party", 1, 20, 20, "0.050000"),
+        ("denied_by_rule:cn.cap", 2, 20, 20, "0.100000"),
+        ("complaint_rate", 1, 16, 16, "625.000000"),
+        ("risk_event_rate", 1, 16, 16, "0.062500"),
+    ],
+)
+def test_lenders_figures_of_the_worked_day_are_those_worked_out_by_hand(
+    name: str, numerator: int, denominator: int | None, n: int, value: str
+) -> None:
+    figure = _of(DAY, "*")[name]
+    assert (figure.numerator, figure.denominator, figure.n, figure.value) == (numerator, denominator, n, value)
+
+
+def test_worked_day_has_no_other_lenders_figures() -> None:
+    assert len(_of(DAY, "*")) == 25
+
+
+def test_agencys_liquidation_is_over_what_it_was_assigned() -> None:
+    figure = _of(DAY, AGENCY)["agency_liquidation:CNY"]
+    # 80,000 / 350,000 = 8/35 = 0.22857142...
+    assert (figure.numerator, figure.denominator, figure.value) == (80_000, 350_000, "0.228571")
+    assert "liquidation:CNY" not in _of(DAY, AGENCY)
+    assert "agency_liquidation:CNY" not in _of(DAY, "*")
+
+
+def test_contact_success_is_over_persons_of_the_month() -> None:
+    lender, agency = _of(MONTH, "*")["contact_success"], _of(MONTH, AGENCY)["contact_success"]
+    assert (lender.numerator, lender.denominator, lender.value) == (3, 5, "0.600000")
+    assert (agency.numerator, agency.denominator, agency.value) == (2, 5, "0.400000")
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        # R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3 (score without correction).
+        (81, 263, "0.2553", "0.3662"),
+        (15, 148, "0.0624", "0.1605"),
+        (0, 20, "0.0000", "0.1611"),
+        (1, 29, "0.0061", "0.1718"),
+    ],
+)
+def test_wilson_interval_is_the_published_one(successes: int, n: int, low: str, high: str) -> None:
+    interval = wilson(successes, n)
+    assert interval is not None
+    assert [f"{float(bound):.4f}" for bound in interval] == [low, high]
+
+
+def test_wilson_interval_of_all_and_of_none_touch_the_ends() -> None:
+    # At the ends the formula shortens to n / (n + z^2) and z^2 / (n + z^2): 7 / 10.841459 and 3.841459 / 10.841459.
+    assert wilson(7, 7) == ("0.645670", "1.000000")
+    assert wilson(0, 7) == ("0.000000", "0.354330")
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 5), (6, 5), (1, -1)])
+def test_what_is_no_share_of_a_sample_has_no_interval(successes: int, n: int) -> None:
+    assert wilson(successes, n) is None
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "value"),
+    [
+        (1, 3, "0.333333"),
+        (2, 3, "0.666667"),
+        (1, 2_000_000, "0.000000"),  # 0.0000005: half to even goes down,
+        (3, 2_000_000, "0.000002"),  # and 0.0000015 goes up
+        (-1, 3, "-0.333333"),
+        (-1, 9_000_000, "0.000000"),
+        (5, 0, None),
+        (5, -2, None),
+    ],
+)
+def test_ratio_has_six_decimals_half_to_even_and_no_value_without_a_denominator(
+    numerator: int, denominator: int, value: str | None
+) -> None:
+    assert ratio(numerator, denominator) == value
+
+
+def test_no_data_is_no_figure_and_no_denominator_is_no_value() -> None:
+    assert figures({}, level=Level.LENDER, period=Period.DAY) == []
+    found = {each.name: each for each in figures({"complaints": 2}, level=Level.LENDER, period=Period.DAY)}
+    assert found["complaint_rate"].value is None
+    assert found["complaint_rate"].interval is None
+    assert found["complaint_rate"].n == 0
+
+
+def test_complaint_interval_is_scaled_like_its_value() -> None:
+    figure = _of(DAY, "*")["complaint_rate"]
+    plain = wilson(1, 16)
+    assert plain is not None and figure.interval is not None
+    assert [round(float(bound)) for bound in figure.interval] == [round(float(bound) * 10_000) for bound in plain]
+
+
+def test_a_rule_with_a_colon_in_its_name_stays_whole() -> None:
+    counts = {"decided": 4, "denied": 1, "denied_by_rule:house:late": 1}
+    found = {each.name: each for each in figures(counts, level=Level.AGENCY, period=Period.DAY)}
+    assert found["denied_by_rule:house:late"].key == "house:late"
+
+
+# Definitions
+
+
+def test_every_definition_has_a_version_and_its_texts_in_both_languages() -> None:
+    for each in DEFINITIONS:
+        assert each.version >= 1
+        assert each.name["zh"] and each.name["en"] and each.formula["zh"] and each.formula["en"]
+        assert each.numerator and each.sample
+        assert not each.interval or each.denominator
+
+
+def test_no_two_definitions_share_a_reference() -> None:
+    assert len({each.reference for each in DEFINITIONS}) == len(DEFINITIONS)
+
+
+def test_definitions_rest_on_counters_that_exist() -> None:
+    for each in DEFINITIONS:
+        for term in (*each.numerator, *each.denominator, *each.sample):
+            assert (f"{term.counter}:<{each.key}>" if term.keyed else term.counter) in kpi.COUNTERS
+
+
+def test_highest_version_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = DEFINITIONS[0]
+    monkeypatch.setattr(definitions, "DEFINITIONS", (replace(first, version=2), *DEFINITIONS))
+    found = definitions.current()
+    assert found[0].version == 2
+    assert len(found) == len(DEFINITIONS)
+
+
+def _digest(definition: Definition) -> str:
+    terms = (definition.numerator, definition.denominator, definition.sample)
+    meaning = {
+        "unit": definition.unit,
+        "terms": [[[term.counter, term.sign, term.keyed] for term in part] for part in terms],
+        "key": definition.key,
+        "levels": sorted(definition.levels),
+        "period": definition.period,
+        "interval": definition.interval,
+    }
+    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:12]
+
+
+def test_a_published_definition_never_changes_its_meaning() -> None:
+    """A new meaning is a new version; then add its line here and leave the others alone."""
+    assert {each.reference: _digest(each) for each in DEFINITIONS} == PUBLISHED
+
+
+PUBLISHED: dict[str, str] = {
+    "placed_cases@1": "00f496cb238f",
+    "placed_amount@1": "d626067e1c16",
+    "assigned_cases@1": "108d23594861",
+    "assigned_amount@1": "d17e65033ad9",
+    "collected@1": "220fab3882af",
+    "liquidation@1": "c22db8458219",
+    "agency_liquidation@1": "8faf55342b21",
+    "promise_to_pay@1": "0d2ee4d3e602",
+    "kept_promise@1": "46d150f44ccb",
+    "kept_promise_amount@1": "8926139407b0",
+    "right_party_contact@1": "64e8f626baf7",
+    "right_party_contact_by_channel@1": "8b9c9aa57ff9",
+    "connect_by_channel@1": "733477969d94",
+    "contact_success@1": "1f0c8b432e80",
+    "attempts@1": "cb51ff02ff8e",
+    "attempts_by_channel@1": "e08efaa61f4c",
+    "deferred@1": "0855ca9a7227",
+    "reviewed@1": "91924da51e1a",
+    "denied@1": "3e1bfb4cb3bf",
+    "deferred_by_rule@1": "b1fa644edd5b",
+    "reviewed_by_rule@1": "a0e91ce9ff22",
+    "denied_by_rule@1": "a685f8e860ae",
+    "complaint_rate@1": "ce3d1cd215cf",
+    "risk_event_rate@1": "b657e3bcc33c",
+}
+
+
+def test_cells_are_lender_agency_period() -> None:
+    assert Cell(LENDER, AGENCY, DAY)._fields == ("tenant", "agency", "period")

@@ -1,0 +1,331 @@
+"""Builders for key figures: histories of events with dense streams, random events, an archive on disk, a fake."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from chalicelib.domain.events import Event, EventType
+from chalicelib.domain.kpi import counters as kpi
+from chalicelib.domain.kpi.counters import Cell, Counts
+from chalicelib.domain.kpi.definitions import definition_of
+from chalicelib.domain.kpi.figures import Figure, UndefinedFigure
+from tests.builders import AGENCY, LENDER, TEST_ACTOR
+
+NOON = "2026-11-23T04:00:00.000Z"
+"""Noon of 2026-11-23 in Shanghai."""
+DAY, MONTH = "2026-11-23", "2026-11"
+SHANGHAI = "Asia/Shanghai"
+CONTACT = {"contact": "msg_1", "channel": "sms", "person": "per_1", "org": AGENCY, "human": False}
+
+
+class History:
+    """Events as they are written: each stream numbered densely from 1."""
+
+    def __init__(self, tenant: str = LENDER) -> None:
+        self.tenant = tenant
+        self.events: list[Event] = []
+        self._seq: dict[str, int] = {}
+
+    def add(
+        self,
+        event_type: EventType,
+        data: Mapping[str, Any],
+        *,
+        at: str = NOON,
+        stream: str = "case_1",
+        decision: Mapping[str, Any] | None = None,
+        times: int = 1,
+    ) -> "History":
+        for _ in range(times):
+            self._seq[stream] = seq = self._seq.get(stream, 0) + 1
+            self.events.append(
+                Event(
+                    id=f"evt_{len(self.events) + 1:05d}",
+                    type=event_type,
+                    at=at,
+                    tenant=self.tenant,
+                    stream=stream,
+                    seq=seq,
+                    prev=None if seq == 1 else "0" * 64,
+                    actor=TEST_ACTOR,
+                    req="req_1",
+                    data=dict(data),
+                    decision=decision,
+                )
+            )
+        return self
+
+    def decided(self, outcome: str, *rules: str, times: int = 1, **data: Any) -> "History":
+        ruling = {"outcome": outcome, "ruleset": "0" * 64, "reasons": sorted(rules), "inputs": "0" * 64}
+        return self.add(EventType.CONTACT_DECIDED, {**CONTACT, **data}, decision=ruling, times=times)
+
+    def sent(self, *, times: int = 1, **data: Any) -> "History":
+        return self.add(EventType.CONTACT_SENT, {**CONTACT, **data}, times=times)
+
+    def reported(self, result: str, *, connected: bool, right_party: bool, times: int = 1, **data: Any) -> "History":
+        details = {"outcome": "conversation", "result": result, "connected": connected, "right_party": right_party}
+        return self.add(EventType.CONTACT_REPORTED, {**CONTACT, "channel": "call", **details, **data}, times=times)
+
+    def money(self, event_type: EventType, amount_minor: int, *, times: int = 1, **data: Any) -> "History":
+        body = {"amount_minor": amount_minor, "currency": "CNY", "agency": AGENCY, **data}
+        return self.add(event_type, body, times=times)
+
+
+def shanghai(tenant: str) -> str:
+    """Return Shanghai for every lender."""
+    return SHANGHAI
+
+
+def counters_of(history: History, zone: str = SHANGHAI) -> kpi.Counters:
+    """Return the counters of a history."""
+    return kpi.fold(history.events, zone_of=lambda tenant: zone)
+
+
+def a_worked_day() -> History:
+    """Return the day whose figures ``docs/kpis.md`` works out by hand."""
+    history = History()
+    placed = {"currency": "CNY", "portfolio": "pf_1"}
+    for number, minor in enumerate((100_000, 250_000, 50_000), start=1):
+        history.add(EventType.CASE_PLACED, {**placed, "placed_minor": minor}, stream=f"case_{number}")
+    for number, minor in enumerate((100_000, 250_000), start=1):
+        assigned = {"agency": AGENCY, "placed_minor": minor, "currency": "CNY"}
+        history.add(EventType.CASE_ASSIGNED, assigned, stream=f"case_{number}")
+    history.money(EventType.PAYMENT_POSTED, 60_000).money(EventType.PAYMENT_POSTED, 40_000)
+    history.money(EventType.PAYMENT_REVERSED, 20_000)
+    history.money(EventType.PROMISE_KEPT, 10_000, times=3, was="open")
+    history.money(EventType.PROMISE_BROKEN, 30_000, was="open")
+    # Ten calls: four reach the person sought, two more are answered by somebody else, four by nobody.
+    history.reported("RPC-PTP", connected=True, right_party=True, person="per_1")
+    history.reported("RPC-PLAN", connected=True, right_party=True, person="per_2")
+    history.reported("RPC-NEG", connected=True, right_party=True, person="per_2", times=2)
+    history.reported("MSG3P", connected=True, right_party=False, person="per_3", times=2)
+    history.reported("NOANS", connected=False, right_party=False, person="per_4", times=4)
+    # A clearance that was not used is no attempt; an activity about a cleared call is the same attempt told twice.
+    history.reported("NOANS", connected=False, right_party=False, person="per_9", outcome="not_made")
+    retold: dict[str, Any] = {"activity": "act_1", "action": "call", "result": "RPC-PTP", "org": AGENCY}
+    retold |= {"attempt": True, "connect": True, "right_party": True, "contact": "msg_1", "person": "per_1"}
+    history.add(EventType.ACTIVITY_RECORDED, retold)
+    history.sent(person="per_5", times=5)
+    overtaken = {**CONTACT, "channel": "email", "person": "per_5"}
+    history.add(EventType.CONTACT_DELIVERED, {**overtaken, "from": "sending"})
+    history.add(EventType.CONTACT_DELIVERED, {**CONTACT, "person": "per_5", "from": "sent"})
+    history.add(EventType.INBOUND_RECEIVED, {"person": "per_5", "channel": "sms", "keyword": None}, stream="per_5")
+    history.add(EventType.INBOUND_RECEIVED, {"person": "per_4", "channel": "sms", "keyword": "stop"}, stream="per_4")
+    history.decided("allow", times=14).decided("defer", "cn.hours", times=2).decided("defer", "cn.cap", "cn.hours")
+    history.decided("review", "cn.third_party").decided("deny", "cn.cap", times=2)
+    history.add(EventType.COMPLAINT_RECEIVED, {"complaint": "cmp_1", "category": "tone", "agency": AGENCY})
+    history.add(EventType.RISK_EVENT_RAISED, {"rule": "cn.cap", "severity": "high", "agency": AGENCY})
+    return history
+
+
+# Random events
+
+_agencies = st.sampled_from([AGENCY, "agency-b"])
+_persons = st.sampled_from([f"per_{number}" for number in range(4)])
+_currencies = st.sampled_from(["CNY", "USD"])
+_minor = st.integers(1, 10**9)
+_rules = st.sets(st.sampled_from(["cn.hours", "cn.cap", "house:late.hour"]), min_size=1)
+_orgs = st.sampled_from([AGENCY, "agency-b", LENDER])
+_instants = st.builds(
+    "2026-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}.{:03d}Z".format,
+    st.sampled_from([11, 12]),
+    st.integers(1, 30),
+    st.integers(0, 23),
+    st.integers(0, 59),
+    st.integers(0, 59),
+    st.integers(0, 999),
+)
+
+
+def _contact(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            "contact": st.just("msg_1"),
+            "channel": st.sampled_from(["sms", "email", "call", "visit"]),
+            "person": _persons,
+            "org": _orgs,
+            **more,
+        }
+    )
+
+
+_money = st.fixed_dictionaries({"amount_minor": _minor, "currency": _currencies, "agency": _agencies})
+_result = st.sampled_from(["NOANS", "RPC-PTP", "RPC-PLAN", "RPC-NEG"])
+
+DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
+    EventType.CASE_PLACED: st.fixed_dictionaries({"placed_minor": _minor, "currency": _currencies}),
+    EventType.CASE_ASSIGNED: st.fixed_dictionaries(
+        {"placed_minor": _minor, "currency": _currencies, "agency": _agencies}
+    ),
+    EventType.PAYMENT_POSTED: _money,
+    EventType.PAYMENT_REVERSED: _money,
+    EventType.PROMISE_MADE: _money,
+    EventType.PROMISE_KEPT: st.builds(
+        lambda data, was: {**data, "was": was}, _money, st.sampled_from(["open", "broken"])
+    ),
+    EventType.PROMISE_BROKEN: st.builds(
+        lambda data, was: {**data, "was": was}, _money, st.sampled_from(["open", "kept"])
+    ),
+    EventType.CONTACT_REQUESTED: _contact(),
+    EventType.CONTACT_CLAIMED: _contact(),
+    EventType.CONTACT_DECIDED: _contact(),
+    EventType.CONTACT_SENT: _contact(),
+    EventType.CONTACT_UNKNOWN: _contact(),
+    EventType.CONTACT_DELIVERED: _contact(**{"from": st.sampled_from(["sending", "sent", "unknown"])}),
+    EventType.CONTACT_FAILED: _contact(**{"from": st.sampled_from(["sending", "sent", "unknown", "delivered"])}),
+    EventType.CONTACT_REPORTED: _contact(
+        outcome=st.sampled_from(["conversation", "no_answer", "not_made"]),
+        result=_result,
+        connected=st.booleans(),
+        right_party=st.booleans(),
+    ),
+    EventType.ACTIVITY_RECORDED: st.fixed_dictionaries(
+        {
+            "action": st.sampled_from(["call", "visit", "wechat"]),
+            "result": _result,
+            "attempt": st.booleans(),
+            "connect": st.booleans(),
+            "right_party": st.booleans(),
+            "contact": st.sampled_from([None, "msg_1"]),
+            "person": _persons,
+            "org": _orgs,
+        }
+    ),
+    EventType.INBOUND_RECEIVED: st.fixed_dictionaries(
+        {"person": _persons, "channel": st.just("sms"), "keyword": st.sampled_from([None, "stop", "STOP", "paid"])}
+    ),
+    EventType.COMPLAINT_RECEIVED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
+    EventType.RISK_EVENT_RAISED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
+}
+"""How each type of event that a figure may rest on looks."""
+
+
+@st.composite
+def histories(draw: st.DrawFn, most: int = 40) -> History:
+    """Return a history of random events on a few streams."""
+    history = History()
+    for _ in range(draw(st.integers(0, most))):
+        event_type = draw(st.sampled_from(sorted(DATA)))
+        decision = None
+        if event_type is EventType.CONTACT_DECIDED:
+            outcome = draw(st.sampled_from(["allow", "defer", "review", "deny"]))
+            decision = {"outcome": outcome, "reasons": sorted(draw(_rules))}
+        stream = draw(st.sampled_from(["case_1", "case_2", "per_1"]))
+        history.add(event_type, draw(DATA[event_type]), at=draw(_instants), stream=stream, decision=decision)
+    return history
+
+
+# An archive on disk
+
+
+def write_archive(directory: Path, history: History, *, checkpoint: bool = True) -> Path:
+    """Write the history as the entry bundles of one log below ``directory`` and return the log's directory."""
+    origin = f"audit.forbear.test/{history.tenant}/2026"
+    log = directory / history.tenant / "2026"
+    (log / "tile" / "entries").mkdir(parents=True)
+    records = [{"v": 1, "log": origin, "seq": n, "event": e.as_json()} for n, e in enumerate(history.events)]
+    entries = [json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() for record in records]
+    for start in range(0, len(entries), 256):
+        bundle = entries[start : start + 256]
+        name = f"{start // 256:03d}" + (f".p/{len(bundle)}" if len(bundle) < 256 else "")
+        path = log / "tile" / "entries" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(len(entry).to_bytes(2, "big") + entry for entry in bundle))
+    if checkpoint:
+        (log / "checkpoint").write_text(f"{origin}\n{len(entries)}\nroot\n\n", encoding="utf-8")
+    return log
+
+
+# A fake
+
+
+@dataclass(frozen=True, slots=True)
+class FakeDue:
+    """A period on the fake's list."""
+
+    tenant: str
+    period: str
+    token: int
+
+
+class FakeKpiRepository:
+    """Counters and figures in dictionaries, with the manners of the real repository."""
+
+    def __init__(self, zone_of: Callable[[str], str]) -> None:
+        self._zone_of = zone_of
+        self._folded: dict[tuple[str, str], int] = {}
+        self._cells: kpi.Counters = {}
+        self._persons: dict[tuple[Cell, str], int] = {}
+        self._due: dict[tuple[str, str], int] = {}
+        self._figures: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
+        self._folds = 0
+
+    def fold(self, events: Sequence[Event]) -> list[str]:
+        failed, blocked = [], set()
+        unique = {(event.tenant, event.stream, event.seq): event for event in reversed(events)}
+        for identity in sorted(unique):
+            event, stream = unique[identity], identity[:2]
+            last = self._folded.get(stream, 0)
+            if event.seq <= last:
+                continue
+            if stream in blocked or event.seq != last + 1 or not self._count(event):
+                blocked.add(stream)
+                failed.append(event.id)
+                continue
+            self._folded[stream] = event.seq
+        return failed
+
+    def _count(self, event: Event) -> bool:
+        zone = self._zone_of(event.tenant)
+        try:
+            counted, marks = kpi.deltas(event, zone=zone), kpi.marks(event, zone=zone)
+        except KeyError:
+            return False
+        added = [counted] if counted is not None else []
+        for mark in marks:
+            before = self._persons.get((mark.cell, mark.person), 0)
+            self._persons[mark.cell, mark.person] = before | mark.flag
+            added.append((mark.cell, kpi.person_counts(before, before | mark.flag)))
+        for cell, counts in added:
+            if counts:
+                kpi.add(self._cells.setdefault(cell, {}), counts)
+                self._folds += 1
+                self._due[cell.tenant, cell.period] = self._folds
+        return True
+
+    def due(self, limit: int) -> list[FakeDue]:
+        return [FakeDue(*key, token) for key, token in sorted(self._due.items())][:limit]
+
+    def done(self, due: FakeDue) -> bool:
+        unchanged = self._due.get((due.tenant, due.period)) == due.token
+        if unchanged:
+            del self._due[due.tenant, due.period]
+        return unchanged
+
+    def counters(self, tenant: str, period: str) -> dict[str, Counts]:
+        return {
+            cell.agency: dict(counts)
+            for cell, counts in self._cells.items()
+            if (cell.tenant, cell.period) == (tenant, period) and counts
+        }
+
+    def publish(self, tenant: str, period: str, figures: Mapping[str, Sequence[Figure]], *, as_of: str) -> int:
+        standing = self._figures.setdefault((tenant, period), {})
+        changed = 0
+        for agency, of_agency in figures.items():
+            for figure in of_agency:
+                if definition_of(figure.definition.reference) != figure.definition:
+                    raise UndefinedFigure(figure.definition.reference)
+                before = standing.get((agency, figure.reference), {})
+                if {**before, "as_of": None} != {**figure.as_json(), "as_of": None}:
+                    standing[agency, figure.reference] = {**figure.as_json(), "as_of": as_of}
+                    changed += 1
+        return changed
+
+    def published(self, tenant: str, period: str, agency: str) -> list[dict[str, Any]]:
+        standing = self._figures.get((tenant, period), {})
+        return [body for (of_agency, _), body in sorted(standing.items()) if of_agency == agency]
