@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chalicelib.domain.compliance.case import DEBT_SIDE, Case, Event
-from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, missing, since, stops, touches
+from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, covers, missing, since, stops, touches
 from chalicelib.domain.compliance.timeline import NEVER, Zone, date_text, ends, month_end, month_start, starts
 
 UNITS: Mapping[str, frozenset[str]] = {
@@ -122,7 +122,7 @@ class Count:
         self.window: Any = params.get("days", params.get("window"))
         self.leave_out = frozenset(params.get("leave_out", ()))
         self.consent_days: int = params.get("consent_days", 7)
-        self.same_product = bool(params.get("same_product", False))
+        self.frees_act = "consent" in self.leave_out or bool(params.get("consent_frees_act", False))
 
     def _tests(self, scene: Scene, debts: frozenset[str] | None) -> Callable[[Event], bool]:
         case = scene.case
@@ -225,7 +225,7 @@ class Count:
 
     def exempt(self, scene: Scene, zone: Zone, instant: int) -> int | None:
         """Return until when the act itself is left out of the count, None when it counts."""
-        if "consent" not in self.leave_out or not scene.case.consents:
+        if not self.frees_act or not scene.case.consents:
             return None
         spans = consent_dates(scene, zone, instant, self.consent_days)
         return max((end for start, end in spans if start <= instant < end), default=None)
@@ -282,6 +282,7 @@ def count(params: Mapping[str, Any]) -> Check:
     reply_free = not counter.replies
     own_purposes_free = counter.not_purposes
     soft = Count({**params, "unit": "attempt"}) if attempts_review else counter
+    unless_granted: str | None = params.get("unless_granted")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -292,6 +293,8 @@ def count(params: Mapping[str, Any]) -> Check:
         if reply_free and case.purpose == "reply" and case.act.get("reply_to") is not None:
             return NEVER
         if case.purpose in own_purposes_free:
+            return NEVER
+        if unless_granted is not None and granted(scene, unless_granted, instant):
             return NEVER
         found: Finding | None = None
         quiet = NEVER
@@ -329,6 +332,21 @@ def count(params: Mapping[str, Any]) -> Check:
         return quiet if found is None else found
 
     return check
+
+
+def granted(scene: Scene, medium: str, instant: int) -> bool:
+    """Tell whether consent of the recipient for a medium and the act's address stands."""
+    case = scene.case
+    standing = False
+    for consent in case.consents:
+        if since(consent) > instant:
+            break
+        if consent["event"] == "granted" and covers(consent, case, medium):
+            if "expires" not in consent or ends(consent["expires"], scene.zones) > instant:
+                standing = True
+        elif consent["event"] in ("withdrawn", "stop_medium") and stops(consent, case, medium):
+            standing = False
+    return standing
 
 
 def _later(one: Finding | None, other: Finding) -> Finding:
@@ -376,28 +394,40 @@ def concentration(params: Mapping[str, Any]) -> Check:
         quiet = NEVER
         for zone in scene.zones:
             exempt = counter.exempt(scene, zone, instant)
-            act_counts = exempt is None
-            quiet = min(quiet, exempt or NEVER)
+            quiet = min(quiet, NEVER if exempt is None else exempt)
             for debts in sets_of_debts(scene):
-                moments = [event.at for event in counter.events(scene, zone, instant, debts)]
-                if not moments:
-                    continue
-                until = zone.midnight(zone.day(moments[0]) + 1)
-                if act_counts:
-                    moments.append(instant)
-                for before, after in zip(moments, moments[1:], strict=False):
-                    if after - before <= apart:
-                        until = before + apart + 1 if after is moments[-1] and act_counts else zone.midnight(zone.day(before) + counter.window)
-                        return Finding("review", until, after - before, apart, f"two calls {(after - before) // 60} minutes apart")
-                days = [zone.day(moment) for moment in moments]
-                for day in days:
-                    if days.count(day) >= on_one_date:
-                        own = act_counts and day == days[-1] and days.count(day) == on_one_date
-                        until = zone.midnight(day + 1) if own else zone.midnight(day + counter.window)
-                        return Finding("review", until, days.count(day), on_one_date, f"{days.count(day)} calls on {date_text(day)}")
+                past = [event.at for event in counter.events(scene, zone, instant, debts)]
+                finding = _too_dense(past, zone, counter.window, apart, on_one_date)
+                if finding is None and exempt is None and past:
+                    if instant - past[-1] <= apart:
+                        finding = Finding(
+                            "review", past[-1] + apart + 1, instant - past[-1], apart, "a call minutes after another"
+                        )
+                    today = zone.day(instant)
+                    same = sum(zone.day(at) == today for at in past) + 1
+                    if same >= on_one_date:
+                        finding = Finding(
+                            "review", zone.midnight(today + 1), same, on_one_date, f"{same} calls on {date_text(today)}"
+                        )
+                if finding is not None:
+                    return finding
         return quiet
 
     return check
+
+
+def _too_dense(past: list[int], zone: Zone, window: int, apart: int, on_one_date: int) -> Finding | None:
+    """Return what past events alone make too dense, until the first of them leaves the window."""
+    for before, after in zip(past, past[1:], strict=False):
+        if after - before <= apart:
+            leaves = zone.midnight(zone.day(before) + window)
+            return Finding("review", leaves, after - before, apart, "two calls minutes apart")
+    days = [zone.day(at) for at in past]
+    for day in dict.fromkeys(days):
+        if days.count(day) >= on_one_date:
+            leaves = zone.midnight(day + window)
+            return Finding("review", leaves, days.count(day), on_one_date, f"{days.count(day)} calls on {date_text(day)}")
+    return None
 
 
 def episode(params: Mapping[str, Any]) -> Check:

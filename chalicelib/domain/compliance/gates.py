@@ -20,6 +20,7 @@ from chalicelib.domain.compliance.scene import (
 from chalicelib.domain.compliance.timeline import (
     DAY,
     NEVER,
+    YearMissing,
     date_text,
     day_of,
     ends,
@@ -83,10 +84,13 @@ def fact(params: Mapping[str, Any]) -> Check:
     effect: str = params.get("effect", "deny")
     absent: str = params.get("absent", "review")
     only_place: str | None = params.get("only_place")
+    if_claims = frozenset(params.get("if_claims", ()))
     limit = next((params[key] for key in ("is", "any_of", "none_of", "at_least", "at_most") if key in params), None)
 
     def check(scene: Scene, instant: int) -> Answer:
         lacking: list[str] = []
+        if if_claims and if_claims.isdisjoint(scene.case.claims):
+            return NEVER
         if only_place is not None:
             place = scene.case.act.get("visit", {}).get("place") or (scene.case.point or {}).get("place")
             if place is None:
@@ -156,8 +160,8 @@ def _is_null(path: str, case: Case) -> bool:
     return head == "org" and key in case.org
 
 
-def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> tuple[int, bool] | None:
-    """Return the last day of the validation period of a debt and whether a notice stands; None without a notice.
+def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> int | None:
+    """Return the last day of the validation period of a debt, None without a notice.
 
     The stated end stands. Without one receipt is assumed on the fifth day that is neither Saturday, Sunday nor federal
     holiday, and the period is that day and the 30 days after it. Of several notices the last that was not returned
@@ -166,7 +170,7 @@ def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> tupl
     debt = case.other_debts.get(debt_id, {})
     stated = debt.get("validation", {})
     if "end_on" in stated:
-        return day_of(stated["end_on"]), True
+        return day_of(stated["end_on"])
     sent: list[int] = []
     if "sent_at" in stated:
         sent.append(instant_of(stated["sent_at"]))
@@ -181,7 +185,6 @@ def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> tupl
     sent = [at for at in sent if at <= instant]
     if not sent:
         return None
-    zone = scene.zones[0]
     day = max(each.day(max(sent)) for each in scene.zones)
     federal = scene.calendars["us-federal"]
     left = 5
@@ -189,8 +192,7 @@ def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> tupl
         day += 1
         if (day + 3) % 7 < 5 and day not in federal:
             left -= 1
-    assert zone is not None
-    return day + 30, True
+    return day + 30
 
 
 def hold(params: Mapping[str, Any]) -> Check:
@@ -212,8 +214,16 @@ def hold(params: Mapping[str, Any]) -> Check:
     chapter: int | None = params.get("chapter")
     answered_by: str | None = params.get("answered_by")
     one_reply: bool = params.get("one_reply", False)
+    partial: bool = params.get("partial", False)
+    due_days: int | None = params.get("due_days")
 
     def check(scene: Scene, instant: int) -> Answer:
+        try:
+            return judged(scene, instant)
+        except YearMissing as gap:
+            return missing(f"calendar.{gap.calendar}.{gap.year}")
+
+    def judged(scene: Scene, instant: int) -> Answer:
         case = scene.case
         quiet = NEVER
         found: Finding | None = None
@@ -227,7 +237,9 @@ def hold(params: Mapping[str, Any]) -> Check:
                 continue
             if whose == "others" and party == case.recipient_id:
                 continue
-            if chapter is not None and each.get("chapter") != chapter:
+            if chapter is not None and "chapter" not in each:
+                return missing("holds.chapter")
+            if chapter is not None and each["chapter"] != chapter:
                 continue
             if case.purpose in exempt or case.purpose in each.get("kinds_exempt", ()):
                 continue
@@ -253,7 +265,9 @@ def hold(params: Mapping[str, Any]) -> Check:
                 until = min(until, _answered(case, each, answered_by))
             if until <= instant:
                 continue
-            if one_reply and case.purpose == "reply" and _replies_once(scene, instant):
+            if one_reply and answered_once(case, instant) is False:
+                continue
+            if partial and _undisputed(case, each):
                 continue
             known = until < NEVER
             worse = found is None or until > found.until
@@ -264,6 +278,9 @@ def hold(params: Mapping[str, Any]) -> Check:
                     each["kind"],
                     because=f"{each['kind'].replace('_', ' ')} since {each['from']}",
                 )
+                if due_days is not None:
+                    due = max(zone.midnight(zone.day(begin) + due_days + 1) for zone in scene.zones)
+                    found.duty = {"due": due, "what": [each["kind"]]}
         return quiet if found is None else found
 
     return check
@@ -276,7 +293,7 @@ def _in_period(scene: Scene, each: Facts, instant: int, *, late: bool) -> bool:
     for ident in debts:
         period = validation_end(case, ident, scene, instant)
         # Before any notice the period has not even begun to run out.
-        within = period is None or min(zone.day(received) for zone in scene.zones) <= period[0]
+        within = period is None or min(zone.day(received) for zone in scene.zones) <= period
         if within != late:
             return True
     return False
@@ -297,17 +314,33 @@ def _answered(case: Case, each: Facts, kind: str) -> int:
     )
 
 
-def _replies_once(scene: Scene, instant: int) -> bool:
-    case = scene.case
+def _undisputed(case: Case, each: Facts) -> bool:
+    """Tell whether only part of the debt is disputed and the act asks for no more than the rest."""
+    asked, part = case.content.get("amount_minor"), each.get("amount_minor")
+    due = case.other_debts.get(each.get("debt", ""), {}).get("amount_due_minor")
+    return asked is not None and part is not None and due is not None and asked <= due - part
+
+
+def answered_once(case: Case, instant: int) -> bool | None:
+    """Tell whether the message that the act replies to, in the same medium, was answered; None when it replies to none."""
     ident = case.act.get("reply_to")
+    if ident is None:
+        return None
     for event in case.history:
-        if event.ident == ident and event.inbound and event.at <= instant and event.party == case.recipient_id:
-            return not any(
-                not later.inbound and later.at > event.at and later.at <= instant and later.party == event.party
-                and later.org in (None, case.org_id)
-                for later in case.history
-            )
-    return False
+        if event.ident == ident:
+            break
+    else:
+        return None
+    if not event.inbound or event.at > instant or event.party != case.recipient_id or event.channel != case.channel:
+        return None
+    return any(
+        not later.inbound
+        and event.at < later.at <= instant
+        and later.party == event.party
+        and later.channel == event.channel
+        and later.org in (None, case.org_id)
+        for later in case.history
+    )
 
 
 def notice(params: Mapping[str, Any]) -> Check:
@@ -411,6 +444,8 @@ def require(params: Mapping[str, Any]) -> Check:
     if_third_party = frozenset(params.get("if_third_party", ()))
     first: bool | None = params.get("first")
     limited_free: bool = params.get("limited_free", False)
+    limited_only: bool = params.get("limited_only", False)
+    nothing_but = frozenset(params.get("nothing_but", ()))
     exempt = frozenset(params.get("exempt", ()))
     unless_on_record = frozenset(params.get("unless_on_record", ()))
     effect: str = params.get("effect", "require")
@@ -419,6 +454,8 @@ def require(params: Mapping[str, Any]) -> Check:
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
         if case.purpose in exempt or (limited_free and case.content.get("limited")):
+            return NEVER
+        if limited_only and not case.content.get("limited"):
             return NEVER
         if first is not None and is_first(case, instant) != first:
             return NEVER
@@ -436,6 +473,9 @@ def require(params: Mapping[str, Any]) -> Check:
             return NEVER
         if isinstance(seen, Finding):
             return seen
+        if nothing_but and not seen <= nothing_but:
+            beyond = sorted(seen - nothing_but)
+            return Finding(effect, observed=beyond, limit=sorted(nothing_but), because="carries also " + ", ".join(beyond))
         lacks = sorted(needed - seen)
         if not lacks and (not one_of or one_of & seen):
             return NEVER
@@ -533,6 +573,7 @@ def stopped(params: Mapping[str, Any]) -> Check:
     exempt = frozenset(params.get("exempt", ()))
     by_org: bool = params.get("by_org", False)
     replies: bool = params.get("reply_allowed", False)
+    one_confirmation: bool = params.get("one_confirmation", False)
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -564,30 +605,25 @@ def stopped(params: Mapping[str, Any]) -> Check:
                 stop = None
         if stop is None:
             return NEVER
-        if replies and case.purpose == "reply" and _one_reply(scene, instant):
+        if replies and answered_once(case, instant) is False:
+            return NEVER
+        if one_confirmation and case.purpose == "opt_out_confirmation" and not was_confirmed(case, instant_of(stop), instant):
             return NEVER
         return Finding("deny", observed=stop, because=f"asked to stop at {stop}")
 
     return check
 
 
-def _one_reply(scene: Scene, instant: int) -> bool:
-    case = scene.case
-    ident = case.act.get("reply_to")
-    for event in case.history:
-        if event.ident != ident:
-            continue
-        if not event.inbound or event.at > instant or event.party != case.recipient_id or event.channel != case.channel:
-            return False
-        return not any(
-            not later.inbound
-            and event.at < later.at <= instant
-            and later.party == event.party
-            and later.channel == event.channel
-            and later.org in (None, case.org_id)
-            for later in case.history
-        )
-    return False
+def was_confirmed(case: Case, stop: int, instant: int) -> bool:
+    """Tell whether an opt-out was confirmed already in the act's medium."""
+    return any(
+        not event.inbound
+        and stop <= event.at <= instant
+        and event.purpose == "opt_out_confirmation"
+        and event.party == case.recipient_id
+        and event.channel == case.channel
+        for event in case.history
+    )
 
 
 def barred(params: Mapping[str, Any]) -> Check:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from chalicelib.domain.compliance.gates import answered_once
 from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, covers, since, stops
 from chalicelib.domain.compliance.timeline import (
     DAY,
@@ -114,29 +115,6 @@ def agreed(scene: Scene, instant: int, roles: frozenset[str], *, direct: bool) -
     return standing
 
 
-def answered(scene: Scene, instant: int) -> bool | None:
-    """Tell whether the inbound message that the act replies to has been answered; None when it replies to none."""
-    case = scene.case
-    ident = case.act.get("reply_to")
-    if ident is None:
-        return None
-    for event in case.history:
-        if event.ident == ident:
-            break
-    else:
-        return None
-    if not event.inbound or event.at > instant or event.party != case.recipient_id or event.channel != case.channel:
-        return None
-    return any(
-        not later.inbound
-        and event.at < later.at <= instant
-        and later.party == event.party
-        and later.channel == event.channel
-        and later.org in (None, case.org_id)
-        for later in case.history
-    )
-
-
 def _inbound_at(scene: Scene) -> int:
     ident = scene.case.act.get("reply_to")
     return next(event.at for event in scene.case.history if event.ident == ident)
@@ -202,7 +180,7 @@ def _decide(scene: Scene, instant: int, windows: Windows, *, reply_once: bool, m
             return min(closes(windows, zone, instant) for zone in scene.zones)
         until = max(next_open(windows, zone, instant) for zone in shut)
         if reply_once:
-            used = answered(scene, instant)
+            used = answered_once(scene.case, instant)
             if used is not None and all(next_open(windows, zone, _inbound_at(scene)) > instant for zone in shut):
                 if not used:
                     return NEVER if mode == "reply_used" else until
@@ -240,31 +218,36 @@ def _never_meet(scene: Scene, windows: Windows, instant: int) -> bool:
 
 
 def preference(params: Mapping[str, Any]) -> Check:
-    """Compile shape ``preference``: times that the person called inconvenient, until lifted."""
+    """Compile shape ``preference``: times that the person called inconvenient, until lifted by a later agreement."""
     reply_once = bool(params.get("reply_once", False))
-    media = params.get("media", "named")
+    spoken_only = params.get("media", "named") == "spoken"
+    mode = params.get("mode", "window")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
-        standing: list[Mapping[str, Any]] = []
+        standing: list[tuple[bool, Mapping[str, Any]]] = []
         for consent in case.consents:
             if since(consent) > instant:
                 break
             event = consent["event"]
+            if "expires" in consent and ends_first(consent["expires"], scene.zones) <= instant:
+                continue
             if event == "inconvenient_time" and stops(consent, case, case.channel):
-                if "expires" in consent and ends_first(consent["expires"], scene.zones) <= instant:
-                    continue
-                standing.append(consent)
-            elif event == "agreed_time" and covers(consent, case, case.channel) and "times" not in consent:
-                standing = []
-        if not standing or (media == "spoken" and case.channel not in ("call", "visit")):
+                standing.append((False, consent))
+            elif event == "agreed_time" and standing and covers(consent, case, case.channel):
+                standing.append((True, consent))
+        if not standing or (spoken_only and case.channel not in ("call", "visit")):
             return NEVER
 
         def windows(zone: Zone, day: int) -> tuple[Span, ...]:
-            shut = merged(span for consent in standing for span in _times(consent, weekday_of(day), day))
-            return without(((0, DAY),), shut)
+            spans: tuple[Span, ...] = ((0, DAY),)
+            weekday = weekday_of(day)
+            for opens, consent in standing:
+                named = merged(_times(consent, weekday, day))
+                spans = merged((*spans, *named)) if opens else without(spans, named)
+            return spans
 
-        return _decide(scene, instant, windows, reply_once=reply_once, mode="window", plain=True)
+        return _decide(scene, instant, windows, reply_once=reply_once, mode=mode, plain=True)
 
     return check
 

@@ -21,7 +21,7 @@ def _shape(build: Callable[[Mapping[str, Any]], Check], needs: str = "", takes: 
 
 _COUNTED = (
     "channels unit not_outcomes not_purposes purposes outcomes_of who by both_ways same_point point_kinds place replies "
-    "days window leave_out consent_days per"
+    "days window leave_out consent_days per consent_frees_act"
 )
 
 SHAPES: Mapping[str, Shape] = {
@@ -30,18 +30,18 @@ SHAPES: Mapping[str, Shape] = {
         "",
         "windows closed holidays holiday_open agreed agreed_roles direct reply_once mode",
     ),
-    "preference": _shape(hours.preference, "", "reply_once media"),
+    "preference": _shape(hours.preference, "", "reply_once media mode"),
     "quiet_dates": _shape(hours.dates, "calendar"),
-    "count": _shape(counts.count, "cap", f"{_COUNTED} effect after_first attempts_review"),
+    "count": _shape(counts.count, "cap", f"{_COUNTED} effect after_first attempts_review unless_granted"),
     "nocount": _shape(counts.nocount, "reasons", _COUNTED),
     "concentration": _shape(counts.concentration, "minutes on_one_date", _COUNTED),
     "episode": _shape(counts.episode, "connected persons"),
-    "fact": _shape(gates.fact, "path", "is any_of none_of at_least at_most effect absent only_place"),
+    "fact": _shape(gates.fact, "path", "is any_of none_of at_least at_most effect absent only_place if_claims"),
     "span": _shape(gates.span, "", "from to before after absent absent_end"),
     "hold": _shape(
         gates.hold,
         "kinds",
-        "effect exempt whose ends_by_until days days_after_release written period chapter answered_by one_reply",
+        "effect exempt whose ends_by_until days days_after_release written period chapter answered_by one_reply partial due_days",
     ),
     "notice": _shape(
         gates.notice,
@@ -51,12 +51,12 @@ SHAPES: Mapping[str, Shape] = {
     "require": _shape(
         gates.require,
         "",
-        "all one_of if_third_party first limited_free exempt unless_on_record effect due_days",
+        "all one_of if_third_party first limited_free limited_only nothing_but exempt unless_on_record effect due_days",
     ),
     "forbid": _shape(gates.forbid, "because", "effect unless_volunteered"),
     "words": _shape(gates.words, "", "claims exposures lexicon patterns unless effect"),
     "stopped": _shape(
-        gates.stopped, "", "media any_medium permanent request withdrawal exempt by_org reply_allowed"
+        gates.stopped, "", "media any_medium permanent request withdrawal exempt by_org reply_allowed one_confirmation"
     ),
     "barred": _shape(gates.barred, "", "claims channels disclosure absent"),
     "abroad": _shape(irregular.abroad, "country zones"),
@@ -77,5 +77,5 @@ SHAPES: Mapping[str, Shape] = {
     "mandate": _shape(irregular.mandate),
     "inspection": _shape(irregular.inspection, "days"),
     "sms_format": _shape(irregular.sms_format, "longest characters"),
-    **federal.SHAPES,
+    **{name: _shape(*parts) for name, parts in federal.SHAPES.items()},
 }
