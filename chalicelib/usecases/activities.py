@@ -3,6 +3,7 @@
 Stop means stop: a dispute, a cease request, an attorney, a death holds the case in the transaction that records it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,8 +13,8 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import CaseEvent
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput, NotFound
-from chalicelib.domain.events import EventType
-from chalicelib.domain.instants import to_seconds_text
+from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.instants import from_text, to_seconds_text
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.people.person import Attorney, ConsentEntry, ContactEntry
 from chalicelib.usecases.case_draft import CaseDraft, find_case
@@ -56,7 +57,14 @@ class Recorded:
 
 
 def record_activity(
-    store: Store, scope: Scope, case_id: str, report: Report, caller: Caller, context: Context
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    report: Report,
+    caller: Caller,
+    context: Context,
+    *,
+    activity_id: str | None = None,
 ) -> Recorded:
     """Record an activity and do what its result calls for, in one transaction.
 
@@ -78,7 +86,7 @@ def record_activity(
             raise NotFound("person", report.person)
         attempt = _attempt(store, scope, case, report, caller)
         draft = CaseDraft(store, scope, case, actor=caller.actor, now=context.now, req=context.req)
-        activity = draft.new_id("act")
+        activity = activity_id or draft.new_id("act")
         org = caller.org or scope.tenant
         risk = None
         if code.attempt and channel in CLEARED_CHANNELS and attempt is None:
@@ -109,7 +117,7 @@ def record_activity(
             draft.emit(EventType.RISK_EVENT_RAISED, _risk(draft, risk, activity, org, caller))
         if code.attempt or code.right_party:
             draft.move_if_possible(CaseEvent.WORK, "first_activity")
-        holds = apply_effect(draft, code, report, channel)
+        holds = _apply_effect(draft, code, report, channel, source=activity)
         return Recorded(draft.commit(), activity, holds, risk)
 
     return retrying(once)
@@ -186,8 +194,51 @@ def _risk(draft: CaseDraft, risk: str, activity: str, org: str, caller: Caller) 
     }
 
 
-def apply_effect(draft: CaseDraft, code: ActivityCode, report: Report, channel: str) -> tuple[str, ...]:
-    """Do what a result code does by itself, and return the ids of the holds it placed."""
+def apply_reported(
+    store: Store, scope: Scope, attempt: Attempt, result: str, *, actor: Actor, now: datetime, req: str
+) -> tuple[str, ...]:
+    """Do what the result of a cleared call or visit calls for; return the ids of the holds that it placed.
+
+    Safe to repeat: what a result sets off is named after the contact that it is the result of. An unknown result, one
+    like NOT-MADE that says nothing of the person, and a case that is gone set off nothing.
+    """
+    code = code_of(result)
+    if code is None:
+        return ()
+
+    def once() -> tuple[str, ...]:
+        case = store.case(scope, attempt.case)
+        if case is None or case.role_of(attempt.person) is None:
+            return ()
+        draft = CaseDraft(store, scope, case, actor=actor, now=now, req=req)
+        report = Report(code=code.code, channel=attempt.channel, person=attempt.person, at=now, point=attempt.point)
+        draft.move_if_possible(CaseEvent.WORK, "first_activity")
+        holds = _apply_effect(draft, code, report, attempt.channel, source=attempt.id)
+        draft.commit()
+        return holds
+
+    return retrying(once)
+
+
+def project_reports(store: Store, events: Sequence[Event], *, scope_for: Callable[[str], Scope]) -> list[str]:
+    """Make sure that every reported outcome had its effect, from the event stream; return the events that failed."""
+    failed = []
+    for event in events:
+        if event.type is not EventType.CONTACT_REPORTED:
+            continue
+        scope = scope_for(event.tenant)
+        attempt = store.attempt(scope, event.data["contact"])
+        if attempt is None:
+            failed.append(event.id)
+            continue
+        at, result = from_text(event.at), str(event.data["result"])
+        apply_reported(store, scope, attempt, result, actor=event.actor, now=at, req=event.req)
+    return failed
+
+
+def _apply_effect(
+    draft: CaseDraft, code: ActivityCode, report: Report, channel: str, *, source: str
+) -> tuple[str, ...]:
     effect, at, placed = code.effect, to_seconds_text(draft.now), []
     if effect.stop_medium is not None:
         medium = channel if effect.stop_medium == "used" else effect.stop_medium
@@ -201,12 +252,13 @@ def apply_effect(draft: CaseDraft, code: ActivityCode, report: Report, channel: 
             direct=True,
             written=report.written,
         )
-        draft.stop()
-        draft.set_ledger(draft.ledger(report.person).with_consent(stop, stops=False))
-        data = {"person": report.person, "medium": medium, "event": "stop_medium", "scope": stop.scope}
-        draft.emit(EventType.CONSENT_CHANGED, data)
+        if not _stopped(draft, report.person, medium):
+            draft.stop()
+            draft.set_ledger(draft.ledger(report.person).with_consent(stop, stops=False))
+            data = {"person": report.person, "medium": medium, "event": "stop_medium", "scope": stop.scope}
+            draft.emit(EventType.CONSENT_CHANGED, data)
     if effect.hold is not None:
-        details: dict[str, Any] = {"written": report.written}
+        details: dict[str, Any] = {"id": f"hold_{source}"[:80], "written": report.written}
         if effect.hold == "bankruptcy":
             details["chapter"] = report.chapter
         placed.append(draft.place_hold(effect.hold, report.person, code.code, **details).id)
@@ -214,6 +266,12 @@ def apply_effect(draft: CaseDraft, code: ActivityCode, report: Report, channel: 
         draft.move_if_possible(effect.event, code.code)
     _learn(draft, code, report, at)
     return tuple(placed)
+
+
+def _stopped(draft: CaseDraft, person: str, medium: str) -> bool:
+    """Tell whether the medium is stopped already: a later ``granted`` or ``used`` would have reopened it."""
+    said = [entry for entry in draft.ledger(person).consents if entry.medium in (medium, "all")]
+    return bool(said) and said[-1].event == "stop_medium" and said[-1].party == person
 
 
 def _learn(draft: CaseDraft, code: ActivityCode, report: Report, at: str) -> None:

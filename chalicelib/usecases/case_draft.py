@@ -157,8 +157,12 @@ class CaseDraft:
     def place_hold(self, kind: str, person: str, reason: str, **details: Any) -> HoldEntry:
         """Put a hold on the person or, when its kind is about a debt, on this case; what is queued goes stale.
 
-        The case pauses when it is being worked. A fact about a person is recorded in every state of the case.
+        The case pauses when it is being worked. A fact about a person is recorded in every state of the case. A hold
+        whose id (in ``details``) is there already is left as it is.
         """
+        known = next((hold for hold in self.holds() if hold.id == details.get("id")), None)
+        if known is not None:
+            return known
         on_person = kind in PERSON_HOLDS
         hold = HoldEntry(
             **{
@@ -177,8 +181,7 @@ class CaseDraft:
             placed = ledger.with_hold(hold).model_copy(update={"stop_epoch": ledger.stop_epoch})
             self.set_ledger(placed)
         else:
-            others = tuple(known for known in self.case.holds if known.id != hold.id)
-            self.change(holds=(*others, hold))
+            self.change(holds=(*self.case.holds, hold))
         self.emit(EventType.HOLD_PLACED, self._hold_data(hold, person))
         if kind == "dispute":
             self.move_if_possible(CaseEvent.DISPUTE, reason)

@@ -243,11 +243,12 @@ def place_hold(
     amount_minor: int | None = None,
     written: bool | None = None,
     chapter: int | None = None,
+    hold_id: str | None = None,
 ) -> tuple[Case, HoldEntry]:
     """Put a hold on the case or, when its kind is about the person, on all of the person's cases with this lender.
 
-    What was approved for any party goes stale in the same transaction. Raises InvalidInput for a kind that the caller
-    may not place, NotFound for a person who is no party.
+    What was approved for any party goes stale in the same transaction. A ``hold_id`` that is there already is the same
+    hold. Raises InvalidInput for a kind that the caller may not place, NotFound for a person who is no party.
     """
     if kind not in (LENDER_HOLDS if caller.org is None else AGENCY_HOLDS):
         raise InvalidInput("/kind", "unknown_hold", "no hold of that kind may be placed here")
@@ -255,7 +256,8 @@ def place_hold(
 
     def change(draft: CaseDraft) -> None:
         held = _party(draft.case, person)
-        details = {"until": until, "amount_minor": amount_minor, "written": written, "chapter": chapter}
+        details: dict[str, Any] = {"until": until, "amount_minor": amount_minor, "written": written}
+        details |= {"chapter": chapter} | ({"id": hold_id} if hold_id is not None else {})
         placed[:] = [draft.place_hold(kind, held, reason, **details)]
 
     case = _command(store, scope, case_id, caller, context, change)
@@ -347,8 +349,9 @@ def make_promise(
     currency: str,
     due_on: date,
     person: str | None = None,
+    promise_id: str | None = None,
 ) -> tuple[Case, str]:
-    """Record a promise to pay and return the case and the promise's id.
+    """Record a promise to pay and return the case and the promise's id; a ``promise_id`` that is there is the same one.
 
     Raises InvalidInput when the amount exceeds what is owed, the currency is another, or the day lies in the past,
     more than 30 days ahead, or after the mandate's end; NotFound for a payer who is no party.
@@ -359,6 +362,9 @@ def make_promise(
 
     def change(draft: CaseDraft) -> None:
         case = draft.case
+        if any(promise.id == promise_id for promise in case.promises):
+            made[:] = [str(promise_id)]
+            return
         payer = _party(case, person)
         if currency != case.currency:
             raise InvalidInput("/currency", "other_currency", f"the case is in {case.currency}")
@@ -370,10 +376,10 @@ def make_promise(
             raise InvalidInput("/due_on", "after_mandate", "the mandate ends before that day")
         if sum(promise.state == "open" for promise in case.promises) >= MOST_OPEN_PROMISES:
             raise StateConflict("too_many_promises", "too many promises are open")
-        promise_id = draft.new_id("prm")
-        made[:] = [promise_id]
+        identity = promise_id or draft.new_id("prm")
+        made[:] = [identity]
         promise = repayment.a_promise(
-            promise_id,
+            identity,
             person=payer,
             amount_minor=amount_minor,
             currency=currency,
@@ -387,7 +393,7 @@ def make_promise(
         draft.change(promises=(*draft.case.promises, promise))
         draft.emit(EventType.PROMISE_MADE, _promise_data(draft, promise))
         # No demand while a promise is alive; its reminder is the rules' affair.
-        draft.place_hold("promise_alive", payer, "promise_made", id=_alive(promise_id), until=due_on.isoformat())
+        draft.place_hold("promise_alive", payer, "promise_made", id=_alive(identity), until=due_on.isoformat())
 
     return _command(store, scope, case_id, caller, context, change), made[0]
 
@@ -423,6 +429,7 @@ def post_payment(
     commissionable: bool = True,
     split: Mapping[str, int] | None = None,
     oldest_unpaid_due_on: date | None = None,
+    payment_id: str | None = None,
 ) -> tuple[Case, Payment]:
     """Record money that the lender received; what it settles is no longer owed, and at 0 the case is settled.
 
@@ -438,15 +445,15 @@ def post_payment(
         _check_money(case, currency, received_on, today)
         if amount_minor <= 0:
             raise InvalidInput("/amount_minor", "not_positive", "a payment is for more than 0")
-        payment_id = f"pay_{reference}" if reference is not None else draft.new_id("pay")
-        known = next((payment for payment in case.payments if payment.id == payment_id), None)
+        identity = f"pay_{reference}" if reference is not None else payment_id or draft.new_id("pay")
+        known = next((payment for payment in case.payments if payment.id == identity), None)
         if known is not None:
             if (known.amount_minor, known.received_on) != (amount_minor, received_on):
                 raise StateConflict("payment_differs", "another payment has that reference")
             posted[:] = [known]
             return
         payment = Payment(
-            id=payment_id,
+            id=identity,
             amount_minor=amount_minor,
             currency=currency,
             received_on=received_on,

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -11,6 +12,7 @@ from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, PreconditionRequired
 from chalicelib.domain.events import EventType
+from chalicelib.domain.instants import to_seconds_text
 from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.feeds import Feeds
 from chalicelib.usecases.ports import Scope, Store
@@ -179,6 +181,38 @@ def _put(
     )
     unit.commit()
     return Put(written, created=known is None)
+
+
+def confirm_balances(store: Store, scope: Scope, caller: Caller, context: Context, *, confirmed_at: datetime) -> Lender:
+    """Record the lender's word that it has posted every payment it received up to that instant; it never goes back.
+
+    Raises NotFound, InvalidInput for an instant in the future.
+    """
+    if confirmed_at > context.now:
+        raise InvalidInput("/confirmed_at", "in_the_future", "payments to come cannot have been posted")
+    stamp = to_seconds_text(confirmed_at)
+
+    def once() -> Lender:
+        known = get_lender(store, scope)
+        if known.balances_confirmed_at is not None and stamp <= known.balances_confirmed_at:
+            return known
+        body = known.model_copy(update={"balances_confirmed_at": stamp})
+        put = _put(
+            store,
+            scope,
+            known,
+            body,
+            caller,
+            context,
+            expected=known.version,
+            sk="LENDER",
+            stream=scope.tenant,
+            event_type=EventType.LENDER_REGISTERED,
+            event={"lender": known.id, "balances_confirmed_at": stamp},
+        )
+        return cast(Lender, put.body)
+
+    return retrying(once)
 
 
 def get_lender(store: Store, scope: Scope) -> Lender:
