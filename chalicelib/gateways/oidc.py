@@ -189,7 +189,7 @@ class Verifier:
 
     def _key(self, header: dict[str, Any]) -> PyJWK:
         kid, algorithm = header.get("kid"), header.get("alg")
-        if algorithm not in ALGORITHMS:
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise TokenRefused("algorithm")
         if not isinstance(kid, str) or len(kid) > 128:
             raise TokenRefused("key_id")
