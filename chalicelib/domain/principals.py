@@ -37,6 +37,8 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "portfolios:write",
         "cases:write",
         "cases:recall",
+        "collectors:read",
+        "collectors:write",
         "payments:write",
         "holds:write",
         "consents:write",
@@ -92,6 +94,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
     Role.COMPLIANCE: READING
     | {
         "audit:read",
+        "collectors:read",
         "complaints:read",
         "complaints:write",
         "consents:write",

@@ -583,6 +583,11 @@ def _end_promise_hold(draft: CaseDraft, promise: Promise) -> None:
 # Reading
 
 
+def debtor_of(store: Store, scope: Scope, case_id: str, *, org: str | None) -> str:
+    """Return the person id of the case's borrower. Raises NotFound."""
+    return find_case(store, scope, case_id, org=org).debtor
+
+
 def case_view(store: Store, scope: Scope, case_id: str, *, org: str | None, role: str, now: datetime) -> dict[str, Any]:
     """Return the case in its outer form as the role may see it: parties with contact points, money, holds, next steps.
 
