@@ -86,7 +86,7 @@ class Page(BaseModel):
 class Request(Generic[_Body, _Query]):
     """What a view is given: parsed, bounded and typed. ``path`` holds the path's ids.
 
-    ``expected_version`` is the version in ``If-Match`` on routes that need it, else None.
+    ``expected_version`` is the version in ``If-Match``: always there on routes that need it, else where it was sent.
     """
 
     id: str
@@ -146,7 +146,7 @@ class Answer:
     """What a view gives back when the model alone does not say it all.
 
     ``version`` becomes the entity tag; ``status`` overrides the route's; ``body`` is the route's response model, or
-    bytes or text of the route's content type.
+    bytes or text of the route's content type. Bytes of a binary type reach a caller whose ``Accept`` names the type.
     """
 
     body: BaseModel | bytes | str | None = None
@@ -178,6 +178,7 @@ def route(
     content_tag: bool = False,
     max_bytes: int = MAX_BYTES,
     content_type: str = "application/json",
+    also_types: tuple[str, ...] = (),
     path_patterns: Mapping[str, str] | None = None,
     registry: Registry = API,
 ) -> Callable[[View], View]:
@@ -185,7 +186,8 @@ def route(
 
     ``scope=None`` makes the route public. ``if_match`` asks for ``If-Match`` (428, 412). ``idempotent`` is True for
     POST unless it is said to be False (a POST that changes nothing). ``content_tag`` gives answers without a version
-    an entity tag of their bytes, for polls. ``path_patterns`` are regular expressions for path parameters that are
+    an entity tag of their bytes, for polls. ``content_type`` is that of text and bytes; an answer that names another
+    in its headers needs it in ``also_types``. ``path_patterns`` are regular expressions for path parameters that are
     no ids. The view itself stays callable as it was written. Raises ValueError for a route that is there already, or
     a scope that no role has.
     """
@@ -208,6 +210,7 @@ def route(
                 is_idempotent=(method == "POST" and scope is not None) if idempotent is None else idempotent,
                 has_content_tag=content_tag,
                 content_type=content_type,
+                also_types=also_types,
                 path_patterns=dict(path_patterns or {}),
             )
         )
@@ -263,7 +266,7 @@ def _answer(
     _check_path(entry, values)
     query = _query(entry, raw)
     slot = _slot(entry, raw, principal)
-    expected = _expected_version(raw) if entry.needs_if_match else None
+    expected = _expected_version(entry, raw)
     body, content = _body(entry, raw, max_bytes)
     request: Request[Any, Any] = Request(
         id=request_id,
@@ -348,10 +351,12 @@ def _body(entry: Route, raw: RawRequest, max_bytes: int) -> tuple[BaseModel | No
         raise InvalidInput.of(field_errors(refusal, source="body")) from None
 
 
-def _expected_version(raw: RawRequest) -> int:
-    given = raw.headers.get("if-match")
+def _expected_version(entry: Route, raw: RawRequest) -> int | None:
+    given = raw.headers.get("if-match") if entry.method != "GET" else None
     if given is None:
-        raise PreconditionRequired
+        if entry.needs_if_match:
+            raise PreconditionRequired
+        return None
     tag = _STRONG_TAG.fullmatch(given.strip())
     if tag is None:
         detail = "give exactly one strong entity tag"
@@ -392,8 +397,9 @@ def _render(entry: Route, told: Answer | BaseModel | None) -> Response:
         content = answer.body.model_dump_json(by_alias=True)
         headers["Content-Type"] = "application/json; charset=utf-8"
     elif answer.body is not None:
-        content = answer.body
-        headers["Content-Type"] = entry.content_type
+        headers.setdefault("Content-Type", entry.content_type)
+        is_text = headers["Content-Type"].startswith(("text/", "application/json"))
+        content = answer.body.decode() if isinstance(answer.body, bytes) and is_text else answer.body
     tag = _tag(entry, answer, content)
     if tag is not None:
         headers["ETag"] = f'"{tag}"'

@@ -51,6 +51,7 @@ class Route:
     is_idempotent: bool = False
     has_content_tag: bool = False
     content_type: str = "application/json"
+    also_types: tuple[str, ...] = ()
     path_patterns: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -182,8 +183,8 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
         )
     if route.is_idempotent:
         found.append(_header("Idempotency-Key", "A new value for each intention; kept for seven days.", required=True))
-    if route.needs_if_match:
-        found.append(_header("If-Match", "The entity tag that was read.", required=True))
+    if route.needs_if_match or route.method == "PUT":
+        found.append(_header("If-Match", "The entity tag that was read.", required=route.needs_if_match))
     if route.method == "GET" and route.response is not None:
         found.append(_header("If-None-Match", "Entity tags of what the caller has.", required=False))
     return found
@@ -213,13 +214,16 @@ def faults_of(route: Route) -> list[type[Exception]]:
         faults += [MalformedBody, BodyTooLarge, UnsupportedMediaType, InvalidInput]
     if route.is_idempotent:
         faults += [IdempotencyKeyMissing, IdempotencyKeyReused, IdempotencyInProgress]
-    if route.needs_if_match:
+    if route.needs_if_match or route.method == "PUT":
         faults += [PreconditionFailed, PreconditionRequired]
     return list(dict.fromkeys([*faults, *route.errors]))
 
 
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     found: dict[str, Any] = {str(route.status): _success(route, schemas)}
+    if route.method == "PUT" and route.status == 200:
+        # A PUT to an id that is free creates.
+        found["201"] = {**_success(route, schemas), "description": "Created."}
     if route.method == "GET" and route.response is not None:
         found["304"] = {"description": "The caller has it already."}
     codes: dict[int, set[str]] = {500: {"internal"}}
@@ -240,8 +244,10 @@ def _success(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if route.response is not None:
         answer["content"] = {"application/json": {"schema": schemas.reference(route.response, "serialization")}}
         answer["headers"] = {"ETag": {**text, "description": "The entity tag, where there is one."}}
-    elif route.content_type != "application/json":
+    elif route.status != 204:
         answer["content"] = {route.content_type: {}}
+    for also in route.also_types:
+        answer.setdefault("content", {})[also] = {}
     if route.status in (201, 202):
         answer.setdefault("headers", {})["Location"] = {**text, "description": "Where the result is."}
     if route.is_idempotent:

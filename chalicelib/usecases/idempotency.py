@@ -82,13 +82,16 @@ def once(
 ) -> Outcome:
     """Run the request unless its key has an answer or is held. What ``run`` raises frees the key and goes on."""
     started = now_ms()
-    found = answers.find(slot)
-    if found is not None and started < found.until:
-        return _known(found, fingerprint)
     held = Entry(fingerprint, started + LEASE_MS)
-    if not answers.claim(slot, held, over=found):
-        winner = answers.find(slot)
-        return InProgress() if winner is None else _known(winner, fingerprint)
+    # Claimed before it is read: a new key, the usual case, then costs no read.
+    if not answers.claim(slot, held, over=None):
+        found = answers.find(slot)
+        if found is None:
+            return InProgress()
+        if started < found.until:
+            return _known(found, fingerprint)
+        if not answers.claim(slot, held, over=found):
+            return InProgress()
     try:
         answer = run()
     except BaseException:

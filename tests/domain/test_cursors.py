@@ -13,11 +13,15 @@ LAST = {"pk": "A#agency-1", "sk": "CASE#0042"}
 
 
 def seal(**deviations):
-    return seal_cursor(**{"key": KEY, "last": LAST, "scope": "agency-1", "filters": FILTERS, "expires_at": 1_000, **deviations})
+    return seal_cursor(
+        **{"key": KEY, "last": LAST, "scope": "agency-1", "filters": FILTERS, "expires_at": 1_000, **deviations}
+    )
 
 
 def opened(cursor, **deviations):
-    return open_cursor(**{"key": KEY, "cursor": cursor, "scope": "agency-1", "filters": FILTERS, "now": 999, **deviations})
+    return open_cursor(
+        **{"key": KEY, "cursor": cursor, "scope": "agency-1", "filters": FILTERS, "now": 999, **deviations}
+    )
 
 
 def test_cursor_gives_back_its_last_key():

@@ -100,7 +100,8 @@ def test_lender_and_compliance_need_a_tenant_and_agencies_must_not_have_one():
 
 
 @pytest.mark.parametrize(
-    "deviation", [{"role": "root"}, {"subject": "a#b"}, {"org": ""}, {"tenant": "x y"}, {"token_id": "é"}, {"subject": "a\n"}]
+    "deviation",
+    [{"role": "root"}, {"subject": "a#b"}, {"org": ""}, {"tenant": "x y"}, {"token_id": "é"}, {"subject": "a\n"}],
 )
 def test_claim_of_another_form_is_refused_without_repeating_it(deviation):
     with pytest.raises(ValueError) as refused:
@@ -115,7 +116,14 @@ def test_token_may_ask_for_fewer_scopes_and_never_for_more():
 
 
 def test_no_agency_side_role_may_do_what_only_lender_or_officer_may():
-    reserved = {"portfolios:write", "payments:write", "audit:read", "messages:review", "erasures:write", "lenders:write"}
+    reserved = {
+        "portfolios:write",
+        "payments:write",
+        "audit:read",
+        "messages:review",
+        "erasures:write",
+        "lenders:write",
+    }
     for role in (Role.AGENCY, Role.COLLECTOR):
         assert not ROLE_SCOPES[role] & reserved
     assert reserved <= SCOPES

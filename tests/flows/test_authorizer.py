@@ -41,7 +41,9 @@ ARN = "arn:aws:execute-api:eu-west-1:123456789012:abc123/v/GET/v1/cases/case_1"
 
 
 def jwk_of(key, algorithm, kid):
-    made = {"RS256": jwt.algorithms.RSAAlgorithm, "ES256": jwt.algorithms.ECAlgorithm}[algorithm].to_jwk(key.public_key())
+    made = {"RS256": jwt.algorithms.RSAAlgorithm, "ES256": jwt.algorithms.ECAlgorithm}[algorithm].to_jwk(
+        key.public_key()
+    )
     return {**json.loads(made), "kid": kid, "use": "sig", "alg": algorithm}
 
 
@@ -55,7 +57,9 @@ def a_verifier(document=KEYS, *, now=NOW, **deviations):
 
 
 def a_token(*, role="lender", org="acme", key=KEY, **deviations):
-    return make_token(**{"role": role, "org": org, "key": key, "issuer": ISSUER, "audience": AUDIENCE, "now": NOW, **deviations})
+    return make_token(
+        **{"role": role, "org": org, "key": key, "issuer": ISSUER, "audience": AUDIENCE, "now": NOW, **deviations}
+    )
 
 
 def claims(**deviations):
@@ -101,7 +105,9 @@ def test_token_of_every_role_gives_its_principal(role):
     assert principal.tenant == ("org-1" if role in ("lender", "compliance") else None)
 
 
-@pytest.mark.parametrize(("key", "algorithm", "kid"), [(RSA_KEY, "RS256", "rsa"), (EC_KEY, "ES256", "ec"), (KEY, "EdDSA", KID)])
+@pytest.mark.parametrize(
+    ("key", "algorithm", "kid"), [(RSA_KEY, "RS256", "rsa"), (EC_KEY, "ES256", "ec"), (KEY, "EdDSA", KID)]
+)
 def test_each_allowed_algorithm_verifies(key, algorithm, kid):
     assert a_verifier().principal(signed(claims(), key=key, algorithm=algorithm, kid=kid)).subject == "anna"
 
@@ -125,7 +131,9 @@ def test_token_without_signature_algorithm_is_refused():
 
 
 def test_public_key_is_never_taken_for_a_shared_secret():
-    secret = RSA_KEY.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    secret = RSA_KEY.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     signed_part = by_hand({"alg": "HS256", "kid": "rsa"}, claims()).rpartition(".")[0]
     signature = hmac.digest(secret, signed_part.encode(), "sha256")
     assert refusal_of(by_hand({"alg": "HS256", "kid": "rsa"}, claims(), signature)) == "algorithm"
@@ -235,7 +243,23 @@ def test_huge_token_is_refused_before_it_is_parsed():
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "..", "...", "a.b", "a.b.c", "a.b.c.d", "é.é.é", "a b.c.d", "\x00", "=.=.=", "null", "{}", "[].[].[]", "\ud800.a.b"],
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d",
+        "é.é.é",
+        "a b.c.d",
+        "\x00",
+        "=.=.=",
+        "null",
+        "{}",
+        "[].[].[]",
+        "\ud800.a.b",
+    ],
 )
 def test_what_is_no_token_is_refused(text):
     assert refusal_of(text)
@@ -373,7 +397,9 @@ def test_keys_that_are_weak_secret_for_encryption_or_broken_are_left_out():
     assert set(signing_keys({"keys": [*left_out, public_jwk(KEY)]})) == {KID}
 
 
-@pytest.mark.parametrize("url", ["http://issuer.test/jwks", "file:///etc/passwd", "ftp://127.0.0.1/x", "http://127.0.0.1.evil.test/"])
+@pytest.mark.parametrize(
+    "url", ["http://issuer.test/jwks", "file:///etc/passwd", "ftp://127.0.0.1/x", "http://127.0.0.1.evil.test/"]
+)
 def test_keys_come_over_https_or_loopback_only(url):
     with pytest.raises(OSError, match="HTTPS"):
         fetch_jwks(url)
@@ -471,7 +497,9 @@ def test_context_carries_the_principal_as_text(authorize):
     assert (principal.role, principal.org, principal.tenant) == (Role.AGENCY, "agency-1", None)
 
 
-@pytest.mark.parametrize("token", ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer x.y.z", "bearer", "\n", "Bearer  Bearer x"])
+@pytest.mark.parametrize(
+    "token", ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer x.y.z", "bearer", "\n", "Bearer  Bearer x"]
+)
 def test_bad_credential_is_unauthorized_in_the_words_that_the_gateway_knows(authorize, token):
     with pytest.raises(Exception) as refused:
         authorize(token)

@@ -84,7 +84,9 @@ def read_note(principal: Principal, request: Request) -> Answer:
 def write_note(principal: Principal, request: Request) -> Answer:
     if request.expected_version != world.version:
         raise PreconditionFailed(world.version)
-    return Answer(NoteOut(id=request.path["note_id"], text=request.body.text, who=principal.org), version=world.version + 1)
+    return Answer(
+        NoteOut(id=request.path["note_id"], text=request.body.text, who=principal.org), version=world.version + 1
+    )
 
 
 @named("POST", "/v1/notes", scope="cases:read", body=NoteIn, response=NoteOut, status=201)
@@ -235,7 +237,13 @@ def test_caller_without_a_good_token_gets_401_and_reaches_no_view(who):
 
 def test_view_reached_without_an_authorizer_is_closed():
     """Whatever is in front of the app may be set up wrongly; the decorator does not admit on its own."""
-    for context in ({}, {"authorizer": None}, {"authorizer": {}}, {"authorizer": {"principal": "{}"}}, {"authorizer": {"principal": 5}}):
+    for context in (
+        {},
+        {"authorizer": None},
+        {"authorizer": {}},
+        {"authorizer": {"principal": "{}"}},
+        {"authorizer": {"principal": 5}},
+    ):
         event = {
             "requestContext": {"httpMethod": "GET", "resourcePath": "/v1/notes/{note_id}", **context},
             "headers": {},
@@ -251,9 +259,10 @@ def test_view_reached_without_an_authorizer_is_closed():
 
 def test_token_that_ended_while_the_gateway_still_admitted_it_is_refused(monkeypatch):
     principal = Principal.model_validate_json(
-        authorizer.authorize({"type": "TOKEN", "authorizationToken": bearer(ttl=60)["authorization"], "methodArn": "a:b:c:d:e:f/g/h"}, None)[
-            "context"
-        ]["principal"]
+        authorizer.authorize(
+            {"type": "TOKEN", "authorizationToken": bearer(ttl=60)["authorization"], "methodArn": "a:b:c:d:e:f/g/h"},
+            None,
+        )["context"]["principal"]
     )
     event = {
         "requestContext": {
@@ -274,7 +283,9 @@ def test_token_that_ended_while_the_gateway_still_admitted_it_is_refused(monkeyp
 
 
 def test_caller_without_the_routes_scope_is_refused():
-    assert_problem(call("GET", "/v1/notes/n1", who=bearer(role="admin", org="platform")), 403, "scope_missing", "not_permitted")
+    assert_problem(
+        call("GET", "/v1/notes/n1", who=bearer(role="admin", org="platform")), 403, "scope_missing", "not_permitted"
+    )
     assert_problem(call("GET", "/v1/notes/n1", who=bearer(scopes=["kpis:read"])), 403, "scope_missing", "not_permitted")
     assert_problem(call("GET", "/v1/changes"), 403, "scope_missing", "not_permitted")
 
@@ -390,13 +401,25 @@ def test_too_large_body_is_refused_before_it_is_parsed():
 
 @pytest.mark.parametrize(
     "kind",
-    [None, "", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", "application/jsonx", "text/json"],
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=latin-1",
+        "application/jsonx",
+        "text/json",
+    ],
 )
 def test_body_of_another_media_type_is_refused(kind):
-    assert_problem(call("POST", "/v1/question", {"text": "a"}, headers={"content-type": kind}), 415, "unsupported_media_type")
+    assert_problem(
+        call("POST", "/v1/question", {"text": "a"}, headers={"content-type": kind}), 415, "unsupported_media_type"
+    )
 
 
-@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
+)
 def test_json_in_utf8_is_taken_however_it_is_spelled(kind):
     assert call("POST", "/v1/question", {"text": "a"}, headers={"content-type": kind}).status_code == 200
 
@@ -527,7 +550,9 @@ def test_poll_with_the_known_tag_gets_304_without_a_body():
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(("known", "status"), [('W/"4"', 304), ('"3", "4"', 304), ("*", 304), ('"3"', 200), ("4", 200), ("", 200)])
+@pytest.mark.parametrize(
+    ("known", "status"), [('W/"4"', 304), ('"3", "4"', 304), ("*", 304), ('"3"', 200), ("4", 200), ("", 200)]
+)
 def test_if_none_match_is_compared_weakly_with_each_tag(known, status):
     assert call("GET", "/v1/notes/n1", headers={"if-none-match": known}).status_code == status
 
@@ -585,12 +610,16 @@ def test_post_without_a_key_is_refused():
     assert world.calls == []
 
 
-@pytest.mark.parametrize("key", ["", " ", '""', '"a', 'a"', "é", "a b", "x" * 129, '"' + "x" * 129 + '"', '"a\x00"', "a,b", '"a"; p=1'])
+@pytest.mark.parametrize(
+    "key", ["", " ", '""', '"a', 'a"', "é", "a b", "x" * 129, '"' + "x" * 129 + '"', '"a\x00"', "a,b", '"a"; p=1']
+)
 def test_key_of_another_form_is_refused(key):
     assert_problem(post({"text": "a"}, key=key), 400, "idempotency_key_missing")
 
 
-@pytest.mark.parametrize("key", ["a", "x" * 128, "8e03978e-40d5-43dd-bc93-6894a57f9324", '"a b, c; \\" \\\\"', "MDEyMzQ1+/="])
+@pytest.mark.parametrize(
+    "key", ["a", "x" * 128, "8e03978e-40d5-43dd-bc93-6894a57f9324", '"a b, c; \\" \\\\"', "MDEyMzQ1+/="]
+)
 def test_key_may_be_a_token_or_a_structured_string(key):
     assert post({"text": "a"}, key=key).status_code == 201
     assert post({"text": "a"}, key=key).headers["Idempotency-Replayed"] == "true"
@@ -703,7 +732,14 @@ def test_post_that_changes_nothing_may_do_without_a_key():
 
 def test_route_without_a_key_derives_no_ids():
     request = Request(
-        id="req_1", path={}, query=None, body=None, expected_version=None, headers={}, _route=next(iter(registry)), _cursor_scope=""
+        id="req_1",
+        path={},
+        query=None,
+        body=None,
+        expected_version=None,
+        headers={},
+        _route=next(iter(registry)),
+        _cursor_scope="",
     )
     with pytest.raises(LookupError):
         request.derived_id("note")
@@ -766,10 +802,17 @@ def test_stale_cursor_of_a_list_is_400_and_of_the_feed_410_with_the_way_back():
     assert_problem(call("GET", "/v1/changes?cursor=AAAA", who=agency), 400, "cursor_rejected")
     world.now = NOW + http.CURSOR_SECONDS
     late = make_token(
-        role="lender", org="acme", key=KEY, issuer="https://issuer.forbear.test", audience="forbear-api", now=int(world.now)
+        role="lender",
+        org="acme",
+        key=KEY,
+        issuer="https://issuer.forbear.test",
+        audience="forbear-api",
+        now=int(world.now),
     )
     assert_problem(
-        call("GET", f"/v1/notes?limit=2&cursor={listed}", who={"authorization": f"Bearer {late}"}), 400, "cursor_rejected"
+        call("GET", f"/v1/notes?limit=2&cursor={listed}", who={"authorization": f"Bearer {late}"}),
+        400,
+        "cursor_rejected",
     )
 
 
@@ -805,7 +848,11 @@ def document():
 
 def test_document_names_every_route_with_its_scope_and_no_other():
     told = document()
-    operations = {f"{method.upper()} {path}": operation for path, methods in told["paths"].items() for method, operation in methods.items()}
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in told["paths"].items()
+        for method, operation in methods.items()
+    }
     assert set(operations) == {entry.key for entry in registry}
     for entry in registry:
         wanted = [] if entry.scope is None else [{"token": [entry.scope]}]
@@ -826,11 +873,25 @@ def test_document_says_which_headers_bodies_and_problems_a_route_has():
     told = document()["paths"]
     names = {parameter["name"]: parameter for parameter in told["/v1/notes"]["post"]["parameters"]}
     assert names["Idempotency-Key"]["required"]
-    assert set(told["/v1/notes"]["post"]["responses"]) == {"201", "400", "401", "403", "409", "413", "415", "422", "500"}
+    assert set(told["/v1/notes"]["post"]["responses"]) == {
+        "201",
+        "400",
+        "401",
+        "403",
+        "409",
+        "413",
+        "415",
+        "422",
+        "500",
+    }
     assert {"412", "428"} <= set(told["/v1/notes/{note_id}"]["put"]["responses"])
     assert "404" in told["/v1/notes/{note_id}"]["get"]["responses"]
     assert "304" in told["/v1/notes/{note_id}"]["get"]["responses"]
-    query = {parameter["name"]: parameter for parameter in told["/v1/notes"]["get"]["parameters"] if parameter["in"] == "query"}
+    query = {
+        parameter["name"]: parameter
+        for parameter in told["/v1/notes"]["get"]["parameters"]
+        if parameter["in"] == "query"
+    }
     assert set(query) == {"cursor", "limit", "state"}
     assert query["limit"]["schema"]["maximum"] == 100
     assert told["/v1/public"]["get"]["security"] == []
