@@ -1,0 +1,1 @@
+"""The whole cloud on one machine: emulator with a journal, deployer, clock, carriers' outside world, front door."""

@@ -1,0 +1,425 @@
+"""Runs the emulator of AWS on loopback, with what it forgets written down: ``python -m scripts.cloud.emulator --port N --home DIR``.
+
+It runs in the emulator's own environment (``requirements-emulator.txt``). It reaches into the emulator's modules, so the version is
+pinned and checked, and ``tests/contracts/test_local_cloud_kill.py`` kills it and looks what is left.
+"""
+
+import argparse
+import asyncio
+import importlib.metadata
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from scripts.cloud import outbox, stream
+from scripts.cloud.durable import Durable
+from scripts.cloud.journal import Journal
+from scripts.cloud.processes import end_with_parent
+
+VERSION = "1.5.33"
+"""The emulator's version whose inner functions this module knows."""
+
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+COMPACT_BYTES = 32 * 1024 * 1024
+"""A journal longer than this is written anew at the next start."""
+
+_DATA_PLANE = {
+    "DynamoDB_20120810": (
+        "Get",
+        "Query",
+        "Scan",
+        "Batch",
+        "Transact",
+        "Put",
+        "Delete",
+        "UpdateItem",
+        "Describe",
+        "List",
+    ),
+    "AmazonSQS": ("Send", "Receive", "DeleteMessage", "ChangeMessage", "Get", "List", "Purge"),
+    "TrentService": ("Sign", "Verify", "Encrypt", "Decrypt", "Generate", "Get", "Describe", "List"),
+    "Logs_20140328": ("",),
+    "GraniteServiceVersion20100801": ("",),
+}
+"""Per target: the beginnings of actions that change no definition."""
+
+_TABLE_ACTIONS = ("DeleteTable", "PutResourcePolicy", "DeleteResourcePolicy")
+
+
+def main() -> None:
+    """Serve until a signal or the parent's end."""
+    options = argparse.ArgumentParser(prog="scripts.cloud.emulator")
+    options.add_argument("--port", type=int, required=True)
+    options.add_argument("--home", type=Path, required=True, help="where state, journal and logs are kept")
+    options.add_argument("--outbox", type=Path, help="the carriers' record (default: HOME/outbox.jsonl)")
+    options.add_argument("--concurrency", type=int, default=2, help="batches in flight for each queue")
+    known = options.parse_args()
+    end_with_parent()
+    home = known.home.resolve()
+    _prepare(home, known.port)
+    try:
+        asyncio.run(_serve(home, known.port, known.outbox or home / "outbox.jsonl", known.concurrency))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _prepare(home: Path, port: int) -> None:
+    """Set what the emulator reads from the environment while it is imported, and clear what it left behind."""
+    found = importlib.metadata.version("ministack")
+    if found != VERSION:
+        sys.exit(f"The emulator is version {found}; this launcher knows {VERSION}. Run `make setup`.")
+    rubbish = home / "tmp"
+    shutil.rmtree(rubbish, ignore_errors=True)
+    for folder in (rubbish, home / "state", home / "s3", home / "logs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        {
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(home / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(home / "s3"),
+            "TMPDIR": str(rubbish),
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "LOG_LEVEL": os.environ.get("EMULATOR_LOG_LEVEL", "WARNING"),
+            "LAMBDA_WARM_TTL_SECONDS": "90",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+    )
+
+
+async def _serve(home: Path, port: int, record: Path, concurrency: int) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    emulator = _Emulator(home, record, concurrency)
+    config = Config()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.keep_alive_timeout = 75
+    config.loglevel = "WARNING"
+    config.graceful_timeout = 1
+    config.shutdown_timeout = 5
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await serve(emulator.application, config, shutdown_trigger=stopped.wait)  # type: ignore[arg-type]
+    # Pollers and workers are daemons of this process; waiting for them would only delay the end.
+    logging.shutdown()
+    os._exit(0)
+
+
+class _Emulator:
+    """The emulator's modules with the launcher's parts put in."""
+
+    def __init__(self, home: Path, record: Path, concurrency: int) -> None:
+        from ministack import app
+        from ministack.core import concurrency as threads
+        from ministack.core import lambda_runtime, responses
+        from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, ses, ses_v2, sns, sqs
+
+        self._app, self._home, self._outbox = app, home, record
+        self._functions, self._responses = lambda_svc, responses
+        self._dynamodb, self._sqs, self._threads = dynamodb, sqs, threads
+        self._path = home / "journal.jsonl"
+        self._journal = Journal(self._path)
+        self._durable = Durable(self._journal, dynamodb=dynamodb, sqs=sqs, s3=s3, responses=responses)
+        self._restored = threading.Event()
+        self._pumping: set[str] = set()
+        # Loading and saving: the emulator's own ways, with the journal after and without what only grows.
+        self._load = app._load_persisted_state
+        app._load_persisted_state = self._restore
+        app.save_all = self._final_save
+        # Schedules run on the local clock, see ``schedules.py``.
+        eventbridge.start_scheduler = scheduler.start_scheduler = lambda: None
+        # Functions.
+        poll = lambda_svc._poll_loop
+        lambda_svc._poll_loop = lambda: self._restored.wait() and poll()
+        lambda_svc._poll_dynamodb_streams = self._poll_streams
+        lambda_svc._ESM_SQS_DEFAULT_CONCURRENCY = concurrency
+        lambda_svc._emit_lambda_logs = self._write_log
+        lambda_runtime.zipfile = _Unpacked(home / "tmp" / "code")
+        lambda_runtime._PYTHON_WORKER_SCRIPT = _WATCH_PARENT + lambda_runtime._PYTHON_WORKER_SCRIPT
+        # Carriers.
+        sns._publish = self._recording_publish(sns._publish, sns)
+        ses_v2.handle_request = self._recording_mail(ses_v2.handle_request)
+
+    # Requests
+
+    async def application(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request; a change of definitions is saved before it is answered."""
+        if scope["type"] != "http":
+            await self._app.app(scope, receive, send)
+        elif scope["path"].startswith("/_forbear/"):
+            await self._own(scope, send)
+        elif _changes_definitions(scope):
+            await self._app.app(scope, receive, self._saving(send))
+        else:
+            await self._app.app(scope, receive, send)
+
+    async def _own(self, scope: Any, send: Any) -> None:
+        if scope["path"] == "/_forbear/save":
+            self.save()
+        body = json.dumps({"ready": self._restored.is_set(), "journal": self._journal.size()}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _saving(self, send: Any) -> Any:
+        async def after(message: Any) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                self.save()
+            await send(message)
+
+        return after
+
+    # State
+
+    def _restore(self) -> None:
+        started = time.perf_counter()
+        self._load()
+        count = self._durable.restore(self._path)
+        if self._journal.size() > COMPACT_BYTES:
+            self._durable.compact()
+        self._restored.set()
+        logging.getLogger("launcher").info("restored %d entries in %.2f s", count, time.perf_counter() - started)
+
+    def save(self) -> None:
+        """Save every definition. Runs on the event loop, so that no request sees half of it."""
+        from ministack.core.persistence import save_state
+
+        for name, state in self._app._build_persistence_save_dict().items():
+            if name not in _ONLY_GROWS:
+                current = state()
+                if current is not None:
+                    save_state(name, current)
+
+    def _final_save(self, _: Any) -> None:
+        self.save()
+        self._durable.compact()
+
+    # Functions
+
+    def _write_log(
+        self, func: Any, request_id: str, text: str, error: bool, milliseconds: int, *, log_source: Any = None
+    ) -> None:
+        """Append what a function printed to a file of its own; the emulator would keep it in memory for ever."""
+        config = func.get("config") or func
+        name = str(config.get("FunctionName", "unknown"))
+        end = f"REPORT {request_id} {milliseconds} ms{' FAILED' if error else ''}\n"
+        with (self._home / "logs" / f"{name}.log").open("a", encoding="utf-8") as log:
+            log.write(f"{text.rstrip()}\n{end}" if text else end)
+
+    def _poll_streams(self) -> bool:
+        """Start a pump for each mapping of a stream that has records and none running. Called by the emulator's poller."""
+        for account, region, mapping in self._functions._iter_all_esms():
+            arn = mapping.get("EventSourceArn", "")
+            if ":dynamodb:" not in arn or "/stream/" not in arn or not mapping.get("Enabled", True):
+                continue
+            scope = (account, region, arn.split("/stream/")[0].split("/")[-1])
+            key = "/".join((*scope, mapping["FunctionName"]))
+            if key in self._pumping or not self._unread(scope, key, 1):
+                continue
+            self._pumping.add(key)
+            self._threads.spawn_background(self._pump, scope, key, mapping, thread_name="stream-pump")
+        return False
+
+    def _unread(self, scope: tuple[str, str, str], key: str, limit: int) -> list[dict[str, Any]]:
+        after = self._durable.tables.checkpoints.get(key, "")
+        records = self._dynamodb._stream_records.get_scoped(*scope) or []
+        low, high = 0, len(records)
+        while low < high:
+            middle = (low + high) // 2
+            if stream.sequence(records[middle]) <= after:
+                low = middle + 1
+            else:
+                high = middle
+        return list(records[low : low + limit])
+
+    def _pump(self, scope: tuple[str, str, str], key: str, mapping: dict[str, Any]) -> None:
+        account, region, _ = scope
+        self._responses.set_request_account_id(account)
+        self._responses.set_request_region(region)
+        function, _ = self._functions._get_func_record_for_qualifier(mapping["FunctionName"], mapping.get("Qualifier"))
+        try:
+            while function is not None and (records := self._unread(scope, key, 1000)):
+                self._pump_of(scope, mapping, function).run(records)
+                self._durable.tables.forget_read()
+        finally:
+            self._pumping.discard(key)
+            self._threads.esm_wake.set()
+
+    def _pump_of(self, scope: tuple[str, str, str], mapping: dict[str, Any], function: Any) -> stream.Pump:
+        def invoke(records: Any) -> stream.Answer:
+            result = self._functions._execute_function(function, {"Records": list(records)})
+            if result.get("error") or result.get("throttle"):
+                return stream.Answer(error=json.dumps(result.get("body"), default=str)[:200])
+            body = result.get("body")
+            failures = body.get("batchItemFailures", []) if isinstance(body, dict) else []
+            return stream.Answer(failed=tuple(str(failure.get("itemIdentifier", "")) for failure in failures))
+
+        def set_aside(records: Any, condition: str) -> None:
+            target = ((mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination", "")
+            told = stream.note(
+                records, condition, stream=mapping["EventSourceArn"], function=mapping.get("FunctionArn", "")
+            )
+            name = target.split(":")[-1]
+            if name:
+                url = self._sqs._queue_url(name)
+                self._sqs._act_send_message({"QueueUrl": url, "MessageBody": json.dumps(told)}, url)
+
+        return stream.Pump(
+            stream.Terms(
+                batch_size=int(mapping.get("BatchSize", 100)),
+                retries=int(mapping.get("MaximumRetryAttempts", -1)),
+                age_seconds=int(mapping.get("MaximumRecordAgeInSeconds", -1)),
+                halve=bool(mapping.get("BisectBatchOnFunctionError", False)),
+                partial="ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", []),
+            ),
+            wanted=lambda record: bool(self._functions._apply_filter_criteria([record], mapping)),
+            invoke=invoke,
+            set_aside=set_aside,
+            checkpoint=lambda number: self._durable.tables.checkpoint(scope, mapping["FunctionName"], number),
+            pause=lambda tries: time.sleep(min(5.0, 0.2 * 2**tries)),
+            now=time.time,
+        )
+
+    # Carriers
+
+    def _recording_publish(self, publish: Any, sns: Any) -> Any:
+        def accepting(params: Any) -> Any:
+            answer = publish(params)
+            to = sns._p(params, "PhoneNumber")
+            if answer[0] == 200 and to and not (sns._p(params, "TopicArn") or sns._p(params, "TargetArn")):
+                attributes = sns._parse_message_attributes(params)
+                text = answer[2] if isinstance(answer[2], str) else answer[2].decode()
+                outbox.accept(
+                    self._outbox,
+                    carrier="sns",
+                    channel="sms",
+                    provider_id=text.split("<MessageId>")[1].split("</MessageId>")[0],
+                    to=to,
+                    body=sns._p(params, "Message"),
+                    contact=_attribute(attributes, "contact"),
+                    tenant=_attribute(attributes, "tenant"),
+                )
+            return answer
+
+        return accepting
+
+    def _recording_mail(self, handle: Any) -> Any:
+        async def accepting(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+            answer = await handle(method, path, headers, body, query)
+            if method == "POST" and path.rstrip("/").endswith("/outbound-emails") and answer[0] == 200:
+                sent = json.loads(body)
+                simple = sent.get("Content", {}).get("Simple", {})
+                tags = {tag["Name"]: tag["Value"] for tag in sent.get("EmailTags", [])}
+                outbox.accept(
+                    self._outbox,
+                    carrier="ses",
+                    channel="email",
+                    provider_id=json.loads(answer[2])["MessageId"],
+                    to=",".join(sent.get("Destination", {}).get("ToAddresses", [])),
+                    subject=simple.get("Subject", {}).get("Data"),
+                    body=simple.get("Body", {}).get("Text", {}).get("Data", ""),
+                    contact=tags.get("contact"),
+                    tenant=tags.get("tenant"),
+                )
+            return answer
+
+        return accepting
+
+
+def _attribute(attributes: dict[str, Any], name: str) -> str | None:
+    found = attributes.get(name) or {}
+    return found.get("StringValue") or found.get("Value")
+
+
+def _changes_definitions(scope: Any) -> bool:
+    """Tell whether a request may change what is saved whole: tables, queues, keys, buckets, functions, stacks."""
+    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return False
+    headers = dict(scope["headers"])
+    service, _, action = headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
+    if service in _DATA_PLANE:
+        return action in _TABLE_ACTIONS or not action.startswith(_DATA_PLANE[service])
+    if service:
+        return True
+    path = scope["path"].strip("/")
+    if "s3" in headers.get(b"authorization", b"").decode("latin-1").split("/")[3:4]:
+        return "/" not in path
+    if path.startswith(("2015-03-31", "2017-10-31", "2019-09-30", "v2/email")):
+        return not path.endswith(("invocations", "outbound-emails"))
+    return "/cloudformation/" in headers.get(b"authorization", b"").decode("latin-1")
+
+
+_ONLY_GROWS = frozenset({"cloudwatch_logs", "cloudwatch", "cloudtrail"})
+"""State that grows with use and that nothing here needs after a restart."""
+
+
+class _Unpacked:
+    """Stands for ``zipfile`` in the emulator's worker: a package is unpacked once and then linked."""
+
+    BadZipFile = zipfile.BadZipFile
+
+    def __init__(self, cache: Path) -> None:
+        self._cache, self._lock = cache, threading.Lock()
+
+    def ZipFile(self, path: str) -> Any:  # noqa: N802 - the name that the emulator calls
+        """Return what the emulator needs of a zip: a context manager that can unpack."""
+        return _Package(Path(path), self._cache, self._lock)
+
+
+class _Package:
+    def __init__(self, path: Path, cache: Path, lock: threading.Lock) -> None:
+        self._path, self._cache, self._lock = path, cache, lock
+
+    def __enter__(self) -> "_Package":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def extractall(self, target: str) -> None:
+        """Link the target to the unpacked package."""
+        import hashlib
+
+        with self._lock:
+            place = self._cache / hashlib.sha256(self._path.read_bytes()).hexdigest()[:24]
+            if not place.exists():
+                fresh = place.with_suffix(".new")
+                with zipfile.ZipFile(self._path) as package:
+                    package.extractall(fresh)
+                fresh.rename(place)
+        os.rmdir(target)
+        os.symlink(place, target)
+
+
+_WATCH_PARENT = """
+import os as _w_os, threading as _w_threading, time as _w_time
+def _watch_parent(parent):
+    while _w_os.getppid() == parent:
+        _w_time.sleep(0.5)
+    _w_os._exit(1)
+_w_threading.Thread(target=_watch_parent, args=(_w_os.getppid(),), daemon=True).start()
+"""
+"""Workers are started by threads that end, so the kernel's own signal at a parent's death cannot be used for them."""
+
+
+if __name__ == "__main__":
+    main()
