@@ -37,7 +37,7 @@ LETTER = {
 
 
 @pytest.fixture
-def requests(aws: None) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+def requests(environment: None) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """Collect the parameters of every call that the clients without retries make."""
     seen: list[tuple[str, dict[str, Any]]] = []
 
@@ -47,9 +47,11 @@ def requests(aws: None) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     for service in ("sns", "sesv2", "s3"):
         client(service, retries=False).meta.events.register("before-parameter-build", note)
     yield seen
+    client.cache_clear()
 
 
 def test_a_text_message_is_published_once_with_the_ids_of_the_attempt(
+    aws: None,
     requests: list[tuple[str, dict[str, Any]]],
 ) -> None:
     outcome = SnsTextMessages().send(an_outbound(sender="106900001"))
@@ -69,7 +71,7 @@ def test_a_text_message_is_published_once_with_the_ids_of_the_attempt(
     }
 
 
-def test_a_sender_of_letters_is_shown_as_a_name(requests: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_sender_of_letters_is_shown_as_a_name(aws: None, requests: list[tuple[str, dict[str, Any]]]) -> None:
     SnsTextMessages().send(an_outbound(sender="Chengda"))
     assert requests[0][1]["MessageAttributes"]["AWS.SNS.SMS.SenderID"]["StringValue"] == "Chengda"
 
@@ -145,7 +147,7 @@ def test_mail_from_an_address_that_is_not_verified_is_refused(aws: None) -> None
     ],
 )
 def test_mail_that_cannot_be_right_is_refused_before_any_call(
-    mailbox: None, requests: list[tuple[str, dict[str, Any]]], deviation: dict[str, Any], reason: str
+    requests: list[tuple[str, dict[str, Any]]], deviation: dict[str, Any], reason: str
 ) -> None:
     assert SesMail(SENDER).send(an_outbound(**{**MAIL, **deviation})) == Refused("ses", reason)
     assert requests == []
@@ -197,11 +199,27 @@ def test_another_letter_under_the_same_attempt_is_never_written_over_the_first(l
         ({"content": content_digest("还款通知函", "x")}, "content_altered"),
     ],
 )
-def test_a_letter_that_cannot_be_right_is_refused_and_not_filed(
-    letters: LettersBucket, deviation: dict[str, Any], reason: str
+def test_a_letter_that_cannot_be_right_is_refused_before_any_call(
+    requests: list[tuple[str, dict[str, Any]]], deviation: dict[str, Any], reason: str
 ) -> None:
+    letters = LettersBucket("forbear-test-letters")
     assert letters.send(an_outbound(**{**LETTER, **deviation})) == Refused("letter", reason)
-    assert boto3.client("s3").list_objects_v2(Bucket="forbear-test-letters")["KeyCount"] == 0
+    assert requests == []
+
+
+def test_a_letter_on_file_that_cannot_be_read_leaves_it_open(
+    environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def filed_already(method: str, path: str, body: bytes) -> Answer:
+        return Answer(412, error_body("letter", "PreconditionFailed")) if method == "PUT" else Answer(503)
+
+    with serving(filed_already) as double:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", double.url)
+        client.cache_clear()
+        outcome = LettersBucket("forbear-test-letters").send(an_outbound(**LETTER))
+        client.cache_clear()
+    assert outcome == Ambiguous("letter", "filed before, unread: ClientError")
+    assert [method for method, _, _ in double.requests] == ["PUT", "HEAD"]
 
 
 def test_a_bucket_that_is_not_there_refuses(aws: None) -> None:

@@ -63,6 +63,21 @@ def test_the_window_shows_sender_name_and_address_and_nothing_of_the_letter() ->
     assert all(y < low for _, y, text in drawn(pdf) if "account" in text or "call" in text)
 
 
+def test_an_address_given_in_lines_keeps_them() -> None:
+    texts = [text for _, _, text in drawn(a_letter(to="Unit 7\n12 Elm Street\n\nSpringfield, IL 62701"))]
+    assert [text for text in texts if text in ("Unit 7", "12 Elm Street", "Springfield, IL 62701")] == [
+        "Unit 7",
+        "12 Elm Street",
+        "Springfield, IL 62701",
+    ]
+
+
+def test_a_chinese_name_in_an_english_letter_is_set_in_both_fonts() -> None:
+    pdf = a_letter(body="Wei 张伟 Zhang\n\nHello.")
+    assert "张伟" in chinese_lines(pdf)
+    assert {"Wei ", " Zhang"} <= set(re.findall(r"\(([A-Z][a-z]+ | [A-Z][a-z]+)\) Tj", pdf.decode("latin-1")))
+
+
 def test_the_addressee_is_named_once() -> None:
     assert [text for _, _, text in drawn(a_letter())].count("Jane Roe") == 1
 

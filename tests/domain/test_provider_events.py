@@ -186,6 +186,17 @@ def test_a_spam_report_names_attempt_and_person() -> None:
     assert event.reason == "abuse"
 
 
+def test_mail_that_was_never_written_failed() -> None:
+    event = only(enveloped({"eventType": "Rendering Failure", "mail": mail(), "failure": {"templateName": "x"}}))
+    assert (event.kind, event.contact) == ("failed", CONTACT)
+
+
+def test_words_in_an_unknown_encoding_are_read_as_well_as_can_be() -> None:
+    raw = "Subject: Re: x\r\nContent-Type: text/plain; charset=x-klingon\r\n\r\nSTOP"
+    event = only(enveloped({**received("x"), "content": base64.b64encode(raw.encode()).decode()}))
+    assert event.text == "STOP"
+
+
 def test_a_rejected_mail_failed() -> None:
     event = only(enveloped({"eventType": "Reject", "mail": mail(), "reject": {"reason": "Bad content"}}))
     assert (event.kind, event.reason) == ("failed", "Bad content")
@@ -385,6 +396,8 @@ def test_a_person_who_removed_the_account_has_said_stop() -> None:
         ({"eventType": "Delivery", "mail": [], "delivery": {}}, "malformed: mail"),
         ({"eventType": "Delivery", "mail": mail(messageId=7), "delivery": {}}, "malformed: messageId"),
         ({**INBOUND_TEXT, "messageBody": 5}, "malformed: messageBody"),
+        ({**INBOUND_TEXT, "messageBody": None}, "malformed: messageBody"),
+        ({**WECHAT, "event": "removed", "user": None}, "complaint about nothing known"),
         ({**INBOUND_TEXT, "originationNumber": None}, "inbound without a sender"),
         ({**WECHAT, "id": None}, "malformed: id"),
         ({**WECHAT, "event": "poked"}, "a WeChat event that is not known"),
