@@ -1,10 +1,11 @@
 """Builds the real ports, each once a process and on first use; tests build their own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+from chalicelib.domain.cursors import cursor_key as derive_cursor_key
 from chalicelib.domain.events import Event
 from chalicelib.domain.outreach.approval import ApprovalSigner, Invalid, Valid, verify
 from chalicelib.domain.outreach.attempt import Attempt
@@ -16,6 +17,7 @@ from chalicelib.gateways.region_keys import KmsDataKeys
 from chalicelib.settings import region, settings
 from chalicelib.store import tables
 from chalicelib.store.feed_repository import FeedRepository
+from chalicelib.store.idempotency_repository import AnswersInTable
 from chalicelib.store.kpi_repository import KpiRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import Sealer
@@ -54,12 +56,41 @@ def feed_repository() -> FeedRepository:
     return FeedRepository()
 
 
+def _service_key() -> bytes:
+    # "~" stands in no id, so no lender can ever have this key.
+    return store().sealer.index_key("~api")
+
+
+@cache
+def answers() -> AnswersInTable:
+    """Return the answers by Idempotency-Key."""
+    store()
+    return AnswersInTable(_service_key)
+
+
+def cursor_key() -> bytes:
+    """Return the key under which cursors are sealed."""
+    return derive_cursor_key(_service_key())
+
+
 def scopes_of_lenders() -> list[TenantScope]:
     """Return a scope for every registered lender, for what carriers bring in without naming one."""
     return [system_scope(tenant) for tenant in store().lenders()]
 
 
+def public_url() -> str:
+    """Return the address under which callers reach the API, "" when it is not known."""
+    return settings().public_url
+
+
 # Compliance and dispatch
+
+
+def explain(ruling: Mapping[str, Any], language: str) -> list[str]:
+    """Return the reasons of a ruling in ``zh`` or ``en``, one sentence a rule."""
+    from chalicelib.domain.compliance import explain, load_packs
+
+    return explain(ruling, language, load_packs())
 
 
 class _Engine:
@@ -156,12 +187,20 @@ def projections_by_name() -> dict[str, projections.Projection]:
 def kpi_ports() -> kpis.KpiPorts:
     """Return what the key figures need."""
     store()
-    return kpis.KpiPorts(KpiRepository(_zone_of))
+    return kpis.KpiPorts(KpiRepository(zone_of))
 
 
-def _zone_of(tenant: str) -> str:
-    lender = store().lender(system_scope(tenant))
-    return lender.zone if lender is not None else "UTC"
+_ZONES: dict[str, str] = {}
+
+
+def zone_of(tenant: str) -> str:
+    """Return the IANA zone of a lender's business day (which never changes); UTC for one that is not registered yet."""
+    if tenant not in _ZONES:
+        lender = store().lender(system_scope(tenant))
+        if lender is None:
+            return "UTC"
+        _ZONES[tenant] = lender.zone
+    return _ZONES[tenant]
 
 
 def archive_pending(events: list[Event]) -> list[str]:
@@ -191,8 +230,15 @@ def due_handlers() -> dict[str, Handler]:
 
 @cache
 def portfolio_ports() -> Any:
-    """Return what the intake needs."""
-    raise NotImplementedError
+    """Return what the intake needs; its modules, the row's models among them, are loaded by who loads portfolios."""
+    from chalicelib.gateways.uploads import S3Uploads
+    from chalicelib.store.portfolio_repository import PortfolioRepository
+    from chalicelib.usecases import portfolios
 
+    return portfolios.PortfolioPorts(
+        store=store(),
+        portfolios=PortfolioRepository(store()),
+        uploads=S3Uploads(settings().uploads_bucket),
+        queues=queues(),
+    )
 
-Clock = Callable[[], datetime]

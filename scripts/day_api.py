@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import os
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,19 +93,19 @@ def post_form(url: str, fields: dict[str, str], content: bytes, filename: str) -
     ]
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'.encode()
     data = b"".join(parts) + head + content + f"\r\n--{boundary}--\r\n".encode()
-    request = urllib.request.Request(  # noqa: S310 - the address is the one the API just gave
-        url, data, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    )
-    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+    request = urllib.request.Request(url, data, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return int(answer.status)
 
 
 class Cloud:
     """The local cloud beside the API: its clock, queues, schedules, topics and buckets."""
 
-    def __init__(self, *, stage: str, clock_url: str, endpoint: str, region: str) -> None:
+    def __init__(self, *, stage: str, clock_url: str, endpoint: str, outbox: Path, region: str) -> None:
         """Take the stage's name and where clock and emulator listen."""
         self._stage = stage
+        self._endpoint = endpoint.rstrip("/")
+        self._outbox = outbox
         self._clock_url = clock_url.rstrip("/")
         known = {"endpoint_url": endpoint, "region_name": region}
         self.sqs = boto3.client("sqs", **known)
@@ -113,18 +115,27 @@ class Cloud:
         self.functions = boto3.client("lambda", **known)
         self._queues: dict[str, str] = {}
 
+    @classmethod
+    def from_environment(cls) -> "Cloud":
+        """Return the cloud that the supervisor of the local cloud names in the environment."""
+        return cls(
+            stage=os.environ.get("FORBEAR_STAGE", "local"),
+            clock_url=os.environ["FORBEAR_CLOCK_URL"],
+            endpoint=os.environ["AWS_ENDPOINT_URL"],
+            outbox=Path(os.environ["FORBEAR_OUTBOX"]),
+            region=os.environ["AWS_REGION"],
+        )
+
     def now(self) -> datetime:
         """Return the business clock's instant."""
-        with urllib.request.urlopen(self._clock_url, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(self._clock_url, timeout=10) as answer:
             return datetime.fromisoformat(json.load(answer)["now"])
 
     def set_clock(self, instant: datetime) -> None:
         """Move the business clock forward to the instant and let it stand there."""
         body = json.dumps({"now": instant.isoformat(), "speed": 0}).encode()
-        request = urllib.request.Request(  # noqa: S310
-            self._clock_url, body, {"Content-Type": "application/json"}, method="POST"
-        )
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+        request = urllib.request.Request(self._clock_url, body, {"Content-Type": "application/json"}, method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
 
     def run(self, function: str) -> Any:
         """Run a scheduled function now and return what it answered. Raises RuntimeError when it failed."""
@@ -143,8 +154,33 @@ class Cloud:
         answer = self.functions.invoke(FunctionName=name, Payload=json.dumps(event).encode())
         payload = json.loads(answer["Payload"].read() or b"null")
         if answer.get("FunctionError"):
-            raise RuntimeError(f"{function} failed: {payload.get('errorType') if isinstance(payload, dict) else payload}")
+            raise RuntimeError(
+                f"{function} failed: {payload.get('errorType') if isinstance(payload, dict) else payload}"
+            )
         return payload
+
+    def stream_lag(self) -> int:
+        """Return how many stream records are not projected yet."""
+        with urllib.request.urlopen(f"{self._endpoint}/_forbear/status", timeout=10) as answer:
+            return int(json.load(answer)["unread"])
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """Return everything that carriers took, in order."""
+        if not self._outbox.exists():
+            return []
+        return [json.loads(line) for line in self._outbox.read_text().splitlines() if line.endswith("}")]
+
+    def copy_outbox(self, target: Path) -> None:
+        """Copy the carriers' record."""
+        target.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self.outbox()))
+
+    def bucket(self, name: str) -> str:
+        """Return the full name of a bucket (``archive``, ``letters``, ``uploads``) from the functions' own environment."""
+        return os.environ[f"FORBEAR_{name.upper()}_BUCKET"]
+
+    def key(self, name: str) -> str:
+        """Return the alias of a KMS key (``approval``, ``archive-ed25519``, ...)."""
+        return f"alias/forbear-{self._stage}-{name}"
 
     def function_name(self, function: str) -> str:
         """Return the deployed name of a function."""
@@ -162,7 +198,11 @@ class Cloud:
     def depths(self, queues: Iterable[str]) -> dict[str, int]:
         """Return how many messages each queue holds, in flight ones included."""
         found = {}
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+        names = (
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        )
         for queue in queues:
             if queue not in self._queues:
                 self._queues[queue] = self.sqs.get_queue_url(QueueName=f"forbear-{self._stage}-{queue}")["QueueUrl"]

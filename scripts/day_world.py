@@ -3,6 +3,7 @@
 import hashlib
 import random
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 LENDER = "len-anxing"
@@ -19,6 +20,9 @@ AGENCIES: dict[str, dict[str, Any]] = {
 COLLECTORS = {agency: [f"{agency.removeprefix('agy-')}-{n}" for n in range(1, 4)] for agency in AGENCIES}
 
 COMPLIANCE_OFFICER = "officer-1"
+
+FIRST_DAY = date(2026, 11, 24)
+"""The first day that is lived."""
 
 CN_OPEN, CN_CLOSE = 0, 14
 """Hours of UTC in which it is 08:00 to 22:00 in Shanghai."""
@@ -49,7 +53,7 @@ def plan(cases: dict[str, list[dict[str, Any]]], *, seed: int, day: int, size: i
 
     ``size`` scales the day: about ``size`` contacts an agency. The same seed, day and cases give the same plan.
     """
-    dice = random.Random(f"{seed}|{day}")  # noqa: S311 - a simulation, not a secret
+    dice = random.Random(f"{seed}|{day}")
     acts: list[Act] = []
     for agency, held in sorted(cases.items()):
         china = AGENCIES[agency]["countries"] == ["CN"]

@@ -1,22 +1,19 @@
-"""Portfolios over HTTP: announce an upload, follow it, fetch the rows that were refused; confirm balances."""
+"""Portfolios over HTTP: announce an upload, follow it, fetch the rows that were refused."""
 
 import csv
 import io
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from chalice.app import Blueprint
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from chalicelib import wiring
-from chalicelib.domain.errors import InvalidInput
-from chalicelib.domain.instants import to_seconds_text
 from chalicelib.domain.intake.portfolio import Portfolio, Wish
 from chalicelib.domain.intake.rejections import Rejection
 from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.edge.callers import actor_of
 from chalicelib.edge.http import Answer, Page, Request, route
-from chalicelib.usecases import organisations, portfolios
-from chalicelib.usecases.cases import Caller, Context
+from chalicelib.usecases import portfolios
 
 bp = Blueprint(__name__)
 
@@ -83,18 +80,6 @@ class RejectionQuery(Page):
     """``format`` chooses JSON pages or one CSV file of up to a thousand rows."""
 
     format: Literal["json", "csv"] = "json"
-
-
-class BalanceConfirmation(_Model):
-    """Up to this instant the lender has posted every payment that it received."""
-
-    up_to: Annotated[AwareDatetime, Field(description="Not in the future, and not before an earlier confirmation.")]
-
-
-class BalanceView(_Model):
-    """The instant up to which the lender's balances are confirmed."""
-
-    confirmed_at: str
 
 
 def view_of(portfolio: Portfolio, upload: dict[str, Any] | None = None) -> PortfolioView:
@@ -223,31 +208,3 @@ def _csv(items: list[RejectionView]) -> str:
 def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r\n＝＋－＠" and value else value
 
-
-@route(
-    bp,
-    "POST",
-    "/v1/balances/confirmations",
-    scope="payments:write",
-    body=BalanceConfirmation,
-    response=BalanceView,
-    summary="Confirm that every payment received up to an instant is posted",
-)
-def confirm_balances(principal: Principal, request: Request[BalanceConfirmation, None]) -> BalanceView:
-    """A message may name an amount only while the balance behind it is less than a day old."""
-    now = wiring.now()
-    if request.body.up_to > now:
-        raise InvalidInput("/up_to", "in_the_future", "balances are confirmed up to an instant that has passed")
-    scope = scope_of(principal)
-    lender = organisations.get_lender(wiring.store(), scope)
-    at = to_seconds_text(request.body.up_to)
-    if lender.balances_confirmed_at is None or at > lender.balances_confirmed_at:
-        lender = organisations.put_lender(
-            wiring.store(),
-            scope,
-            lender.model_copy(update={"balances_confirmed_at": at}),
-            Caller(actor_of(principal)),
-            Context(now, request.id),
-            expected=lender.version,
-        ).body
-    return BalanceView(confirmed_at=lender.balances_confirmed_at or at)

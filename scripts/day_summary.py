@@ -1,0 +1,193 @@
+"""What a day came to: counts of every step, the archive as downloaded, and checks by programs of their own."""
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from scripts import day_world as world
+from scripts.day_world import LENDER
+
+CHECKS = (
+    "sent_without_approval",
+    "approvals_used_twice",
+    "contacts_over_cap",
+    "contacts_out_of_hours",
+    "entries_missing",
+)
+
+
+def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Write archive, keys, outbox and ``summary.json`` into ``out``, print the summary, and return it."""
+    archive = out / "archive"
+    download(day.cloud, archive)
+    keys(day.cloud, archive, out)
+    day.cloud.copy_outbox(out / "outbox.jsonl")
+    export = figures(day, out)
+    say("archive and figures are downloaded; checking them by programs of their own")
+    verified = program(
+        "scripts.verify_archive",
+        str(archive),
+        "--key",
+        str(out / "archive.vkey"),
+        "--key",
+        str(out / "archive.pub.pem"),
+        "--approval-key",
+        str(out / "approval.pub.pem"),
+        "--json",
+    )
+    checked = program("scripts.check_day", str(archive), str(out / "outbox.jsonl"))
+    recomputed = program("scripts.recompute_kpis", str(archive), "--against", str(export), "--json")
+    events = counts(archive)
+    summary = {
+        "note": "generated sample: nobody in it exists",
+        "day": day.midnight.date().isoformat(),
+        "portfolio": portfolio(day),
+        "events": events,
+        "contacts": {
+            name.removeprefix("contact."): n for name, n in sorted(events.items()) if name.startswith("contact.")
+        },
+        "agencies": {agency: len(held) for agency, held in sorted(day.state["held"].items())},
+        "outbox": outbox(out / "outbox.jsonl"),
+        "figures": headline(day),
+        "archive": verified,
+        "figures_recomputed": recomputed,
+        "checks": {name: checked["answer"].get(name) for name in CHECKS},
+    }
+    (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+    print(text(summary, out), flush=True)
+    return summary
+
+
+def holds(summary: dict[str, Any]) -> bool:
+    """Tell whether everything that was checked agrees."""
+    return (
+        all(summary["checks"][name] == 0 for name in CHECKS)
+        and summary["archive"]["status"] == 0
+        and summary["figures_recomputed"]["status"] == 0
+    )
+
+
+def download(cloud: Any, target: Path) -> None:
+    """Download the newest version of every object of the archive, as it lies in the bucket."""
+    if target.exists():
+        shutil.rmtree(target)
+    for page in cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=cloud.bucket("archive")):
+        for entry in page.get("Contents", ()):
+            file = target / entry["Key"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(cloud.s3.get_object(Bucket=cloud.bucket("archive"), Key=entry["Key"])["Body"].read())
+
+
+def keys(cloud: Any, archive: Path, out: Path) -> None:
+    """Write the public keys, taken from the key service and not from the archive."""
+    newest = sorted(archive.glob(f"{LENDER}/*/checkpoint"))[-1].read_text()
+    origin = newest.split("\n", 1)[0]
+    spki = {
+        name: cloud.kms.get_public_key(KeyId=cloud.key(name))["PublicKey"] for name in ("archive-ed25519", "approval")
+    }
+    raw = spki["archive-ed25519"][-32:]
+    typed = b"\x01" + raw
+    key_id = hashlib.sha256(origin.encode() + b"\n" + typed).digest()[:4].hex()
+    (out / "archive.vkey").write_text(f"{origin}+{key_id}+{base64.b64encode(typed).decode()}\n")
+    (out / "archive.pub.pem").write_text(pem(spki["archive-ed25519"]))
+    (out / "approval.pub.pem").write_text(pem(spki["approval"]))
+
+
+def pem(der: bytes) -> str:
+    """Return a public key in PEM form."""
+    lines = "\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64))
+    return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n"
+
+
+def figures(day: Any, out: Path) -> Path:
+    """Write the lender's counters, as projected, for the independent recomputation to compare with."""
+    file = out / "kpis.json"
+    last = (day.midnight + timedelta(days=1)).date().isoformat()
+    path = f"/v1/kpis/export?from={world.FIRST_DAY}&to={last}"
+    exported = day.api.call("GET", path, day.token("compliance", LENDER, world.COMPLIANCE_OFFICER)).body
+    file.write_text(json.dumps(exported, ensure_ascii=False, indent=1) + "\n")
+    return file
+
+
+def headline(day: Any) -> list[dict[str, Any]]:
+    """Return the lender's figures of the day as the API shows them."""
+    path = f"/v1/kpis?from={day.midnight.date()}&to={(day.midnight + timedelta(days=1)).date()}"
+    reports = day.api.call("GET", path, day.token("lender", LENDER)).body["reports"]
+    return [figure for report in reports for figure in report["figures"]]
+
+
+def program(module: str, *arguments: str) -> dict[str, Any]:
+    """Run a checking program in a process of its own; return its exit status and its JSON answer."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
+    try:
+        answer = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        answer = {"output": done.stdout[-2000:], "errors": done.stderr[-2000:]}
+    return {"status": done.returncode, "answer": answer}
+
+
+def counts(archive: Path) -> dict[str, int]:
+    """Return how many entries of each type the downloaded log holds."""
+    found: Counter[str] = Counter()
+    for event in entries(archive):
+        found[event["type"]] += 1
+    return dict(sorted(found.items()))
+
+
+def entries(archive: Path) -> Any:
+    """Yield the event of every entry in the newest bundles of every log."""
+    for checkpoint in sorted(archive.glob("*/*/checkpoint")):
+        size = int(checkpoint.read_text().split("\n")[1])
+        for number in range(-(-size // 256)):
+            width = min(256, size - number * 256)
+            group = f"{number:09d}"
+            name = "/".join(
+                ("x" if i < 2 else "") + group[3 * i : 3 * i + 3] for i in range(3) if i == 2 or int(group[: 3 * i + 3])
+            )
+            file = checkpoint.parent / "tile" / "entries" / (name if width == 256 else f"{name}.p/{width}")
+            octets, at = file.read_bytes(), 0
+            while at < len(octets):
+                length = int.from_bytes(octets[at : at + 2], "big")
+                yield json.loads(octets[at + 2 : at + 2 + length])["event"]
+                at += 2 + length
+
+
+def portfolio(day: Any) -> dict[str, Any]:
+    """Return the portfolio's counts as the API tells them."""
+    told = day.api.call("GET", f"/v1/portfolios/{day.state['portfolio']}", day.token("lender", LENDER)).body
+    return {name: told[name] for name in ("state", "rows", "accepted", "unchanged", "rejected", "codes", "sha256")}
+
+
+def outbox(file: Path) -> dict[str, int]:
+    """Return how many messages each carrier took."""
+    lines = [json.loads(line) for line in file.read_text().splitlines() if line]
+    return dict(sorted(Counter(line["carrier"] for line in lines).items()))
+
+
+def text(summary: dict[str, Any], out: Path) -> str:
+    """Return the summary for a person, Chinese and English side by side."""
+    folio, contacts = summary["portfolio"], summary["contacts"]
+    lines = [
+        "",
+        f"  {summary['day']}  模拟的一天 / one simulated day  (样本数据均为生成 / all data are generated)",
+        f"  组合 portfolio   rows {folio['rows']}  accepted {folio['accepted']}  rejected {folio['rejected']}",
+        "  机构 agencies    " + "  ".join(f"{name} {count}" for name, count in summary["agencies"].items()),
+        "  触达 contacts    " + "  ".join(f"{name} {count}" for name, count in contacts.items()),
+        "  外发 outbox      " + "  ".join(f"{name} {count}" for name, count in summary["outbox"].items()),
+        f"  存档 archive     {sum(summary['events'].values())} entries, "
+        f"{'verified' if summary['archive']['status'] == 0 else 'NOT VERIFIED'} offline",
+        f"  指标 figures     {'recomputed from the archive, equal' if summary['figures_recomputed']['status'] == 0 else 'DIFFER'}",
+        "  检查 checks      " + "  ".join(f"{name} {summary['checks'][name]}" for name in CHECKS),
+        f"  {out}/summary.json  {out}/archive/  {out}/archive.pub.pem  {out}/archive.vkey",
+        "",
+    ]
+    return "\n".join(lines)
