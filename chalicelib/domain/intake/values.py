@@ -483,7 +483,7 @@ def plate(text: str, *, country: str) -> str | None:
 
 # Telephone numbers
 
-_DIALLED = re.compile(r"\+?[0-9][0-9 ().\-/]{4,24}(?:\s*(?:x|ext\.?)\s*\d{1,6})?\Z", re.IGNORECASE)
+_DIALLED = re.compile(r"(?:\+|\()?[0-9][0-9 ().\-/]{4,24}(?:\s*(?:x|ext\.?)\s*\d{1,6})?\Z", re.IGNORECASE)
 
 
 def telephone(text: str, *, country: str) -> tuple[str, str] | None:
