@@ -62,6 +62,7 @@ class AgencyBody(_Model):
     callback: Phone
     sms_line: Phone | None = None
     email_from: Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[^@\s]{1,190}$")] | None = None
+    address: Annotated[str, Field(min_length=1, max_length=300)] | None = None
 
 
 class CollectorBody(_Model):
@@ -136,15 +137,20 @@ def _put(put: Put, view: BaseModel, location: str) -> Answer:
 
 
 def _lender_view(lender: Lender) -> LenderView:
-    return LenderView(**lender.model_dump())
+    return LenderView(**_known(lender, LenderView))
 
 
 def _agency_view(agency: Agency, lender: str) -> AgencyView:
-    return AgencyView(**agency.model_dump(), lender=lender)
+    return AgencyView(**_known(agency, AgencyView), lender=lender)
 
 
 def _collector_view(collector: Collector, lender: str) -> CollectorView:
-    return CollectorView(**collector.model_dump(), lender=lender)
+    return CollectorView(**_known(collector, CollectorView), lender=lender)
+
+
+def _known(body: BaseModel, view: type[BaseModel]) -> dict[str, Any]:
+    """Return what the view shows of a stored body; a field added to the body is shown once the view names it."""
+    return body.model_dump(include=set(view.model_fields))
 
 
 @route(
