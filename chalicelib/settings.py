@@ -34,6 +34,7 @@ class Settings(BaseModel):
     wechat_url: str
     wechat_corp_id: str = "forbear-local"
     wechat_secret: str = "local-double"
+    wechat_account: str = "kf-forbear"
     ses_configuration_set: str = ""
     clock_url: str = ""
     public_url: str = ""

@@ -157,7 +157,9 @@ def carriers() -> dict[str, dispatch.Carrier]:
     return {
         "sms": SnsTextMessages(),
         "email": SesMail(known.sender_email, configuration_set=known.ses_configuration_set),
-        "wechat": CorporateWeChat(known.wechat_url, corp_id=known.wechat_corp_id, secret=known.wechat_secret),
+        "wechat": CorporateWeChat(
+            known.wechat_url, corp_id=known.wechat_corp_id, secret=known.wechat_secret, account=known.wechat_account
+        ),
         "letter": LettersBucket(known.letters_bucket),
     }
 
@@ -241,4 +243,3 @@ def portfolio_ports() -> Any:
         uploads=S3Uploads(settings().uploads_bucket),
         queues=queues(),
     )
-

@@ -184,14 +184,15 @@ def _rendered(facts: Facts, wish: Wish, now: datetime) -> Attempt:
     template = current_templates(local_date(now, facts.lender.zone)).get(wish.template)
     if template is None or template.channel != wish.channel:
         raise InvalidInput("/template", "unknown_template", f"no approved template of that id for {wish.channel}")
+    if wish.purpose not in (None, template.purpose):
+        # The purpose opens exemptions, so it is the approved text's to say and never the caller's.
+        raise InvalidInput("/purpose", "not_the_templates", "the template has another purpose")
     if facts.case.role_of(attempt.person) not in template.audience:
         raise InvalidInput("/template", "wrong_audience", "the template is not approved for that person's role")
-    return _with_content(facts, template, wish.parameters, purpose=wish.purpose, now=now)
+    return _with_content(facts, template, wish.parameters, now=now)
 
 
-def _with_content(
-    facts: Facts, template: Template, parameters: Mapping[str, str], *, purpose: str | None, now: datetime
-) -> Attempt:
+def _with_content(facts: Facts, template: Template, parameters: Mapping[str, str], *, now: datetime) -> Attempt:
     attempt = facts.attempt
     values = values_for(
         facts.case,
@@ -209,7 +210,7 @@ def _with_content(
     return attempt.model_copy(
         update={
             "template": rendered.template,
-            "purpose": purpose or template.purpose,
+            "purpose": template.purpose,
             "language": rendered.language,
             "disclosures": rendered.disclosures,
             "claims": rendered.claims,
@@ -231,7 +232,7 @@ def refresh_content(facts: Facts, now: datetime) -> Attempt:
     template = template_at(attempt.template)
     if template is None or current == (attempt.amount_minor, attempt.amount_as_of):
         return attempt
-    return _with_content(facts, template, attempt.parameters, purpose=attempt.purpose, now=now)
+    return _with_content(facts, template, attempt.parameters, now=now)
 
 
 def get_message(store: Store, scope: Scope, message: str, *, org: str | None) -> Attempt:

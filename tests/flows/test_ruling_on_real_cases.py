@@ -174,6 +174,7 @@ def test_an_agency_that_does_not_hold_the_case_learns_nothing(case_on_file: Stor
         a_wish_for("email"),
         a_wish_for(parameters={"amount_due": "1"}),
         a_wish_for(template="cn-sms-guarantor"),
+        a_wish_for(purpose="required_notice"),
     ],
 )
 def test_a_wish_that_cannot_be_rendered_or_addressed_is_refused_by_field(case_on_file: Store, wish: Wish) -> None:
