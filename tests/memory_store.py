@@ -7,6 +7,7 @@ from typing import Any
 
 from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case
+from chalicelib.domain.cases.feed import Row, Step
 from chalicelib.domain.concurrency import Conflict
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import new_id
@@ -141,3 +142,75 @@ class MemoryUnit:
             self._store.items[(record.pk, record.sk)] = record
         for pk, events in self._events.items():
             self._store.streams.setdefault(pk, []).extend(events)
+
+
+class MemoryFeeds:
+    """Feeds, case lists and loads in memory, with the condition on the head that makes a feed free of gaps."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[int, dict[str, Any]]] = {}
+        self._heads: dict[str, int] = {}
+        self._rows: dict[str, dict[str, Row]] = {}
+        self._lender_rows: dict[str, dict[str, Row]] = {}
+        self._loads: dict[str, dict[str, int]] = {}
+        self._unassigned: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def head(self, org: str) -> int:
+        return self._heads.get(org, 0)
+
+    def entries(self, org: str, *, after: int, limit: int) -> list[dict[str, Any]]:
+        kept = self._entries.get(org, {})
+        return [{"seq": seq, **kept[seq]} for seq in sorted(kept) if seq > after][:limit]
+
+    def append(self, org: str, *, head: int, steps: Iterable[Step], at: datetime) -> int:
+        if self.head(org) != head:
+            raise Conflict
+        for step in steps:
+            for entry in step.entries:
+                head += 1
+                self._entries.setdefault(org, {})[head] = dict(entry)
+            self._rows.setdefault(org, {})[step.row.case] = step.row
+            if step.released:
+                self._loads[step.row.lender][org] -= step.released
+        self._heads[org] = head
+        return head
+
+    def rows(self, org: str, cases: Iterable[str]) -> dict[str, Row]:
+        known = self._rows.get(org, {})
+        return {case: known[case] for case in cases if case in known}
+
+    def lender_of(self, org: str, case: str) -> str | None:
+        row = self._rows.get(org, {}).get(case)
+        return None if row is None else row.lender
+
+    def put_lender_rows(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._lender_rows.setdefault(row.lender, {})[row.case] = row
+
+    def agency_page(self, org: str, *, after: str | None, limit: int, state: str | None) -> list[Row]:
+        live = {case: row for case, row in self._rows.get(org, {}).items() if row.held}
+        return self._page(live, after, limit, state)
+
+    def lender_page(self, tenant: str, *, after: str | None, limit: int, state: str | None) -> list[Row]:
+        return self._page(self._lender_rows.get(tenant, {}), after, limit, state)
+
+    @staticmethod
+    def _page(rows: Mapping[str, Row], after: str | None, limit: int, state: str | None) -> list[Row]:
+        wanted = [case for case in sorted(rows) if after is None or case > after]
+        return [rows[case] for case in wanted if state in (None, rows[case].state)][:limit]
+
+    def loads(self, tenant: str) -> dict[str, int]:
+        return dict(self._loads.get(tenant, {}))
+
+    def set_load(self, tenant: str, org: str, load: int) -> None:
+        self._loads.setdefault(tenant, {})[org] = load
+
+    def put_unassigned(self, tenant: str, reasons: Mapping[str, Mapping[str, Any]]) -> None:
+        self._unassigned.setdefault(tenant, {}).update({case: dict(reason) for case, reason in reasons.items()})
+
+    def unassigned(self, tenant: str, *, limit: int) -> dict[str, dict[str, Any]]:
+        return dict(sorted(self._unassigned.get(tenant, {}).items())[:limit])
+
+    def drop_unassigned(self, tenant: str, cases: Iterable[str]) -> None:
+        for case in cases:
+            self._unassigned.get(tenant, {}).pop(case, None)
