@@ -21,8 +21,10 @@ from chalicelib.edge import (
     provider_events_queue,
     service_api,
 )
+from chalicelib.edge.http import native_errors_as_problems
 
 app = Chalice(app_name="forbear", configure_logs=False)
+app.register_middleware(native_errors_as_problems, "http")
 for module in (
     authorizer,
     organisations_api,

@@ -5,6 +5,7 @@ app. So observation is a decorator of its own, under Chalice's: ``@bp.on_sqs_mes
 """
 
 import functools
+import json
 import logging
 import sys
 import time
@@ -74,7 +75,8 @@ class ListedFields(LambdaPowertoolsFormatter):
             line.setdefault("error", log["exception_name"])
             frames = (log.get("stack_trace") or {}).get("frames") or [{}]
             line.setdefault("at", _place(frames[-1].get("file", "?"), frames[-1].get("line", 0)))
-        return super().serialize(line)
+        # Escaped to ASCII: no character of a value can end the line for any reader.
+        return json.dumps(line, separators=(",", ":"))
 
 
 def _plain(value: object) -> object:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from chalicelib.domain.concurrency import Conflict
 from chalicelib.domain.errors import (
     BodyTooLarge,
     CursorRejected,
@@ -123,7 +124,8 @@ class _Schemas:
     """The schemas of all models, named once; input and output forms apart where they differ."""
 
     def __init__(self, registry: Registry) -> None:
-        wanted: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
+        # A problem leaves out what is empty, so its input form is the true one.
+        wanted: list[tuple[type[BaseModel], Any]] = [(Problem, "validation")]
         for route in registry:
             wanted.extend((model, "validation") for model in (route.body, route.query) if model is not None)
             if route.response is not None:
@@ -212,6 +214,8 @@ def faults_of(route: Route) -> list[type[Exception]]:
         faults.append(CursorRejected)
     if route.method in WRITING:
         faults += [MalformedBody, BodyTooLarge, UnsupportedMediaType, InvalidInput]
+    if route.method != "GET":
+        faults.append(Conflict)
     if route.is_idempotent:
         faults += [IdempotencyKeyMissing, IdempotencyKeyReused, IdempotencyInProgress]
     if route.needs_if_match or route.method == "PUT":
@@ -229,7 +233,7 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     codes: dict[int, set[str]] = {500: {"internal"}}
     for fault in faults_of(route):
         codes.setdefault(status_of(fault) or 500, set()).add(type_code(fault))
-    problem = schemas.reference(Problem, "serialization")
+    problem = schemas.reference(Problem, "validation")
     for status, types in sorted(codes.items()):
         found[str(status)] = {
             "description": "Problem: " + ", ".join(sorted(types)),

@@ -4,9 +4,11 @@ import ast
 import json
 import logging
 from datetime import date
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import pytest
 from chalice import Chalice
 from chalice.app import Blueprint
@@ -27,6 +29,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.principals import Principal
 from chalicelib.edge import authorizer, http, http_problems
+from chalicelib.edge.gateway_responses import RESPONSES, gateway_responses
 from chalicelib.edge.http import Answer, Page, Request, native_errors_as_problems, route
 from chalicelib.edge.http_body import MAX_BYTES, read_json
 from chalicelib.edge.http_problems import STATUS, TITLES, TYPE_PREFIX
@@ -127,8 +130,17 @@ def changes(principal: Principal, request: Request) -> Notes:
     return Notes(items=[] if last is None else [str(last["n"])], next=request.cursor({"n": 7}, seconds=60))
 
 
-@named("GET", "/v1/files/{name}", scope="cases:read", content_type="text/plain", path_patterns={"name": r"[a-z]+\.txt"})
+@named(
+    "GET",
+    "/v1/files/{name}",
+    scope="cases:read",
+    content_type="text/plain",
+    also_types=("text/csv",),
+    path_patterns={"name": r"[a-z]+\.txt"},
+)
 def read_file(principal: Principal, request: Request) -> Answer:
+    if request.path["name"] == "table.txt":
+        return Answer("甲,乙".encode(), headers={"Content-Type": "text/csv; charset=utf-8"})
     return Answer("plain text")
 
 
@@ -192,6 +204,7 @@ def assert_problem(answer, status, code, type_code=None):
     assert (answer.status_code, answer.json_body["code"]) == (status, code)
     problem = answer.json_body
     assert answer.headers["Content-Type"] == "application/problem+json"
+    jsonschema.validate(problem, {"$ref": "#/components/schemas/Problem", **document()})
     assert set(problem) <= {"type", "title", "status", "code", "detail", "request_id", "errors"}
     assert problem["status"] == status
     assert problem["type"] == TYPE_PREFIX + (type_code or code)
@@ -838,10 +851,21 @@ def test_route_may_be_named_once_and_only_with_a_scope_that_some_role_has():
         named("GET", "/v1/other", scope="cases:steal")(lambda principal, request: None)
 
 
+def test_answer_may_name_another_media_type_than_its_routes():
+    answer = call("GET", "/v1/files/table.txt")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.body == "甲,乙".encode()
+    assert set(document()["paths"]["/v1/files/{name}"]["get"]["responses"]["200"]["content"]) == {
+        "text/plain",
+        "text/csv",
+    }
+
+
 def test_view_stays_callable_as_it_was_written():
     assert read_public(None, None).items == ["None"]
 
 
+@cache
 def document():
     return registry.openapi(server="https://api.forbear.test/v")
 
@@ -895,6 +919,17 @@ def test_document_says_which_headers_bodies_and_problems_a_route_has():
     assert set(query) == {"cursor", "limit", "state"}
     assert query["limit"]["schema"]["maximum"] == 100
     assert told["/v1/public"]["get"]["security"] == []
+
+
+def test_gateways_own_answers_have_the_same_form():
+    assert {code for _, code, _ in RESPONSES.values()} <= set(TITLES)
+    for kind, told in gateway_responses().items():
+        problem = json.loads(told["responseTemplates"]["application/json"])
+        jsonschema.validate(problem, {"$ref": "#/components/schemas/Problem", **document()})
+        assert problem["status"] == told["statusCode"]
+        assert told["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert told["responseParameters"]["gatewayresponse.header.Cache-Control"] == "'no-store'"
+        assert kind == kind.upper()
 
 
 # The kit itself
