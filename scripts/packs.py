@@ -1,8 +1,8 @@
 """Build the rule packs: validate the authored law and write the compiled form that the service reads.
 
-    python -m scripts.packs            write chalicelib/rulepacks/compiled
-    python -m scripts.packs --check    fail when the law is malformed or the compiled form is not what it would be
-    python -m scripts.packs --table    print docs/coverage-of-law.md from the packs
+python -m scripts.packs            write chalicelib/rulepacks/compiled
+python -m scripts.packs --check    fail when the law is malformed or the compiled form is not what it would be
+python -m scripts.packs --table    print docs/coverage-of-law.md from the packs
 """
 
 import argparse
@@ -23,15 +23,42 @@ from chalicelib.domain.compliance.timeline import zone
 SOURCE = COMPILED.parent
 
 RULE_KEYS = frozenset(
-    "id shape params when citation source grade confidence status from to published checked note".split()
+    [
+        "id",
+        "shape",
+        "params",
+        "when",
+        "citation",
+        "source",
+        "grade",
+        "confidence",
+        "status",
+        "from",
+        "to",
+        "published",
+        "checked",
+        "note",
+    ]
 )
-NEEDED = frozenset("id shape citation source grade confidence status checked note".split())
+NEEDED = frozenset(["id", "shape", "citation", "source", "grade", "confidence", "status", "checked", "note"])
 GRADES = frozenset(
-    "statute regulation presumption standard self-regulation guideline code platform house case-law draft".split()
+    [
+        "statute",
+        "regulation",
+        "presumption",
+        "standard",
+        "self-regulation",
+        "guideline",
+        "code",
+        "platform",
+        "house",
+        "case-law",
+        "draft",
+    ]
 )
 CONFIDENCES = frozenset(("source", "memory", "memory-weak", "infer"))
 STATUSES = frozenset(("enforced", "shadow"))
-PACK_KEYS = frozenset("id version name countries currencies zone cities words calendars".split())
+PACK_KEYS = frozenset(["id", "version", "name", "countries", "currencies", "zone", "cities", "words", "calendars"])
 VALUES: Mapping[str, frozenset[str]] = {
     "channel": form.CHANNELS,
     "purpose": form.PURPOSES,
@@ -135,6 +162,8 @@ def authored(folder: Path, every_calendar: Mapping[str, Any]) -> dict[str, Any]:
             raise Malformed(f"{path}: unknown keys {sorted(data.keys() - {'defaults', 'rule'})}")
         for entry in data["rule"]:
             rule = {**data.get("defaults", {}), **entry}
+            if rule.get("from") and rule.get("to") and rule["from"] > rule["to"]:
+                raise Malformed(f"{folder.name}/{path.name} {rule['id']}: ends before it begins")
             check_rule(rule, f"{folder.name}/{path.name}", frozenset(wanted), frozenset(words))
             rules.append({**rule, "params": rule.get("params", {})})
     rules.sort(key=lambda rule: (rule["id"], rule.get("from", ""), json.dumps(rule, sort_keys=True)))
@@ -197,9 +226,19 @@ def table() -> str:
     ]
     for path in sorted(SOURCE.glob("*/pack.toml")):
         pack = authored(path.parent, every_calendar)
-        lines += ["", f"## {pack['id']}: {pack['name']}", "", "| rule | shape | in force | grade | confidence | status | citation |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {pack['id']}: {pack['name']}",
+            "",
+            "| rule | shape | in force | grade | confidence | status | citation |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for rule in pack["rules"]:
-            span = f"{rule.get('from', '')} to {rule.get('to', '')}".strip() if rule.get("to") else rule.get("from", "always")
+            span = (
+                f"{rule.get('from', '')} to {rule.get('to', '')}".strip()
+                if rule.get("to")
+                else rule.get("from", "always")
+            )
             lines.append(
                 f"| {rule['id']} | {rule['shape']} | {span} | {rule['grade']} | {rule['confidence']} | {rule['status']} | {rule['citation']} |"
             )

@@ -39,7 +39,9 @@ class Event:
 
 
 # At one instant a grant comes before what takes it back, so that a tie is read the strict way.
-_GIVING = frozenset(("granted", "used", "agreed_time", "reassigned_check", "prior_collector_used", "creditor_email_notice"))
+_GIVING = frozenset(
+    ("granted", "used", "agreed_time", "reassigned_check", "prior_collector_used", "creditor_email_notice")
+)
 
 
 def _consent_order(consent: Facts) -> tuple[int, bool, str]:

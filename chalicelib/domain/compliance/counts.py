@@ -8,21 +8,50 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chalicelib.domain.compliance.case import DEBT_SIDE, Case, Event
-from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, covers, missing, since, stops, touches
+from chalicelib.domain.compliance.gates import consented
+from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, missing, since, stops, touches
 from chalicelib.domain.compliance.timeline import NEVER, Zone, date_text, ends, month_end, month_start, starts
 
 UNITS: Mapping[str, frozenset[str]] = {
     "attempt": frozenset(),
     "connect": frozenset(
-        "no_answer rejected powered_off voicemail_left voicemail_reached voicemail_full connected conversation "
-        "third_party_answered wrong_person pending".split()
+        [
+            "no_answer",
+            "rejected",
+            "powered_off",
+            "voicemail_left",
+            "voicemail_reached",
+            "voicemail_full",
+            "connected",
+            "conversation",
+            "third_party_answered",
+            "wrong_person",
+            "pending",
+        ]
     ),
     "answered": frozenset(
-        "voicemail_left voicemail_reached voicemail_full connected conversation third_party_answered wrong_person "
-        "pending".split()
+        [
+            "voicemail_left",
+            "voicemail_reached",
+            "voicemail_full",
+            "connected",
+            "conversation",
+            "third_party_answered",
+            "wrong_person",
+            "pending",
+        ]
     ),
     "contact": frozenset(
-        "voicemail_left conversation third_party_answered sent delivered visited_met connected pending".split()
+        [
+            "voicemail_left",
+            "conversation",
+            "third_party_answered",
+            "sent",
+            "delivered",
+            "visited_met",
+            "connected",
+            "pending",
+        ]
     ),
     "conversation": frozenset(("conversation",)),
     "talk_or_pending": frozenset(("conversation", "visited_met", "pending")),
@@ -200,6 +229,11 @@ class Count:
         if "stranger" in self.leave_out:
             theirs = strangers(scene.case)
             tests.append(("stranger", lambda event: event.point in theirs))
+        if "asked" in self.leave_out:
+            tests.append(("asked", lambda event: bool(event.consented)))
+        if "first" in self.leave_out:
+            opening = _opening(scene, instant)
+            tests.append(("first", lambda event: event is opening))
         return lambda event: next((reason for reason, test in tests if test(event)), None)
 
     def events(self, scene: Scene, zone: Zone, instant: int, debts: frozenset[str] | None) -> list[Event]:
@@ -229,6 +263,20 @@ class Count:
             return None
         spans = consent_dates(scene, zone, instant, self.consent_days)
         return max((end for start, end in spans if start <= instant < end), default=None)
+
+
+def _opening(scene: Scene, instant: int) -> Event | None:
+    """Return the first contact with the person about the debts."""
+    case = scene.case
+    own = frozenset(case.debt_ids)
+    return next(
+        (
+            event
+            for event in case.history
+            if not event.inbound and event.at <= instant and event.party == case.recipient_id and touches(event, own)
+        ),
+        None,
+    )
 
 
 def _since(history: Sequence[Event], start: int, instant: int) -> Iterator[Event]:
@@ -282,7 +330,7 @@ def count(params: Mapping[str, Any]) -> Check:
     reply_free = not counter.replies
     own_purposes_free = counter.not_purposes
     soft = Count({**params, "unit": "attempt"}) if attempts_review else counter
-    unless_granted: str | None = params.get("unless_granted")
+    unless_granted: bool = params.get("unless_granted", False)
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -294,7 +342,7 @@ def count(params: Mapping[str, Any]) -> Check:
             return NEVER
         if case.purpose in own_purposes_free:
             return NEVER
-        if unless_granted is not None and granted(scene, unless_granted, instant):
+        if unless_granted and consented(scene, scene.case.channel, instant):
             return NEVER
         found: Finding | None = None
         quiet = NEVER
@@ -332,21 +380,6 @@ def count(params: Mapping[str, Any]) -> Check:
         return quiet if found is None else found
 
     return check
-
-
-def granted(scene: Scene, medium: str, instant: int) -> bool:
-    """Tell whether consent of the recipient for a medium and the act's address stands."""
-    case = scene.case
-    standing = False
-    for consent in case.consents:
-        if since(consent) > instant:
-            break
-        if consent["event"] == "granted" and covers(consent, case, medium):
-            if "expires" not in consent or ends(consent["expires"], scene.zones) > instant:
-                standing = True
-        elif consent["event"] in ("withdrawn", "stop_medium") and stops(consent, case, medium):
-            standing = False
-    return standing
 
 
 def _later(one: Finding | None, other: Finding) -> Finding:
@@ -426,7 +459,9 @@ def _too_dense(past: list[int], zone: Zone, window: int, apart: int, on_one_date
     for day in dict.fromkeys(days):
         if days.count(day) >= on_one_date:
             leaves = zone.midnight(day + window)
-            return Finding("review", leaves, days.count(day), on_one_date, f"{days.count(day)} calls on {date_text(day)}")
+            return Finding(
+                "review", leaves, days.count(day), on_one_date, f"{days.count(day)} calls on {date_text(day)}"
+            )
     return None
 
 
@@ -454,10 +489,14 @@ def episode(params: Mapping[str, Any]) -> Check:
         ]
         reached = sum(event.party == case.recipient_id and event.outcome in UNITS["answered"] for event in calls)
         if reached >= answered:
-            return Finding("deny", observed=reached, limit=answered, because="this person was reached in this spell already")
+            return Finding(
+                "deny", observed=reached, limit=answered, because="this person was reached in this spell already"
+            )
         others = {event.party for event in calls} - {case.recipient_id}
         if len(others) >= persons:
-            return Finding("deny", observed=len(others) + 1, limit=persons, because="enough persons were asked in this spell")
+            return Finding(
+                "deny", observed=len(others) + 1, limit=persons, because="enough persons were asked in this spell"
+            )
         return NEVER
 
     return check

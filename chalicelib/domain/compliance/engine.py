@@ -33,10 +33,12 @@ _SEVERITY = {"deny": 0, "require": 1, "review": 2, "defer": 3, "oblige": 4, "noc
 class _Item:
     """One rule bound to the scene it is played in."""
 
-    __slots__ = ("answer", "end", "rule", "scene", "start")
+    __slots__ = ("answer", "end", "rule", "scene", "start", "unsure")
 
-    def __init__(self, rule: Rule, scene: Scene, span: tuple[int, int]) -> None:
+    def __init__(self, rule: Rule, unsure: tuple[str, ...], scene: Scene, span: tuple[int, int]) -> None:
         self.rule = rule
+        # Facts without which it cannot be told whether the rule applies: what it would forbid, a person decides.
+        self.unsure = unsure
         self.scene = scene
         self.start, self.end = span
         self.answer: Answer = -NEVER
@@ -48,6 +50,8 @@ class _Item:
             answer = NEVER
         else:
             answer = self.rule.check(self.scene, instant)
+            if self.unsure and isinstance(answer, Finding):
+                answer = self._doubt(answer)
             if self.end < NEVER:
                 if isinstance(answer, Finding):
                     answer.until = min(answer.until, self.end)
@@ -55,6 +59,14 @@ class _Item:
                     answer = min(answer, self.end)
         self.answer = answer
         return answer
+
+    def _doubt(self, finding: Finding) -> Answer:
+        if finding.effect not in BLOCKING:
+            return NEVER
+        return Finding(
+            "review", finding.until, finding.observed, finding.limit,
+            f"if the rule applies: {finding.because}", (*self.unsure, *finding.missing),
+        )  # fmt: skip
 
 
 class _Play:
@@ -81,10 +93,8 @@ class _Play:
                 zones = own
             everywhere.append(zones)
             scene = Scene(case, zones, pack.calendars, pack.words)
-            rules, lacking = pack.pick(case)
-            self.missing.update(lacking)
             spans = pack.spans(zones)
-            self.items.extend(_Item(rule, scene, spans[id(rule)]) for rule in rules)
+            self.items.extend(_Item(rule, unsure, scene, spans[id(rule)]) for rule, unsure in pack.pick(case))
         self._zones = everywhere
 
     def _own_zones(self, packs: PackSet) -> Zones:
@@ -181,7 +191,14 @@ def _times(case: Case) -> Iterator[str]:
         (case.notices, ("at", "deadline", "returned_at")),
         (
             case.debts,
-            ("placed_from", "placed_to", "limitation_expires_on", "guarantee_until", "amount_as_of", "collection_began_on"),
+            (
+                "placed_from",
+                "placed_to",
+                "limitation_expires_on",
+                "guarantee_until",
+                "amount_as_of",
+                "collection_began_on",
+            ),
         ),
         ((case.org,), ("listed_from", "listed_to", "inspected_on")),
         (() if case.collector is None else (case.collector,), ("certified_to",)),
@@ -238,12 +255,18 @@ def decide(case: Case, packs: PackSet) -> dict[str, Any]:
         }
         entries.append((_SEVERITY[finding.effect], item.rule.ident, finding.because, entry))
         if finding.duty is not None:
-            duties.append({"rule": item.rule.ident, "due": instant_text(finding.duty["due"]), "what": finding.duty["what"]})
+            duties.append(
+                {"rule": item.rule.ident, "due": instant_text(finding.duty["due"]), "what": finding.duty["what"]}
+            )
     entries.sort(key=lambda each: each[:3])
     verdict = (
         "deny"
         if not effects.isdisjoint(("deny", "require"))
-        else "review" if "review" in effects or lacking else "defer" if "defer" in effects else "allow"
+        else "review"
+        if "review" in effects or lacking
+        else "defer"
+        if "defer" in effects
+        else "allow"
     )
     following = play.first_allowed() if verdict == "defer" else None
     last = play.last_allowed() if verdict == "allow" else None

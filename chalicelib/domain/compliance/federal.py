@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chalicelib.domain.compliance.case import Case
 from chalicelib.domain.compliance.gates import answered_once, subjects, validation_end, was_confirmed
 from chalicelib.domain.compliance.scene import (
     Answer,
@@ -30,6 +29,7 @@ def place(params: Mapping[str, Any]) -> Check:
     Mobile numbers and e-mail are not tied to a place. One reply to a message from there is allowed.
     """
     tied = frozenset(params["point_kinds"])
+    only: str | None = params.get("only")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -38,7 +38,9 @@ def place(params: Mapping[str, Any]) -> Check:
         for consent in case.consents:
             if since(consent) > instant:
                 break
-            if consent["event"] != "inconvenient_place" or not stops({**consent, "scope": "medium"}, case, case.channel):
+            if consent["event"] != "inconvenient_place" or not stops(
+                {**consent, "scope": "medium"}, case, case.channel
+            ):
                 continue
             if "expires" in consent and ends(consent["expires"], scene.zones) <= instant:
                 continue
@@ -47,7 +49,7 @@ def place(params: Mapping[str, Any]) -> Check:
             here = case.act.get("visit", {}).get("place") or point.get("place")
             if here is None:
                 return missing("points.place")
-            if here == consent.get("place", here):
+            if here == consent.get("place", here) and only in (None, here):
                 if answered_once(case, instant) is False:
                     continue
                 return Finding("deny", observed=here, because=f"{here} was called inconvenient")
@@ -113,7 +115,10 @@ def _notice_stands(scene: Scene, instant: int, *, own: bool, days: int) -> tuple
             stands, later = False, NEVER
         if event != "creditor_email_notice" or consent["party"] != case.recipient_id or "deadline" not in consent:
             continue
-        if consent.get("point", case.point_id) != case.point_id or (consent.get("org", case.org_id) == case.org_id) is not own:
+        if (
+            consent.get("point", case.point_id) != case.point_id
+            or (consent.get("org", case.org_id) == case.org_id) is not own
+        ):
             continue
         deadline = consent["deadline"]
         zone = scene.zones[0]
@@ -121,7 +126,11 @@ def _notice_stands(scene: Scene, instant: int, *, own: bool, days: int) -> tuple
         if last_day - zone.day(at) < days:
             continue
         point = case.point or {}
-        if not point.get("public_domain") or point.get("employer_provided") or point.get("source", "contract") not in _LAWFUL_SOURCES:
+        if (
+            not point.get("public_domain")
+            or point.get("employer_provided")
+            or point.get("source", "contract") not in _LAWFUL_SOURCES
+        ):
             continue
         end = ends(deadline, scene.zones)
         if end <= instant:
@@ -142,7 +151,9 @@ def _chain(scene: Scene, instant: int, days: int) -> bool:
             used = used or consent.get("point", case.point_id) == case.point_id
         elif consent["event"] in ("withdrawn", "stop_medium") and stops(consent, case, "email"):
             used = False
-    return used and (_opened(scene, "email", instant, own=False)[1] or _notice_stands(scene, instant, own=False, days=days)[0])
+    return used and (
+        _opened(scene, "email", instant, own=False)[1] or _notice_stands(scene, instant, own=False, days=days)[0]
+    )
 
 
 def email_harbour(params: Mapping[str, Any]) -> Check:
@@ -224,7 +235,9 @@ def attorney(params: Mapping[str, Any]) -> Check:
         known = [
             each
             for each in case.holds
-            if each["kind"] == "attorney" and concerns(each, case) and case.in_force(each, instant, scene.zones)
+            if each["kind"] == "attorney"
+            and concerns(each, case)
+            and case.in_force(each, instant, scene.zones)
             and each.get("party") in (None, case.recipient_id)
         ]
         named = case.recipient.get("attorney")
@@ -280,7 +293,10 @@ def esign(params: Mapping[str, Any]) -> Check:
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
         if case.purpose in on_hold:
-            if not any(each["kind"] in kinds and concerns(each, case) and case.in_force(each, instant, scene.zones) for each in case.holds):
+            if not any(
+                each["kind"] in kinds and concerns(each, case) and case.in_force(each, instant, scene.zones)
+                for each in case.holds
+            ):
                 return NEVER
         elif case.purpose not in always or is_first(case, instant):
             return NEVER
@@ -329,7 +345,11 @@ def _may_furnish(scene: Scene, debt: str, instant: int, days: int) -> int | None
     }
     best: int | None = None
     for event in case.history:
-        if event.at > instant or event.org not in (None, case.org_id) or (event.debts is not None and debt not in event.debts):
+        if (
+            event.at > instant
+            or event.org not in (None, case.org_id)
+            or (event.debts is not None and debt not in event.debts)
+        ):
             continue
         if event.party != case.recipient_id:
             continue
@@ -337,7 +357,12 @@ def _may_furnish(scene: Scene, debt: str, instant: int, days: int) -> int | None
             return instant
         if event.outcome in ("conversation", "visited_met"):
             return instant
-        if not event.inbound and event.channel in _WRITTEN and event.outcome in ("sent", "delivered") and event.at not in returned:
+        if (
+            not event.inbound
+            and event.channel in _WRITTEN
+            and event.outcome in ("sent", "delivered")
+            and event.at not in returned
+        ):
             free = max(zone.midnight(zone.day(event.at) + days) for zone in scene.zones)
             best = free if best is None else min(best, free)
     return best
@@ -430,7 +455,12 @@ def first_written(params: Mapping[str, Any]) -> Check:
             return NEVER
         spoken = written = False
         for event in case.history:
-            if event.inbound or event.at > instant or event.party != case.recipient_id or event.org not in (None, case.org_id):
+            if (
+                event.inbound
+                or event.at > instant
+                or event.party != case.recipient_id
+                or event.org not in (None, case.org_id)
+            ):
                 continue
             if event.debts is not None and event.debts.isdisjoint(case.debt_ids):
                 continue
@@ -450,7 +480,12 @@ def bounced(params: Mapping[str, Any]) -> Check:
         case = scene.case
         last = None
         for event in case.history:
-            if event.point == case.point_id and not event.inbound and event.at <= instant and event.channel == case.channel:
+            if (
+                event.point == case.point_id
+                and not event.inbound
+                and event.at <= instant
+                and event.channel == case.channel
+            ):
                 last = event.outcome
         if last == "bounced":
             return Finding("require", observed=last, because="the last message to this address came back")
@@ -472,7 +507,9 @@ def service_member(params: Mapping[str, Any]) -> Check:
         serving = [
             each
             for each in case.holds
-            if each["kind"] == "military_service" and concerns(each, case) and on_case(each.get("party"), case)
+            if each["kind"] == "military_service"
+            and concerns(each, case)
+            and on_case(each.get("party"), case)
             and case.in_force(each, instant, scene.zones)
             and ("until" not in each or ends(each["until"], scene.zones) > instant)
         ]
@@ -482,7 +519,9 @@ def service_member(params: Mapping[str, Any]) -> Check:
             if paid is None:
                 return missing(name)
             if paid >= 1:
-                return Finding("deny", observed=paid, limit=0, because="in military service, paid on before it, no court order")
+                return Finding(
+                    "deny", observed=paid, limit=0, because="in military service, paid on before it, no court order"
+                )
         return NEVER
 
     return check
@@ -502,7 +541,7 @@ def attorney_known(params: Mapping[str, Any]) -> Check:
 
 
 SHAPES: dict[str, tuple[Callable[[Mapping[str, Any]], Check], str, str]] = {
-    "place": (place, "point_kinds", ""),
+    "place": (place, "point_kinds", "only"),
     "email_harbour": (email_harbour, "notice_days", "exempt"),
     "work_email": (work_email, "notice_days", ""),
     "sms_harbour": (sms_harbour, "days", "exempt"),

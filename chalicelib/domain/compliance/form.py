@@ -21,56 +21,184 @@ class DossierError(ValueError):
         self.pointer = pointer
 
 
-CHANNELS = frozenset("sms email wechat push call letter visit repossession credit_report lawsuit".split())
-MEDIA = frozenset("sms email call wechat letter visit all".split())
-PURPOSES = frozenset(
-    "demand reminder reply opt_out_confirmation consent_request validation_notice required_notice remedy_notice "
-    "locate relay complaint_answer survey".split()
+CHANNELS = frozenset(
+    ["sms", "email", "wechat", "push", "call", "letter", "visit", "repossession", "credit_report", "lawsuit"]
 )
-DIALLERS = frozenset("manual auto prerecorded ai_voice".split())
-PLACES = frozenset("home work other".split())
+MEDIA = frozenset(["sms", "email", "call", "wechat", "letter", "visit", "all"])
+PURPOSES = frozenset(
+    [
+        "demand",
+        "reminder",
+        "reply",
+        "opt_out_confirmation",
+        "consent_request",
+        "validation_notice",
+        "required_notice",
+        "remedy_notice",
+        "locate",
+        "relay",
+        "complaint_answer",
+        "survey",
+    ]
+)
+DIALLERS = frozenset(["manual", "auto", "prerecorded", "ai_voice"])
+PLACES = frozenset(["home", "work", "other"])
 DISCLOSURES = frozenset(
-    "lender agency collector masked_name contract_tail amount_due amount_as_of days_overdue pay_to callback "
-    "complaint_line purpose opt_out collect_debt_notice debt_collector_identity recording ai_voice "
-    "validation_information caller_identity time_barred_notice".split()
+    [
+        "lender",
+        "agency",
+        "collector",
+        "masked_name",
+        "contract_tail",
+        "amount_due",
+        "amount_as_of",
+        "days_overdue",
+        "pay_to",
+        "callback",
+        "complaint_line",
+        "purpose",
+        "opt_out",
+        "collect_debt_notice",
+        "debt_collector_identity",
+        "recording",
+        "ai_voice",
+        "validation_information",
+        "caller_identity",
+        "time_barred_notice",
+    ]
 )
 CLAIMS = frozenset(
-    "lawsuit_filed will_sue lawyer_letter court_summons repossession credit_report blacklist arrest vehicle_disable "
-    "waives_interest".split()
+    [
+        "lawsuit_filed",
+        "will_sue",
+        "lawyer_letter",
+        "court_summons",
+        "repossession",
+        "credit_report",
+        "blacklist",
+        "arrest",
+        "vehicle_disable",
+        "waives_interest",
+    ]
 )
 ROLES = frozenset(
-    "debtor co_borrower guarantor_joint guarantor_general spouse emergency_contact third_party attorney executor heir "
-    "employer guardian".split()
+    [
+        "debtor",
+        "co_borrower",
+        "guarantor_joint",
+        "guarantor_general",
+        "spouse",
+        "emergency_contact",
+        "third_party",
+        "attorney",
+        "executor",
+        "heir",
+        "employer",
+        "guardian",
+    ]
 )
-POINT_KINDS = frozenset("mobile landline email wechat address".split())
-POINT_STATES = frozenset("ok vacant suspended wrong_person unverified".split())
+POINT_KINDS = frozenset(["mobile", "landline", "email", "wechat", "address"])
+POINT_STATES = frozenset(["ok", "vacant", "suspended", "wrong_person", "unverified"])
 SOURCES = frozenset(
-    "contract left_by_debtor authorised public told_by_contact bureau creditor inbound scraped bought".split()
+    [
+        "contract",
+        "left_by_debtor",
+        "authorised",
+        "public",
+        "told_by_contact",
+        "bureau",
+        "creditor",
+        "inbound",
+        "scraped",
+        "bought",
+    ]
 )
-PRODUCTS = frozenset("mortgage_loan direct_loan retail_instalment hire_purchase finance_lease title_retention".split())
-CREDITOR_KINDS = frozenset("auto_finance bank finance_company dealer".split())
-DEBT_STATES = frozenset("open settled recalled returned written_off litigation".split())
-ORG_ROLES = frozenset("creditor affiliate agency debt_buyer law_firm repossessor".split())
+PRODUCTS = frozenset(
+    ["mortgage_loan", "direct_loan", "retail_instalment", "hire_purchase", "finance_lease", "title_retention"]
+)
+CREDITOR_KINDS = frozenset(["auto_finance", "bank", "finance_company", "dealer"])
+DEBT_STATES = frozenset(["open", "settled", "recalled", "returned", "written_off", "litigation"])
+ORG_ROLES = frozenset(["creditor", "affiliate", "agency", "debt_buyer", "law_firm", "repossessor"])
 OUTCOMES = frozenset(
-    "no_answer busy not_in_service powered_off rejected voicemail_left voicemail_reached voicemail_full connected "
-    "conversation third_party_answered wrong_person sent delivered bounced pending visited_met visited_absent "
-    "received".split()
+    [
+        "no_answer",
+        "busy",
+        "not_in_service",
+        "powered_off",
+        "rejected",
+        "voicemail_left",
+        "voicemail_reached",
+        "voicemail_full",
+        "connected",
+        "conversation",
+        "third_party_answered",
+        "wrong_person",
+        "sent",
+        "delivered",
+        "bounced",
+        "pending",
+        "visited_met",
+        "visited_absent",
+        "received",
+    ]
 )
 CONSENT_EVENTS = frozenset(
-    "granted withdrawn used reassigned_check creditor_email_notice inconvenient_time agreed_time inconvenient_place "
-    "stop_medium prior_collector_used".split()
+    [
+        "granted",
+        "withdrawn",
+        "used",
+        "reassigned_check",
+        "creditor_email_notice",
+        "inconvenient_time",
+        "agreed_time",
+        "inconvenient_place",
+        "stop_medium",
+        "prior_collector_used",
+    ]
 )
 HOLD_KINDS = frozenset(
-    "dispute original_creditor_request attorney cease bankruptcy deceased military_service breathing_space "
-    "breathing_space_mental_health hardship debt_adviser complaint identity_theft police_no_contact serious_illness "
-    "detention disaster promise_alive recall legal_review".split()
+    [
+        "dispute",
+        "original_creditor_request",
+        "attorney",
+        "cease",
+        "bankruptcy",
+        "deceased",
+        "military_service",
+        "breathing_space",
+        "breathing_space_mental_health",
+        "hardship",
+        "debt_adviser",
+        "complaint",
+        "identity_theft",
+        "police_no_contact",
+        "serious_illness",
+        "detention",
+        "disaster",
+        "promise_alive",
+        "recall",
+        "legal_review",
+    ]
 )
 NOTICE_KINDS = frozenset(
-    "outsourcing_notice assignment_notice validation first_written private_message_consent creditor_email_notice "
-    "default_notice right_to_cure credit_servicer_transfer rdg_13a verification_sent original_creditor_sent "
-    "credit_report_notice post_repossession".split()
+    [
+        "outsourcing_notice",
+        "assignment_notice",
+        "validation",
+        "first_written",
+        "private_message_consent",
+        "creditor_email_notice",
+        "default_notice",
+        "right_to_cure",
+        "credit_servicer_transfer",
+        "rdg_13a",
+        "verification_sent",
+        "original_creditor_sent",
+        "credit_report_notice",
+        "post_repossession",
+    ]
 )
-EXPOSURES = frozenset("private postcard envelope_reveals public".split())
+EXPOSURES = frozenset(["private", "postcard", "envelope_reveals", "public"])
 
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _INSTANT = re.compile(
@@ -436,7 +564,13 @@ def check_dossier(dossier: Any) -> Mapping[str, Any]:
     """
     _dossier(dossier, "")
     act = dossier["act"]
-    for key, book in (("to", "parties"), ("org", "orgs"), ("collector", "collectors"), ("point", "points"), ("from", "points")):
+    for key, book in (
+        ("to", "parties"),
+        ("org", "orgs"),
+        ("collector", "collectors"),
+        ("point", "points"),
+        ("from", "points"),
+    ):
         name = act.get(key)
         if name is not None and name not in dossier[book]:
             raise DossierError("unknown_reference", f"not found in {book}", f"/act/{key}")

@@ -11,6 +11,7 @@ from chalicelib.domain.compliance.scene import (
     Finding,
     Scene,
     concerns,
+    covers,
     is_first,
     missing,
     on_case,
@@ -49,7 +50,10 @@ def subjects(path: str, case: Case) -> Iterator[tuple[str, Any]]:
         yield path, case.act.get(key)
     elif head == "from":
         ident = case.act.get("from")
-        yield ("act.from" if ident is None else f"points.{ident}.{key}"), (case.points[ident].get(key) if ident else None)
+        yield (
+            ("act.from" if ident is None else f"points.{ident}.{key}"),
+            (case.points[ident].get(key) if ident else None),
+        )
     elif head == "point":
         yield ("act.point" if case.point is None else f"points.{case.point_id}.{key}"), (case.point or {}).get(key)
     elif head == "org":
@@ -73,8 +77,10 @@ def _test(params: Mapping[str, Any]) -> Callable[[Any], bool]:
     if "none_of" in params:
         values = frozenset(params["none_of"])
         return lambda value: value not in values
-    low, high = params.get("at_least"), params.get("at_most")
-    return lambda value: (low is None or value >= low) and (high is None or value <= high)
+    low, high, below = params.get("at_least"), params.get("at_most"), params.get("below")
+    return lambda value: (
+        (low is None or value >= low) and (high is None or value <= high) and (below is None or value < below)
+    )
 
 
 def fact(params: Mapping[str, Any]) -> Check:
@@ -85,11 +91,16 @@ def fact(params: Mapping[str, Any]) -> Check:
     absent: str = params.get("absent", "review")
     only_place: str | None = params.get("only_place")
     if_claims = frozenset(params.get("if_claims", ()))
-    limit = next((params[key] for key in ("is", "any_of", "none_of", "at_least", "at_most") if key in params), None)
+    unless_surrendered: bool = params.get("unless_surrendered", False)
+    limit = next(
+        (params[key] for key in ("is", "any_of", "none_of", "at_least", "at_most", "below") if key in params), None
+    )
 
     def check(scene: Scene, instant: int) -> Answer:
         lacking: list[str] = []
         if if_claims and if_claims.isdisjoint(scene.case.claims):
+            return NEVER
+        if unless_surrendered and handed_over(scene.case):
             return NEVER
         if only_place is not None:
             place = scene.case.act.get("visit", {}).get("place") or (scene.case.point or {}).get("place")
@@ -216,6 +227,7 @@ def hold(params: Mapping[str, Any]) -> Check:
     one_reply: bool = params.get("one_reply", False)
     partial: bool = params.get("partial", False)
     due_days: int | None = params.get("due_days")
+    debt_status = frozenset(params.get("debt_status", ()))
 
     def check(scene: Scene, instant: int) -> Answer:
         try:
@@ -227,6 +239,8 @@ def hold(params: Mapping[str, Any]) -> Check:
         case = scene.case
         quiet = NEVER
         found: Finding | None = None
+        if debt_status and all(debt.get("status") not in debt_status for debt in case.debts):
+            return NEVER
         for each in case.holds:
             if each["kind"] not in kinds or not concerns(each, case):
                 continue
@@ -257,10 +271,10 @@ def hold(params: Mapping[str, Any]) -> Check:
             until = release_of(each)
             if days_after and until < NEVER:
                 until = max(zone.midnight(zone.day(until) + days_after) for zone in scene.zones)
-            if days is not None:
-                until = min(until, max(zone.midnight(zone.day(begin) + days) for zone in scene.zones))
             if by_until and "until" in each:
                 until = min(until, ends(each["until"], scene.zones))
+            elif days is not None:
+                until = min(until, max(zone.midnight(zone.day(begin) + days) for zone in scene.zones))
             if answered_by is not None:
                 until = min(until, _answered(case, each, answered_by))
             if until <= instant:
@@ -368,7 +382,11 @@ def notice(params: Mapping[str, Any]) -> Check:
             return NEVER
         worst: Finding | None = None
         people = (
-            {case.recipient_id, *case.debtors} if whose == "debtor" else {case.recipient_id} if whose == "recipient" else None
+            {case.recipient_id, *case.debtors}
+            if whose == "debtor"
+            else {case.recipient_id}
+            if whose == "recipient"
+            else None
         )
         touch = _first_touch(scene, instant) if before_touch else None
         for ident in case.debt_ids or ("",):
@@ -396,9 +414,16 @@ def notice(params: Mapping[str, Any]) -> Check:
             if or_event and _earlier_demand(case, ident, instant):
                 best = instant
             if best is None:
-                return Finding(effect, observed=None, limit="/".join(sorted(kinds)), because=f"no {sorted(kinds)[0].replace('_', ' ')} on record")
+                return Finding(
+                    effect,
+                    observed=None,
+                    limit="/".join(sorted(kinds)),
+                    because=f"no {sorted(kinds)[0].replace('_', ' ')} on record",
+                )
             if best > instant and (worst is None or best > worst.until):
-                worst = Finding("defer", best, limit=wait or None, because="the time that the notice leaves has not passed")
+                worst = Finding(
+                    "defer", best, limit=wait or None, because="the time that the notice leaves has not passed"
+                )
         return NEVER if worst is None else worst
 
     return check
@@ -414,7 +439,11 @@ def _first_touch(scene: Scene, instant: int) -> int:
     case = scene.case
     debts = frozenset(case.debt_ids)
     for event in case.history:
-        if not event.inbound and event.org == case.org_id and (event.debts is None or not event.debts.isdisjoint(debts)):
+        if (
+            not event.inbound
+            and event.org == case.org_id
+            and (event.debts is None or not event.debts.isdisjoint(debts))
+        ):
             return min(event.at, instant)
     return instant
 
@@ -467,7 +496,9 @@ def require(params: Mapping[str, Any]) -> Check:
             for each in case.notices
         ):
             return NEVER
-        needed = wanted | if_third_party if if_third_party and case.org["role"] not in ("creditor", "affiliate") else wanted
+        needed = (
+            wanted | if_third_party if if_third_party and case.org["role"] not in ("creditor", "affiliate") else wanted
+        )
         seen = look(case)
         if seen is None:
             return NEVER
@@ -475,7 +506,9 @@ def require(params: Mapping[str, Any]) -> Check:
             return seen
         if nothing_but and not seen <= nothing_but:
             beyond = sorted(seen - nothing_but)
-            return Finding(effect, observed=beyond, limit=sorted(nothing_but), because="carries also " + ", ".join(beyond))
+            return Finding(
+                effect, observed=beyond, limit=sorted(nothing_but), because="carries also " + ", ".join(beyond)
+            )
         lacks = sorted(needed - seen)
         if not lacks and (not one_of or one_of & seen):
             return NEVER
@@ -483,7 +516,12 @@ def require(params: Mapping[str, Any]) -> Check:
         if due_days is not None:
             due = max(zone.midnight(zone.day(instant) + due_days + 1) for zone in scene.zones)
             return Finding("oblige", because=f"{', '.join(lacks)} due", duty={"due": due, "what": lacks})
-        return Finding(effect, observed=sorted(seen & (needed | one_of)), limit=sorted(needed | one_of), because="lacks " + ", ".join(lacks))
+        return Finding(
+            effect,
+            observed=sorted(seen & (needed | one_of)),
+            limit=sorted(needed | one_of),
+            because="lacks " + ", ".join(lacks),
+        )
 
     return check
 
@@ -509,11 +547,50 @@ def forbid(params: Mapping[str, Any]) -> Check:
     effect: str = params.get("effect", "deny")
     because: str = params["because"]
     unless_volunteered: bool = params.get("unless_volunteered", False)
+    unless_granted: bool = params.get("unless_granted", False)
 
     def check(scene: Scene, instant: int) -> Answer:
+        if unless_granted and consented(scene, scene.case.channel, instant):
+            return NEVER
         if unless_volunteered and scene.case.act.get("third_party_initiated_payment"):
             return NEVER
         return Finding(effect, because=because)
+
+    return check
+
+
+def consented(scene: Scene, medium: str, instant: int, *, orgs: frozenset[str] = frozenset()) -> bool:
+    """Tell whether consent of the recipient for a medium and the act's address stands.
+
+    With ``orgs`` only consent given to one of them, or to nobody in particular, counts.
+    """
+    case = scene.case
+    standing = False
+    for consent in case.consents:
+        if since(consent) > instant:
+            break
+        if consent["event"] == "granted" and covers(consent, case, medium):
+            if orgs and "org" in consent and consent["org"] not in orgs:
+                continue
+            if "expires" not in consent or ends_first(consent["expires"], scene.zones) > instant:
+                standing = True
+        elif consent["event"] in ("withdrawn", "stop_medium") and stops(consent, case, medium):
+            standing = False
+    return standing
+
+
+def consent(params: Mapping[str, Any]) -> Check:
+    """Compile shape ``consent``: the person must have consented to this medium before; a mere use is no consent."""
+    exempt = frozenset(params.get("exempt", ()))
+
+    def check(scene: Scene, instant: int) -> Answer:
+        case = scene.case
+        if case.purpose in exempt:
+            return NEVER
+        orgs = frozenset((case.org_id, *(debt["creditor"] for debt in case.debts)))
+        if consented(scene, case.channel, instant, orgs=orgs):
+            return NEVER
+        return Finding("deny", because=f"no consent to {case.channel} on record")
 
     return check
 
@@ -580,7 +657,11 @@ def stopped(params: Mapping[str, Any]) -> Check:
         if case.purpose in exempt:
             return NEVER
         stop: str | None = None
-        if request and "stop_requested_at" in case.recipient and instant_of(case.recipient["stop_requested_at"]) <= instant:
+        if (
+            request
+            and "stop_requested_at" in case.recipient
+            and instant_of(case.recipient["stop_requested_at"]) <= instant
+        ):
             stop = case.recipient["stop_requested_at"]
         medium = case.channel
         for consent in case.consents:
@@ -592,7 +673,9 @@ def stopped(params: Mapping[str, Any]) -> Check:
             if event == "stop_medium" or (withdrawal and event == "withdrawn"):
                 if by_org and consent.get("org", case.org_id) != case.org_id:
                     continue
-                if any_medium or (stops(consent, case, medium) if not media else any(stops(consent, case, each) for each in media)):
+                if any_medium or (
+                    stops(consent, case, medium) if not media else any(stops(consent, case, each) for each in media)
+                ):
                     stop = consent["at"]
             elif (
                 event == "granted"
@@ -607,7 +690,11 @@ def stopped(params: Mapping[str, Any]) -> Check:
             return NEVER
         if replies and answered_once(case, instant) is False:
             return NEVER
-        if one_confirmation and case.purpose == "opt_out_confirmation" and not was_confirmed(case, instant_of(stop), instant):
+        if (
+            one_confirmation
+            and case.purpose == "opt_out_confirmation"
+            and not was_confirmed(case, instant_of(stop), instant)
+        ):
             return NEVER
         return Finding("deny", observed=stop, because=f"asked to stop at {stop}")
 
@@ -631,12 +718,19 @@ def barred(params: Mapping[str, Any]) -> Check:
     claims = frozenset(params.get("claims", ()))
     channels = frozenset(params.get("channels", ()))
     disclosure: str | None = params.get("disclosure")
+    any_act: bool = params.get("any_act", False)
+    after_refusal: bool = params.get("after_refusal", False)
     absent: str = params.get("absent", "review")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
-        touched = bool(claims & case.claims) or case.channel in channels or disclosure is not None
+        touched = bool(claims & case.claims) or case.channel in channels or disclosure is not None or any_act
         if not touched:
+            return NEVER
+        if after_refusal and not any(
+            each["kind"] in ("cease", "dispute") and concerns(each, case) and case.in_force(each, instant, scene.zones)
+            for each in case.holds
+        ):
             return NEVER
         quiet = NEVER
         lacking: list[str] = []
@@ -653,8 +747,13 @@ def barred(params: Mapping[str, Any]) -> Check:
                 if isinstance(seen, Finding):
                     return seen
                 if seen is not None and disclosure not in seen:
-                    return Finding("require", observed=last, limit=disclosure, because=f"time-barred since {last} without {disclosure}")
-            if claims & case.claims or case.channel in channels:
+                    return Finding(
+                        "require",
+                        observed=last,
+                        limit=disclosure,
+                        because=f"time-barred since {last} without {disclosure}",
+                    )
+            if any_act or claims & case.claims or case.channel in channels:
                 return Finding("deny", observed=last, because=f"limitation expired on {last}")
         if lacking and absent == "review":
             return missing(*lacking)

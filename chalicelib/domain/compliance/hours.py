@@ -141,7 +141,10 @@ def _base(params: Mapping[str, Any]) -> Callable[[Scene], Windows]:
 
 
 def _clock_text(spans: tuple[Span, ...]) -> str:
-    return ", ".join(f"{a // 3600:02d}:{a % 3600 // 60:02d}-{b // 3600:02d}:{b % 3600 // 60:02d}" for a, b in spans) or "none"
+    return (
+        ", ".join(f"{a // 3600:02d}:{a % 3600 // 60:02d}-{b // 3600:02d}:{b % 3600 // 60:02d}" for a, b in spans)
+        or "none"
+    )
 
 
 def hours(params: Mapping[str, Any]) -> Check:
@@ -194,7 +197,11 @@ def _decide(scene: Scene, instant: int, windows: Windows, *, reply_once: bool, m
         if several and _never_meet(scene, windows, instant):
             return Finding("review", until, because="the windows of the candidate zones do not meet")
     except YearMissing as gap:
-        return Finding("review", because=f"no dates of {gap.calendar} for {gap.year}", missing=(f"calendar.{gap.calendar}.{gap.year}",))
+        return Finding(
+            "review",
+            because=f"no dates of {gap.calendar} for {gap.year}",
+            missing=(f"calendar.{gap.calendar}.{gap.year}",),
+        )
     zone = shut[0]
     local = zone.local(instant)
     second = local % DAY

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.compliance.case import DEBT_SIDE, Case
+from chalicelib.domain.compliance.case import DEBT_SIDE
 from chalicelib.domain.compliance.gates import handed_over, look, subjects
 from chalicelib.domain.compliance.scene import (
     Answer,
@@ -40,7 +40,9 @@ def abroad(params: Mapping[str, Any]) -> Check:
             if point["party"] in people:
                 found.update((set(point.get("zones", ())) | set(point.get("area_zones", ()))) - zones)
         if found:
-            return Finding("review", observed=sorted(found), limit=country, because="on file also: " + ", ".join(sorted(found)))
+            return Finding(
+                "review", observed=sorted(found), limit=country, because="on file also: " + ", ".join(sorted(found))
+            )
         return NEVER
 
     return check
@@ -210,7 +212,9 @@ def wrong_number(params: Mapping[str, Any]) -> Check:
             return Finding("deny", observed="wrong_person", because="the contact point is somebody else's")
         if seen_by_others and point.get("third_party_seen"):
             return Finding("deny", observed="third_party_seen", because="a third party sees this contact point")
-        wrong = [e.at for e in case.history if e.point == case.point_id and e.outcome == "wrong_person" and e.at <= instant]
+        wrong = [
+            e.at for e in case.history if e.point == case.point_id and e.outcome == "wrong_person" and e.at <= instant
+        ]
         if not wrong:
             return NEVER
         last = max(wrong)
@@ -354,7 +358,10 @@ def guarantee(params: Mapping[str, Any]) -> Check:
                 and event.party == case.recipient_id
                 and event.at < end
                 and event.purpose in (None, *demands)
-                and (event.outcome in ("delivered", "conversation", "visited_met") or (event.channel == "letter" and event.outcome == "sent"))
+                and (
+                    event.outcome in ("delivered", "conversation", "visited_met")
+                    or (event.channel == "letter" and event.outcome == "sent")
+                )
                 and (event.debts is None or ident in event.debts)
                 for event in case.history
             )
@@ -429,8 +436,10 @@ def deceased(params: Mapping[str, Any]) -> Check:
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
-        if proof and case.role in ("heir", "executor") and not any(
-            each["kind"] == "deceased" and case.in_force(each, instant, scene.zones) for each in case.holds
+        if (
+            proof
+            and case.role in ("heir", "executor")
+            and not any(each["kind"] == "deceased" and case.in_force(each, instant, scene.zones) for each in case.holds)
         ):
             return missing("holds.deceased")
         for each in case.holds:
@@ -499,7 +508,9 @@ def mandate(params: Mapping[str, Any]) -> Check:
         case = scene.case
         if case.collector is None or case.collector["org"] == case.org_id:
             return NEVER
-        return Finding("deny", observed=case.collector["org"], limit=case.org_id, because="another organisation's collector")
+        return Finding(
+            "deny", observed=case.collector["org"], limit=case.org_id, because="another organisation's collector"
+        )
 
     return check
 
@@ -516,7 +527,9 @@ def inspection(params: Mapping[str, Any]) -> Check:
         zone = scene.zones[0]
         for _, text in subjects("debt.placed_from", case):
             if text is not None and zone.day(starts(text, scene.zones)) > day_of(inspected) + days:
-                return Finding("deny", observed=inspected, limit=days, because="placed while the inspection was overdue")
+                return Finding(
+                    "deny", observed=inspected, limit=days, because="placed while the inspection was overdue"
+                )
         return NEVER
 
     return check

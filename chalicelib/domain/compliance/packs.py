@@ -68,6 +68,9 @@ def _meets(condition: Any, value: Any) -> bool | None:
     return value in condition
 
 
+Picked = tuple[tuple[Rule, tuple[str, ...]], ...]
+
+
 class Pack:
     """The law of one jurisdiction at one version."""
 
@@ -81,7 +84,7 @@ class Pack:
         self.words = {name: re.compile("|".join(tokens)) for name, tokens in data["words"].items()}
         self.cities: Mapping[str, Any] = data.get("cities", {})
         self.rules = tuple(Rule(each) for each in data["rules"] if each["status"] == "enforced")
-        self._picked: dict[Signature, tuple[tuple[Rule, ...], tuple[str, ...]]] = {}
+        self._picked: dict[Signature, Picked] = {}
         self._spans: dict[tuple[str, ...], dict[int, tuple[int, int]]] = {}
 
     def places(self, case: Case) -> frozenset[str | None]:
@@ -114,8 +117,8 @@ class Pack:
             None if point is None else point.get("place", "unstated"),
         )
 
-    def pick(self, case: Case) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
-        """Return the rules that can apply to a case, and the facts without which others cannot be told to apply."""
+    def pick(self, case: Case) -> Picked:
+        """Return the rules that can apply to a case, each with the facts without which that cannot be told."""
         signature = self.signature(case)
         picked = self._picked.get(signature)
         if picked is None:
@@ -124,10 +127,9 @@ class Pack:
             picked = self._picked[signature] = self._pick(signature)
         return picked
 
-    def _pick(self, signature: Signature) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+    def _pick(self, signature: Signature) -> Picked:
         values = dict(zip(KEYS, signature, strict=True))
-        rules: list[Rule] = []
-        lacking: set[str] = set()
+        rules: list[tuple[Rule, tuple[str, ...]]] = []
         for rule in self.rules:
             unknown: list[str] = []
             for key, condition in rule.data.get("when", {}).items():
@@ -138,11 +140,8 @@ class Pack:
                 elif meets is key.startswith("not_"):
                     break
             else:
-                if unknown:
-                    lacking.update(unknown)
-                else:
-                    rules.append(rule)
-        return tuple(rules), tuple(sorted(lacking))
+                rules.append((rule, tuple(sorted(unknown))))
+        return tuple(rules)
 
     def spans(self, zones: Zones) -> dict[int, tuple[int, int]]:
         """Return for each rule, by its identity, the instants between which it is in force."""
@@ -178,9 +177,7 @@ class PackSet:
         self.atlas = Atlas(index["zones"]["countries"], index["zones"]["regions"])
         self._packs: dict[str, Pack] = {}
         self._chosen: dict[tuple[frozenset[str], frozenset[str | None]], tuple[Pack, ...]] = {}
-        self.covered = frozenset(
-            country for entry in self.index.values() for country in entry["countries"]
-        )
+        self.covered = frozenset(country for entry in self.index.values() for country in entry["countries"])
 
     def pack(self, ident: str) -> Pack:
         """Return a pack by its id; raises KeyError when none of that id was shipped."""

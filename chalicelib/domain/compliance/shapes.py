@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from chalicelib.domain.compliance import counts, federal, gates, hours, irregular
+from chalicelib.domain.compliance import counts, elsewhere, federal, gates, hours, irregular
 from chalicelib.domain.compliance.scene import Check
 
 
@@ -36,12 +36,16 @@ SHAPES: Mapping[str, Shape] = {
     "nocount": _shape(counts.nocount, "reasons", _COUNTED),
     "concentration": _shape(counts.concentration, "minutes on_one_date", _COUNTED),
     "episode": _shape(counts.episode, "connected persons"),
-    "fact": _shape(gates.fact, "path", "is any_of none_of at_least at_most effect absent only_place if_claims"),
+    "fact": _shape(
+        gates.fact,
+        "path",
+        "is any_of none_of at_least at_most effect absent only_place if_claims unless_surrendered below",
+    ),
     "span": _shape(gates.span, "", "from to before after absent absent_end"),
     "hold": _shape(
         gates.hold,
         "kinds",
-        "effect exempt whose ends_by_until days days_after_release written period chapter answered_by one_reply partial due_days",
+        "effect exempt whose ends_by_until days days_after_release written period chapter answered_by one_reply partial due_days debt_status",
     ),
     "notice": _shape(
         gates.notice,
@@ -53,12 +57,13 @@ SHAPES: Mapping[str, Shape] = {
         "",
         "all one_of if_third_party first limited_free limited_only nothing_but exempt unless_on_record effect due_days",
     ),
-    "forbid": _shape(gates.forbid, "because", "effect unless_volunteered"),
+    "forbid": _shape(gates.forbid, "because", "effect unless_volunteered unless_granted"),
+    "consent": _shape(gates.consent, "", "exempt"),
     "words": _shape(gates.words, "", "claims exposures lexicon patterns unless effect"),
     "stopped": _shape(
         gates.stopped, "", "media any_medium permanent request withdrawal exempt by_org reply_allowed one_confirmation"
     ),
-    "barred": _shape(gates.barred, "", "claims channels disclosure absent"),
+    "barred": _shape(gates.barred, "", "claims channels disclosure absent any_act after_refusal"),
     "abroad": _shape(irregular.abroad, "country zones"),
     "lost_contact": _shape(irregular.lost_contact, "mode"),
     "silent": _shape(irregular.silent, "harmless", "lexicon purposes"),
@@ -77,5 +82,12 @@ SHAPES: Mapping[str, Shape] = {
     "mandate": _shape(irregular.mandate),
     "inspection": _shape(irregular.inspection, "days"),
     "sms_format": _shape(irregular.sms_format, "longest characters"),
+    "work_request": _shape(elsewhere.work_request, "days confirm_days"),
+    "written_only": _shape(elsewhere.written_only, "months"),
+    "hours_by_age": _shape(elsewhere.hours_by_age, "windows free_after review_after"),
+    "minor": _shape(elsewhere.minor, "years"),
+    "visit_notice": _shape(elsewhere.visit_notice, "working_days"),
+    "duty": _shape(elsewhere.duty, "due_days what"),
+    "owing": _shape(elsewhere.owing, "amount_minor share"),
     **{name: _shape(*parts) for name, parts in federal.SHAPES.items()},
 }

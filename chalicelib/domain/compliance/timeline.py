@@ -241,9 +241,7 @@ class Calendar:
     def __init__(self, name: str, years: dict[str, list[str]]) -> None:
         self.name = name
         self._days = frozenset(day_of(text) for dates in years.values() for text in dates)
-        self._spans = frozenset(
-            first for year in years for first in (day_of(f"{int(year):04d}-01-01"),)
-        )
+        self._spans = frozenset(first for year in years for first in (day_of(f"{int(year):04d}-01-01"),))
 
     def __contains__(self, day: int) -> bool:
         if day in self._days:
