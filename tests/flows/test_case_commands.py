@@ -10,6 +10,7 @@ from chalicelib.domain.cases.assignment import Assigned, Unassigned
 from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, StateConflict
+from chalicelib.domain.events import EventType
 from chalicelib.domain.instants import from_text
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.repository import Store
@@ -549,3 +550,42 @@ def test_the_next_actions_are_those_that_would_succeed(house: House) -> None:
     assert "recall" in cases.next_actions(house.case, agency=False)
     ended = house.case.model_copy(update={"state": CaseState.SETTLED})
     assert cases.next_actions(ended, agency=True) == cases.next_actions(ended, agency=False) == []
+
+
+# Outcomes of cleared calls
+
+
+def reported_event(house: House, result: str) -> Any:
+    attempt = an_attempt(channel="call", human=True)
+    stored(house.store, attempt)
+    unit = house.store.unit(house.scope, actor=TEST_ACTOR, req="req_test", now=NOW)
+    event = unit.emit(keys.case_pk(LENDER, CASE), EventType.CONTACT_REPORTED, {"contact": attempt.id, "result": result})
+    unit.commit()
+    return event
+
+
+def test_the_result_of_a_cleared_call_stops_work_and_is_applied_once(house: House) -> None:
+    event = reported_event(house, "RPC-CEASE")
+    for _ in range(2):
+        assert activities.project_reports(house.store, [event], scope_for=Scope) == []
+    ledger = house.store.ledger(house.scope, PERSON)
+    assert [hold.kind for hold in ledger.holds] == ["cease"]
+    assert [entry.event for entry in ledger.consents] == ["stop_medium"]
+    assert house.case.state is CaseState.ON_HOLD
+    assert house.epochs() == [1, 1]
+    assert house.types().count("hold.placed") == 1
+
+
+@pytest.mark.parametrize("result", ["NOT-MADE", "NOANS"])
+def test_a_result_that_says_nothing_of_the_person_sets_off_nothing(house: House, result: str) -> None:
+    event = reported_event(house, result)
+    version = house.case.version
+    assert activities.project_reports(house.store, [event], scope_for=Scope) == []
+    assert (house.case.version, house.epochs()) == (version, [0, 0])
+
+
+def test_a_report_of_an_unknown_contact_is_named_as_failed(house: House) -> None:
+    unit = house.store.unit(house.scope, actor=TEST_ACTOR, req="req_test", now=NOW)
+    data = {"contact": "msg_none", "result": "RPC-DISP"}
+    event = unit.emit(keys.case_pk(LENDER, CASE), EventType.CONTACT_REPORTED, data)
+    assert activities.project_reports(house.store, [event], scope_for=Scope) == [event.id]
