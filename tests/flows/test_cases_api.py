@@ -291,3 +291,20 @@ def test_the_result_codes_are_served_in_both_languages(api: Api) -> None:
     codes = {code["code"]: code for code in body_of(api.get("collector", "/v1/activity-codes"))["items"]}
     assert (codes["RPC-PTP"]["zh"], codes["RPC-PTP"]["en"]) == ("承诺还款", "promises to pay")
     assert codes["DEC"]["places_hold"] == "deceased"
+
+
+def test_the_assignment_queue_takes_one_case_or_many_and_names_what_failed(api: Api) -> None:
+    stored(api.store, a_case(id="case_7", state=CaseState.PLACED, agency=None))
+    stored(api.store, a_case(id="case_8", state=CaseState.PLACED, agency=None))
+    bodies = [
+        json.dumps({"tenant": LENDER, "case": "case_7"}),
+        json.dumps({"tenant": LENDER, "cases": ["case_7", "case_8", "case_none"]}),
+        json.dumps({"tenant": "nobody", "case": "case_7"}),
+    ]
+    event = api.client.events.generate_sqs_event(message_bodies=bodies, queue_name="forbear-test-assignments")
+    for number, record in enumerate(event["Records"]):
+        record["messageId"] = f"message-{number}"
+    answer = api.client.lambda_.invoke("assign_cases", event).payload
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-2"}]}
+    for case in ("case_7", "case_8"):
+        assert api.store.case(Scope(LENDER), case).state is CaseState.ASSIGNED  # type: ignore[union-attr]
