@@ -164,7 +164,9 @@ def request_portfolio(
         raise InvalidInput("/rows_inline", "too_large", f"at most {MOST_INLINE_BYTES} bytes; upload a file instead")
     form = JSONL if inline else wish.format
     key = f"{INCOMING}/{scope.tenant}/{identity}/{opaque_token()}.{form}"
-    announced = wish.model_dump(mode="json", include={"rows", "totals", "sha256", "size"}, exclude_defaults=True)
+    announced = wish.model_dump(
+        mode="json", include={"rows", "totals", "sha256", "size", "encoding"}, exclude_defaults=True
+    )
     portfolio = Portfolio(
         id=identity,
         state=PortfolioState.REQUESTED,
@@ -266,7 +268,13 @@ def start_portfolio(
 def _scanned(ports: PortfolioPorts, scope: Scope, portfolio: Portfolio, version: str | None) -> Plan | BatchRefusal:
     pieces = ports.uploads.read(portfolio.key, version=version)
     if portfolio.format != XLSX:
-        return scan(pieces, format=portfolio.format, control=portfolio.control, mapping=portfolio.columns)
+        return scan(
+            pieces,
+            format=portfolio.format,
+            control=portfolio.control,
+            mapping=portfolio.columns,
+            encoding=portfolio.announced.get("encoding"),
+        )
 
     def write(number: int, blob: bytes) -> str:
         key = f"{CONVERTED}/{scope.tenant}/{portfolio.id}/{number:05d}.jsonl"

@@ -119,6 +119,14 @@ def test_the_encoding_is_found_and_reported() -> None:
     assert planned(table([document(3)]).encode("gb18030")).encoding == "utf-8"  # plain ASCII is both
 
 
+def test_a_stated_encoding_is_the_only_one_considered() -> None:
+    data = table(documents()).encode("gb18030")
+    assert planned(data, encoding="gb18030").encoding == "gb18030"
+    assert refused(data, encoding="utf-8") == "encoding_unknown"
+    with pytest.raises(ValueError, match="not supported"):
+        scan([data], format=CSV, encoding="latin-1")
+
+
 def test_a_row_that_the_encoding_cannot_hold_is_one_rejection() -> None:
     many = [document(number) for number in (1, 2, 6, 7, 11, 12)]
     data = table(many).encode()

@@ -359,6 +359,7 @@ def _case(
             "profile_24m": row.profile_24m,
             "note": row.note,
             "source": {"row": taken.row, "digest": digest},
+            **_itemization(loan, total),
         },
         vehicles=tuple(vehicle.model_dump(mode="json", exclude_none=True) for vehicle in row.vehicles),
         payment_history=tuple(payment.model_dump(mode="json", exclude_defaults=True) for payment in row.payments),
@@ -367,6 +368,27 @@ def _case(
         notices=tuple(_notice(notice, row, who, case_id) for notice in row.notices),
         version=1,
     )
+
+
+def _itemization(loan: Any, total: int) -> dict[str, Any]:
+    """Return what a US validation notice must itemise (12 CFR 1006.34(c)(2)(vii)-(viii)), or nothing without a date.
+
+    The amount on the itemization date follows from what is owed now: less interest and fees since, plus what was paid
+    or credited since.
+    """
+    if loan.itemisation_date is None:
+        return {}
+    interest, fees = loan.itemisation_interest_minor or 0, loan.itemisation_fees_minor or 0
+    paid = (loan.itemisation_payments_minor or 0) + (loan.itemisation_credits_minor or 0)
+    return {
+        "itemization": {
+            "on": loan.itemisation_date.isoformat(),
+            "amount_minor": total - interest - fees + paid,
+            "interest_minor": interest,
+            "fees_minor": fees,
+            "payments_minor": paid,
+        }
+    }
 
 
 def _days_past_due(row: Row) -> int:

@@ -31,7 +31,7 @@ Sha256Text = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 class Wish(_Value):
     """What a lender announces: the format and what must be found in the file, or a few rows themselves.
 
-    ``totals`` maps a money column to minor units by currency. ``columns`` maps the lender's own headers to column
+    ``totals`` maps a money column to minor units by currency. ``encoding`` is found out when it is not stated. ``columns`` maps the lender's own headers to column
     names, or to ``ignore``. ``rows_inline`` are documents of ``docs/portfolio-format.md``; then nothing is uploaded.
     """
 
@@ -43,6 +43,7 @@ class Wish(_Value):
     ] = {}
     sha256: Sha256Text | None = None
     size: Annotated[int, Field(strict=True, ge=1, le=2 * 1024**3)] | None = None
+    encoding: Annotated[str, Field(pattern=r"^(utf-8|gb18030)$")] | None = None
     columns: Annotated[
         dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=100)]], Field(max_length=500)
     ] = {}

@@ -237,8 +237,8 @@ def tail(account: object) -> str:
 
 
 def _shape_of(letter: str) -> str:
-    if letter.isdigit():
-        return "9"
     if letter.isalpha():
         return "A" if letter < "\u0250" else "文"
+    if letter.isnumeric():
+        return "9"
     return letter if letter.isprintable() else "?"

@@ -118,11 +118,14 @@ def scan(
     format: str,
     control: Control | None = None,
     mapping: Mapping[str, str] | None = None,
+    encoding: str | None = None,
     rows_per_chunk: int = ROWS_PER_CHUNK,
 ) -> Plan | BatchRefusal:
     """Return the plan of a CSV or JSON Lines stream in one pass and constant memory, or why the file is refused.
 
-    ``mapping`` is the lender's own header -> column name (or ``ignore``). Raises ValueError for another format.
+    ``mapping`` is the lender's own header -> column name (or ``ignore``). ``encoding`` (``utf-8``, ``gb18030``) is what
+    the lender says it is; None is found out, and what is valid in both is taken as UTF-8. Raises ValueError for another
+    format.
     """
     if format not in (CSV, JSONL):
         raise ValueError(f"{format} is not read by scan")
@@ -132,9 +135,9 @@ def scan(
     if refused is not None:
         return refused
     outcome = (
-        _scan_csv(pushed, measured, mapping, rows_per_chunk)
+        _scan_csv(pushed, measured, mapping, Encodings(encoding), rows_per_chunk)
         if format == CSV
-        else _scan_json(pushed, measured, rows_per_chunk)
+        else _scan_json(pushed, measured, Encodings(encoding), rows_per_chunk)
     )
     if isinstance(outcome, Plan) and control is not None:
         return disagreement(outcome, control) or outcome
@@ -195,7 +198,11 @@ def read_chunk(
 
 
 def _scan_csv(
-    chunks: Iterable[bytes], measured: "Measured", mapping: Mapping[str, str] | None, rows_per_chunk: int
+    chunks: Iterable[bytes],
+    measured: "Measured",
+    mapping: Mapping[str, str] | None,
+    encodings: "Encodings",
+    rows_per_chunk: int,
 ) -> Plan | BatchRefusal:
     source = _first_line_known(chunks)
     delimiter = delimiter_of(source.first)
@@ -206,7 +213,6 @@ def _scan_csv(
     if first.fault:
         return BatchRefusal("format_mismatch", {"line": first.line})
     raw_header = first.raw.removeprefix(BOM)
-    encodings = Encodings()
     header_encoding = encodings.of(raw_header)
     if header_encoding is None:
         return BatchRefusal("encoding_unknown", {"line": first.line})
@@ -311,8 +317,10 @@ def count_money(counter: Counter, cells: list[str], currency_at: int, money: lis
 # JSON Lines
 
 
-def _scan_json(chunks: Iterable[bytes], measured: "Measured", rows_per_chunk: int) -> Plan | BatchRefusal:
-    counter, encodings = Counter(rows_per_chunk), Encodings()
+def _scan_json(
+    chunks: Iterable[bytes], measured: "Measured", encodings: "Encodings", rows_per_chunk: int
+) -> Plan | BatchRefusal:
+    counter = Counter(rows_per_chunk)
     for record in json_records(chunks):
         counter.row(record.start, record.end, record.line)
         encoding = encodings.see(record.raw)
@@ -413,18 +421,22 @@ class Measured:
         return self._hash.hexdigest()
 
 
-class Encodings:
-    """Counts rows that are valid UTF-8 and rows that are valid GB18030."""
+ENCODINGS = ("utf-8", "gb18030")
 
-    def __init__(self) -> None:
-        """Start without evidence."""
-        self._bad = {"utf-8": 0, "gb18030": 0}
+
+class Encodings:
+    """Counts the rows that are not valid in each encoding; one that is stated is the only one considered."""
+
+    def __init__(self, stated: str | None = None) -> None:
+        """Start without evidence. Raises ValueError for an encoding that is not supported."""
+        if stated is not None and stated not in ENCODINGS:
+            raise ValueError(f"{stated} is not supported")
+        self._bad = dict.fromkeys((stated,) if stated else ENCODINGS, 0)
         self._seen = 0
 
-    @staticmethod
-    def of(raw: bytes) -> str | None:
-        """Return the encoding of some bytes alone: UTF-8 if they are valid in it, else GB18030, else None."""
-        return next((name for name in ("utf-8", "gb18030") if _is_valid(raw, name)), None)
+    def of(self, raw: bytes) -> str | None:
+        """Return the encoding of some bytes alone: the first considered in which they are valid, or None."""
+        return next((name for name in self._bad if _is_valid(raw, name)), None)
 
     def see(self, raw: bytes) -> str | None:
         """Count a row; return its encoding as ``of`` does."""

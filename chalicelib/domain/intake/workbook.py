@@ -67,7 +67,7 @@ def scan_workbook(
     ``file`` is seekable. Chunks may have been written before a refusal; nothing refers to them then.
     """
     file.seek(0)
-    measured = Measured(iter(lambda: file.read(1 << 20), b""))
+    measured = Measured(iter(lambda: file.read(_PIECE), b""))
     for _ in measured:
         if measured.size > MOST_BYTES:
             return BatchRefusal("file_too_large", {"limit": MOST_BYTES})
