@@ -14,6 +14,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -68,6 +69,9 @@ _VERSION = re.compile(r"[0-9]{1,15}")
 
 # Tokens, leases and cursors live in real time also where the business clock can be set.
 wall_seconds: Callable[[], float] = time.time
+
+# The framework keeps the current request on the app, where a second thread or a nested call overwrites it.
+_current: ContextVar[RawRequest | None] = ContextVar("current_request", default=None)
 
 _Body = TypeVar("_Body", bound=BaseModel | None)
 _Query = TypeVar("_Query", bound=BaseModel | None)
@@ -217,7 +221,7 @@ def route(
 
         @functools.wraps(view)
         def serving(**values: str) -> Response:
-            return _serve(entry, bp.current_request, values, view, max_bytes)
+            return _serve(entry, _current.get() or bp.current_request, values, view, max_bytes)
 
         # The framework's own check of the content type answers in another shape, so it is switched off: [].
         bp.route(
@@ -463,8 +467,15 @@ _NATIVE = {
 
 
 def native_errors_as_problems(event: RawRequest, get_response: Callable[[Any], Response]) -> Response:
-    """HTTP middleware for the app: give errors that the framework itself answers the shape of all others."""
-    response = get_response(event)
+    """HTTP middleware for the app: give errors that the framework itself answers the shape of all others.
+
+    It also pins the request for the views behind it, so that a threaded host cannot mix up two of them.
+    """
+    pinned = _current.set(event)
+    try:
+        response = get_response(event)
+    finally:
+        _current.reset(pinned)
     kind = {name.lower(): value for name, value in response.headers.items()}.get("content-type", "")
     if response.status_code < 400 or str(kind).startswith("application/problem+json"):
         return response

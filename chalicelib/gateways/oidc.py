@@ -120,9 +120,12 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def fetch_jwks(url: str) -> bytes:
     """Return the document at ``url``: HTTPS, or HTTP on loopback; no redirects, 3 s, 64 KiB. Raises OSError."""
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")):
+    is_loopback = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
         raise OSError("keys are fetched over HTTPS only")
-    opener = urllib.request.build_opener(_NoRedirects())
+    # No proxy stands between this machine and itself.
+    handlers = [_NoRedirects(), *([urllib.request.ProxyHandler({})] if is_loopback else [])]
+    opener = urllib.request.build_opener(*handlers)
     with opener.open(url, timeout=_FETCH_TIMEOUT_SECONDS) as answer:
         body: bytes = answer.read(_MAX_JWKS_BYTES + 1)
     if len(body) > _MAX_JWKS_BYTES:

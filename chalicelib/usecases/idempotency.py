@@ -97,6 +97,7 @@ def once(
     except BaseException:
         answers.release(slot, held_until=held.until)
         raise
+    # Whoever took the key over after the lease keeps its own answer: neither call below then changes anything.
     if answer.is_final:
         answers.complete(slot, Entry(fingerprint, now_ms() + KEPT_MS, answer), held_until=held.until)
     else:

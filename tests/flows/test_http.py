@@ -7,12 +7,16 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import jsonschema
 import pytest
 from chalice import Chalice
 from chalice.app import Blueprint
 from chalice.test import Client
+from hypothesis import HealthCheck, given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib import wiring
@@ -44,7 +48,9 @@ NOW = 1_800_000_000.0
 ROOT = Path(__file__).parents[2]
 bp = Blueprint(__name__)
 registry = Registry()
-world = SimpleNamespace(version=4, calls=[], fault=None, now=NOW, answers=AnswersInMemory(), during=None)
+world = SimpleNamespace(
+    version=4, calls=[], fault=None, now=NOW, answers=AnswersInMemory(), during=None, interleaved=None
+)
 
 
 class NoteIn(BaseModel):
@@ -154,15 +160,24 @@ def read_public(principal: None, request: Request) -> Notes:
     return Notes(items=[repr(principal)], next=None)
 
 
+def interleave(event, get_response):
+    """Serve another request between the arrival of this one and its view."""
+    nested, world.interleaved = world.interleaved, None
+    if nested is not None:
+        nested()
+    return get_response(event)
+
+
 app = Chalice(app_name="forbear", configure_logs=False)
 app.register_blueprint(bp)
 app.register_middleware(native_errors_as_problems, "http")
+app.register_middleware(interleave, "http")
 
 
 @pytest.fixture(autouse=True)
 def _world(monkeypatch):
     world.version, world.calls, world.fault, world.now, world.during = 4, [], None, NOW, None
-    world.answers = AnswersInMemory()
+    world.answers, world.interleaved = AnswersInMemory(), None
     document = json.dumps({"keys": [public_jwk(KEY)]}).encode()
     verifier = Verifier(
         "https://issuer.forbear.test",
@@ -305,6 +320,16 @@ def test_caller_without_the_routes_scope_is_refused():
 
 def test_public_route_has_no_principal_even_with_a_token():
     assert call("GET", "/v1/public", who={}).json_body["items"] == ["None"]
+
+
+def test_request_that_another_one_interrupts_keeps_its_caller_path_and_body():
+    other = []
+    world.interleaved = lambda: other.append(
+        post({"text": "bank's"}, who=bearer(org="bank"), path="/v1/question", key=None)
+    )
+    answer = post({"text": "acme's"}, path="/v1/question", key=None)
+    assert (answer.json_body["who"], answer.json_body["text"]) == ("acme", "acme's")
+    assert (other[0].json_body["who"], other[0].json_body["text"]) == ("bank", "bank's")
 
 
 # Paths and parameters
@@ -468,6 +493,61 @@ def test_route_that_takes_no_body_refuses_one():
     assert post(None, path="/v1/notes/n1/close").status_code == 204
     assert post({}, path="/v1/notes/n1/close", key="key-2").status_code == 204
     assert_problem(post({"a": 1}, path="/v1/notes/n1/close", key="key-3"), 422, "invalid_input")
+
+
+JSON_LIKE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+NOTE_LIKE = st.fixed_dictionaries(
+    {}, optional={"text": JSON_LIKE, "amount_minor": JSON_LIKE, "on": JSON_LIKE, "tags": JSON_LIKE, "more": JSON_LIKE}
+)
+
+
+@budget(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.binary(max_size=200)
+    | JSON_LIKE.map(lambda v: json.dumps(v).encode())
+    | NOTE_LIKE.map(lambda v: json.dumps(v).encode())
+)
+def test_whatever_the_body_is_the_answer_is_a_note_or_a_problem_of_the_caller(body):
+    answer = call("POST", "/v1/question", body)
+    if answer.status_code == 200:
+        NoteIn.model_validate_json(body)
+    else:
+        assert answer.status_code in (400, 422)
+        assert_problem(answer, answer.status_code, answer.json_body["code"])
+
+
+HEADER = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=40)
+
+
+@budget(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    headers=st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(("idempotency-key", "if-match", "if-none-match", "content-type", "accept"), HEADER),
+    ),
+    target=st.sampled_from(
+        [("POST", "/v1/notes"), ("PUT", "/v1/notes/n1"), ("GET", "/v1/notes/n1"), ("GET", "/v1/notes")]
+    ),
+)
+def test_whatever_the_headers_are_there_is_no_fault_of_ours(headers, target):
+    answer = call(*target, {"text": "a"} if target[0] != "GET" else None, headers=headers)
+    assert answer.status_code < 500
+    if answer.status_code >= 400:
+        assert_problem(answer, answer.status_code, answer.json_body["code"])
+
+
+@budget(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parameters=st.lists(
+        st.tuples(st.sampled_from(["cursor", "limit", "state", "x", ""]), st.text(max_size=60)), max_size=4
+    )
+)
+def test_whatever_the_parameters_are_there_is_no_fault_of_ours(parameters):
+    assert call("GET", f"/v1/notes?{urlencode(parameters)}").status_code in (200, 400)
 
 
 # Faults
