@@ -148,7 +148,9 @@ def test_a_checkpoint_in_any_other_form_is_refused(text: str) -> None:
         notes.parse_checkpoint(text)
 
 
-@pytest.mark.parametrize("vkey", ["name", "name+00000000+" + base64.b64encode(b"\x01" + bytes(32)).decode(), "n+0+Bw=="])
+@pytest.mark.parametrize(
+    "vkey", ["name", "name+00000000+" + base64.b64encode(b"\x01" + bytes(32)).decode(), "n+0+Bw=="]
+)
 def test_a_verifier_key_whose_id_or_type_is_wrong_is_refused(vkey: str) -> None:
     with pytest.raises(Malformed):
         notes.key_from_vkey(vkey)

@@ -86,7 +86,9 @@ def test_what_is_not_a_record_is_refused(raw: bytes) -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8")),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcXYZ_~ 0", max_size=5), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(st.text("abcXYZ_~ 0", max_size=5), inner, max_size=4)
+        ),
         max_leaves=12,
     )
 )
