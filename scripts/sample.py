@@ -164,6 +164,14 @@ def document(number: int, *, seed: int = SEED) -> dict[str, Any]:
         "notices": _notices(in_china, dpd),
         "extra": {"origin": "generated"},
     }
+    if not in_china:
+        row["loan"] |= {
+            "itemisation_type": "last_statement",
+            "itemisation_date": "2026-10-31",
+            "itemisation_interest_minor": overdue["interest_minor"] // 4,
+            "itemisation_fees_minor": overdue["late_fee_minor"],
+            "itemisation_payments_minor": 0,
+        }
     history = _prior_contacts(random, parties[0], in_china)
     if history:
         row["prior_contacts"] = history
