@@ -229,7 +229,7 @@ def start_portfolio(
                 "state": PortfolioState.REFUSED,
                 "object_version": version,
                 "started_at": to_text(now),
-                "refusal": {"code": outcome.code, "details": dict(outcome.details)},
+                "refusal": outcome.as_json(),
                 "version": portfolio.version + 1,
             }
         )

@@ -81,7 +81,7 @@ def _members(model: type[BaseModel]) -> tuple[Leaf | Branch, ...]:
 
 
 def _member(name: str, hint: Any) -> Leaf | Branch:
-    marks, inner = _marks(hint)
+    marks, inner = marks_of(hint)
     flat = next((mark for mark in marks if isinstance(mark, Flat)), None)
     if flat is not None and inner is not dict and get_origin(inner) is not dict:
         model = get_args(inner)[0] if flat.most else inner
@@ -89,7 +89,7 @@ def _member(name: str, hint: Any) -> Leaf | Branch:
     return Leaf(name, _kind(marks))
 
 
-def _marks(hint: Any) -> tuple[list[Any], Any]:
+def marks_of(hint: Any) -> tuple[list[Any], Any]:
     """Return the marks on a type and the type under them, looking through ``Annotated`` and ``| None``."""
     marks: list[Any] = []
     while True:
