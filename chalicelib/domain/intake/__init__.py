@@ -1,1 +1,1 @@
-"""Intake: any portfolio file in (CSV, JSON Lines, XLSX; UTF-8 or GB18030), the same canonical rows out, or coded rejections."""
+"""Intake: a file in (CSV, JSON Lines, XLSX; UTF-8 or GB18030), the same canonical rows or coded rejections out."""

@@ -138,7 +138,7 @@ def prepared(value: object) -> Document | Problem:
 
 
 class _DuplicateKey(Exception):
-    pass
+    """An object has the same key twice."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
