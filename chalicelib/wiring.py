@@ -21,7 +21,7 @@ from chalicelib.store.idempotency_repository import AnswersInTable
 from chalicelib.store.kpi_repository import KpiRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import Sealer
-from chalicelib.usecases import cases, compliance, dispatch, feeds, kpis, messages, projections
+from chalicelib.usecases import activities, cases, compliance, dispatch, feeds, kpis, messages, projections
 from chalicelib.usecases.due import Handler
 from chalicelib.usecases.ports import Scope
 
@@ -176,13 +176,16 @@ def projections_by_name() -> dict[str, projections.Projection]:
     def to_feeds(events: Any) -> list[str]:
         return feeds.project_feeds(feed_repository(), store(), events, scope_for=worker_scope)
 
+    def to_cases(events: Any) -> list[str]:
+        return activities.project_reports(store(), events, scope_for=worker_scope)
+
     def to_figures(events: Any) -> list[str]:
         return kpis.project_kpis(kpi_ports().repository, events)
 
     def to_archive(events: Any) -> list[str]:
         return archive_pending(events)
 
-    return {"queues": to_queues, "feeds": to_feeds, "figures": to_figures, "archive": to_archive}
+    return {"queues": to_queues, "feeds": to_feeds, "reports": to_cases, "figures": to_figures, "archive": to_archive}
 
 
 @cache

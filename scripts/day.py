@@ -264,11 +264,6 @@ class Day:
             key=self.key("outcome", act.key),
             expect=(200, 409),
         )
-        report = {"code": result, "channel": act.kind, "person": told["person"], "at": now, "contact": contact}
-        if told["point"]:
-            report["point"] = told["point"]
-        path = f"/v1/cases/{act.case}/activities"
-        self.api.call("POST", path, token, report, key=self.key("activity", act.key), expect=(200, 201, 404, 409))
         if result == "RPC-PTP":
             self._promise(act, token, told["person"])
 

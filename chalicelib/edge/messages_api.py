@@ -13,7 +13,7 @@ from chalicelib.domain.outreach.attempt import Attempt, AttemptState
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
 from chalicelib.edge.callers import actor_of, org_of, scope_of_case, scopes_for
 from chalicelib.edge.http import Answer, Request, route
-from chalicelib.usecases import messages
+from chalicelib.usecases import activities, messages
 from chalicelib.usecases.messages import Wish
 
 bp = Blueprint(__name__)
@@ -274,7 +274,10 @@ def read_message(principal: Principal, request: Request[None, None]) -> Answer:
     summary="Report what became of a cleared call or visit",
 )
 def report_message_outcome(principal: Principal, request: Request[OutcomeReport, None]) -> Answer:
-    """The time must lie inside the clearance. NOT-MADE gives the reservation back."""
+    """The time must lie inside the clearance. NOT-MADE gives the reservation back.
+
+    What the result calls for (a stop, a hold, a dispute) is done before the answer is given.
+    """
     scope, attempt = _find(principal, request.path["message_id"])
     report = request.body
     outcome, connected, right_party = _outcome(report.result, attempt.channel)
@@ -289,6 +292,15 @@ def report_message_outcome(principal: Principal, request: Request[OutcomeReport,
         connected=connected,
         right_party=right_party,
         note=report.note,
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    activities.apply_reported(
+        wiring.store(),
+        scope,
+        reported,
+        report.result,
         actor=actor_of(principal),
         now=wiring.now(),
         req=request.id,
