@@ -162,7 +162,7 @@ class Atlas:
 
     def zones_of(self, residence: Facts) -> list[str]:
         """Return the zones a residence may lie in, none when the atlas does not know it."""
-        region = residence.get("region")
+        region = residence.get("region", "")
         if region in self._regions:
             return self._regions[region]
         return self._countries.get(residence.get("country", ""), [])

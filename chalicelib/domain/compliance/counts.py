@@ -194,7 +194,7 @@ class Count:
         if self.point_kinds:
             kinds = self.point_kinds
             points = case.points
-            tests.append(lambda event: event.point not in points or points[event.point]["kind"] in kinds)
+            tests.append(lambda event: points.get(event.point or "", {}).get("kind") in (None, *kinds))
         if self.place is not None:
             at_work = self.place == "work"
             points = case.points

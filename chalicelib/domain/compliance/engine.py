@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.domain.compliance.case import Case, resolve
 from chalicelib.domain.compliance.form import check_dossier
-from chalicelib.domain.compliance.packs import Pack, PackSet, Rule
+from chalicelib.domain.compliance.packs import Bound, Pack, PackSet
 from chalicelib.domain.compliance.scene import Answer, Finding, Scene
 from chalicelib.domain.compliance.timeline import (
     DAY,
@@ -30,43 +30,30 @@ BLOCKING = frozenset(("deny", "require", "review", "defer"))
 _SEVERITY = {"deny": 0, "require": 1, "review": 2, "defer": 3, "oblige": 4, "nocount": 5}
 
 
-class _Item:
-    """One rule bound to the scene it is played in."""
-
-    __slots__ = ("answer", "end", "rule", "scene", "start", "unsure")
-
-    def __init__(self, rule: Rule, unsure: tuple[str, ...], scene: Scene, span: tuple[int, int]) -> None:
-        self.rule = rule
-        # Facts without which it cannot be told whether the rule applies: what it would forbid, a person decides.
-        self.unsure = unsure
-        self.scene = scene
-        self.start, self.end = span
-        self.answer: Answer = -NEVER
-
-    def look(self, instant: int) -> Answer:
-        if instant < self.start:
-            answer: Answer = self.start
-        elif instant >= self.end:
-            answer = NEVER
-        else:
-            answer = self.rule.check(self.scene, instant)
-            if self.unsure and isinstance(answer, Finding):
-                answer = self._doubt(answer)
-            if self.end < NEVER:
-                if isinstance(answer, Finding):
-                    answer.until = min(answer.until, self.end)
-                else:
-                    answer = min(answer, self.end)
-        self.answer = answer
+def _look(bound: Bound, scene: Scene, instant: int) -> Answer:
+    """Return what a rule says at an instant, silent outside its time in force, in doubt where it may not apply."""
+    check, start, end, unsure, _ = bound
+    if instant < start:
+        return start
+    if instant >= end:
+        return NEVER
+    answer = check(scene, instant)
+    if unsure and isinstance(answer, Finding):
+        answer = _doubt(answer, unsure)
+    if end == NEVER:
         return answer
+    if isinstance(answer, Finding):
+        answer.until = min(answer.until, end)
+        return answer
+    return min(answer, end)
 
-    def _doubt(self, finding: Finding) -> Answer:
-        if finding.effect not in BLOCKING:
-            return NEVER
-        return Finding(
-            "review", finding.until, finding.observed, finding.limit,
-            f"if the rule applies: {finding.because}", (*self.unsure, *finding.missing),
-        )  # fmt: skip
+
+def _doubt(finding: Finding, unsure: tuple[str, ...]) -> Answer:
+    """Return what remains of a finding when it cannot be told that the rule applies: a person decides."""
+    if finding.effect not in BLOCKING:
+        return NEVER
+    because = f"if the rule applies: {finding.because}"
+    return Finding("review", finding.until, finding.observed, finding.limit, because, (*unsure, *finding.missing))
 
 
 class _Play:
@@ -76,7 +63,9 @@ class _Play:
         self.case = case
         self.missing: set[str] = set()
         self.packs: tuple[Pack, ...] = packs.chosen(case)
-        self.items: list[_Item] = []
+        self.rules: list[Bound] = []
+        self.scenes: list[Scene] = []
+        self.answers: list[Answer] = []
         self._turns: list[int] | None = None
         if not case.residences:
             self.missing.add(f"parties.{case.recipient_id}.residence")
@@ -93,8 +82,9 @@ class _Play:
                 zones = own
             everywhere.append(zones)
             scene = Scene(case, zones, pack.calendars, pack.words)
-            spans = pack.spans(zones)
-            self.items.extend(_Item(rule, unsure, scene, spans[id(rule)]) for rule, unsure in pack.pick(case))
+            picked = pack.pick(case, zones)
+            self.rules.extend(picked)
+            self.scenes.extend([scene] * len(picked))
         self._zones = everywhere
 
     def _own_zones(self, packs: PackSet) -> Zones:
@@ -108,16 +98,21 @@ class _Play:
         # Rules that no clock governs still speak; the missing fact already keeps the ruling from allowing.
         return (zone("Etc/UTC"),)
 
-    def look(self, instant: int, *, afresh: bool) -> list[_Item]:
-        """Return the items that fire at an instant; without ``afresh`` only outdated answers are asked for again."""
-        fired = []
-        for item in self.items:
-            answer = item.answer
+    def begin(self) -> None:
+        """Look at every rule at the instant of the act."""
+        at = self.case.at
+        self.answers = [_look(bound, scene, at) for bound, scene in zip(self.rules, self.scenes, strict=True)]
+
+    def look(self, instant: int, *, afresh: bool) -> list[Finding]:
+        """Return what holds the act back at an instant; without ``afresh`` only outdated answers are asked for again."""
+        blocking = []
+        answers = self.answers
+        for index, answer in enumerate(answers):
             if afresh or (answer.until if isinstance(answer, Finding) else answer) <= instant:
-                answer = item.look(instant)
-            if isinstance(answer, Finding):
-                fired.append(item)
-        return fired
+                answer = answers[index] = _look(self.rules[index], self.scenes[index], instant)
+            if isinstance(answer, Finding) and answer.effect in BLOCKING:
+                blocking.append(answer)
+        return blocking
 
     def next_turn(self, instant: int) -> int:
         """Return the next instant at which a fact on file begins or ends."""
@@ -145,14 +140,13 @@ class _Play:
         """Return the first instant after the case's own at which no rule holds the act back, within the horizon."""
         instant = self.case.at
         last = instant + HORIZON_DAYS * DAY
-        fired = [item.answer for item in self.items if _blocks(item.answer)]
-        while fired:
+        blocking = [each for each in self.answers if isinstance(each, Finding) and each.effect in BLOCKING]
+        while blocking:
             turn = self.next_turn(instant)
-            ahead = max(answer.until for answer in fired if isinstance(answer, Finding))
-            instant = min(ahead, turn)
+            instant = min(max(finding.until for finding in blocking), turn)
             if instant > last:
                 return None
-            fired = [item.answer for item in self.look(instant, afresh=instant == turn) if _blocks(item.answer)]
+            blocking = self.look(instant, afresh=instant == turn)
         return instant
 
     def last_allowed(self) -> int | None:
@@ -161,16 +155,12 @@ class _Play:
         last = instant + HORIZON_DAYS * DAY
         while True:
             turn = self.next_turn(instant)
-            quiet = min((item.answer for item in self.items if not isinstance(item.answer, Finding)), default=NEVER)
-            instant = min(quiet, turn)
+            instant = min((each for each in self.answers if type(each) is int), default=NEVER)
+            instant = min(instant, turn)
             if instant > last:
                 return None
-            if any(_blocks(item.answer) for item in self.look(instant, afresh=instant == turn)):
+            if self.look(instant, afresh=instant == turn):
                 return instant
-
-
-def _blocks(answer: Answer) -> bool:
-    return isinstance(answer, Finding) and answer.effect in BLOCKING
 
 
 def _times(case: Case) -> Iterator[str]:
@@ -233,31 +223,30 @@ def rule(dossier: Mapping[str, Any], packs: PackSet) -> dict[str, Any]:
 def decide(case: Case, packs: PackSet) -> dict[str, Any]:
     """Return the ruling on a case whose dossier was checked before."""
     play = _Play(case, packs)
-    fired = play.look(case.at, afresh=True)
+    play.begin()
     lacking = set(play.missing)
     effects = set()
     entries: list[tuple[int, str, str, dict[str, Any]]] = []
     duties: list[dict[str, Any]] = []
-    for item in fired:
-        finding = item.answer
-        assert isinstance(finding, Finding)
+    for bound, finding in zip(play.rules, play.answers, strict=True):
+        if not isinstance(finding, Finding):
+            continue
+        law = bound[4]
         lacking.update(finding.missing)
         effects.add(finding.effect)
         until = None if finding.until >= NEVER else instant_text(finding.until)
         entry = {
-            "id": item.rule.ident,
+            "id": law.ident,
             "effect": finding.effect,
-            "citation": item.rule.citation,
+            "citation": law.citation,
             "observed": finding.observed,
             "limit": finding.limit,
             "until": until,
             "because": finding.because,
         }
-        entries.append((_SEVERITY[finding.effect], item.rule.ident, finding.because, entry))
+        entries.append((_SEVERITY[finding.effect], law.ident, finding.because, entry))
         if finding.duty is not None:
-            duties.append(
-                {"rule": item.rule.ident, "due": instant_text(finding.duty["due"]), "what": finding.duty["what"]}
-            )
+            duties.append({"rule": law.ident, "due": instant_text(finding.duty["due"]), "what": finding.duty["what"]})
     entries.sort(key=lambda each: each[:3])
     verdict = (
         "deny"

@@ -78,12 +78,18 @@ def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> tuple[int 
             continue
         if (consent.get("org", case.org_id) == case.org_id) is not own:
             continue
-        if event == "used" and consent["party"] == case.recipient_id and consent.get("medium") in (medium, None):
-            if consent.get("point", case.point_id) == case.point_id:
-                marks.append((at, 0))
-        elif event == "granted" and consent.get("direct") and covers(consent, case, medium):
-            if "expires" not in consent or ends(consent["expires"], scene.zones) > instant:
-                marks.append((at, 0))
+        if (
+            event == "used"
+            and consent["party"] == case.recipient_id
+            and consent.get("medium") in (medium, None)
+            and consent.get("point", case.point_id) == case.point_id
+        ) or (
+            event == "granted"
+            and consent.get("direct")
+            and covers(consent, case, medium)
+            and ("expires" not in consent or ends(consent["expires"], scene.zones) > instant)
+        ):
+            marks.append((at, 0))
     if own:
         marks.extend(
             (event.at, 0)

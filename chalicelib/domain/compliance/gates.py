@@ -49,10 +49,10 @@ def subjects(path: str, case: Case) -> Iterator[tuple[str, Any]]:
     elif head == "act":
         yield path, case.act.get(key)
     elif head == "from":
-        ident = case.act.get("from")
+        line: str | None = case.act.get("from")
         yield (
-            ("act.from" if ident is None else f"points.{ident}.{key}"),
-            (case.points[ident].get(key) if ident else None),
+            ("act.from" if line is None else f"points.{line}.{key}"),
+            (None if line is None else case.points[line].get(key)),
         )
     elif head == "point":
         yield ("act.point" if case.point is None else f"points.{case.point_id}.{key}"), (case.point or {}).get(key)
@@ -604,7 +604,7 @@ def words(params: Mapping[str, Any]) -> Check:
     claims = frozenset(params.get("claims", ()))
     exposures = frozenset(params.get("exposures", ()))
     lexicon: str | None = params.get("lexicon")
-    raw = re.compile("|".join(params["patterns"])) if params.get("patterns") else None
+    raw = "|".join(params["patterns"]) if params.get("patterns") else None
     unless: str | None = params.get("unless")
     effect: str = params.get("effect", "deny")
 
@@ -616,9 +616,9 @@ def words(params: Mapping[str, Any]) -> Check:
         if exposures and case.content.get("exposure") in exposures:
             seen.append(f"exposure {case.content['exposure']}")
         if case.text:
-            if lexicon is not None and scene.words[lexicon].search(scene.folded_text):
+            if lexicon is not None and scene.says(lexicon):
                 seen.append("forbidden words")
-            if raw is not None and raw.search(case.text):
+            if raw is not None and re.search(raw, case.text):
                 seen.append("a forbidden pattern")
         if not seen or (unless is not None and _excused(unless, case)):
             return NEVER

@@ -164,7 +164,7 @@ def tells(scene: Scene, harmless: frozenset[str], lexicon: str | None) -> list[s
     telling = sorted(case.claims)
     if "amount_minor" in case.content:
         telling.append("amount")
-    if case.text and lexicon is not None and scene.words[lexicon].search(scene.folded_text):
+    if case.text and lexicon is not None and scene.says(lexicon):
         telling.append("words")
     if telling:
         return telling

@@ -6,7 +6,6 @@ when a case first needs it, and the rules that can apply to one kind of act are 
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -68,7 +67,8 @@ def _meets(condition: Any, value: Any) -> bool | None:
     return value in condition
 
 
-Picked = tuple[tuple[Rule, tuple[str, ...]], ...]
+Bound = tuple[Check, int, int, tuple[str, ...], Rule]
+"""A rule that can apply: its check, from and until when it is in force, the facts without which that is unsure."""
 
 
 class Pack:
@@ -81,11 +81,10 @@ class Pack:
         self.data = data
         self.zones: Zones | None = (zone(data["zone"]),) if data.get("zone") else None
         self.calendars = {name: Calendar(name, years) for name, years in data["calendars"].items()}
-        self.words = {name: re.compile("|".join(tokens)) for name, tokens in data["words"].items()}
+        self.words = {name: tuple(tokens) for name, tokens in data["words"].items()}
         self.cities: Mapping[str, Any] = data.get("cities", {})
         self.rules = tuple(Rule(each) for each in data["rules"] if each["status"] == "enforced")
-        self._picked: dict[Signature, Picked] = {}
-        self._spans: dict[tuple[str, ...], dict[int, tuple[int, int]]] = {}
+        self._picked: dict[tuple[Signature, Zones], tuple[Bound, ...]] = {}
 
     def places(self, case: Case) -> frozenset[str | None]:
         """Return the regions and cities of every residence on file, with None where one is not known."""
@@ -117,17 +116,19 @@ class Pack:
             None if point is None else point.get("place", "unstated"),
         )
 
-    def pick(self, case: Case) -> Picked:
-        """Return the rules that can apply to a case, each with the facts without which that cannot be told."""
-        signature = self.signature(case)
-        picked = self._picked.get(signature)
+    def pick(self, case: Case, zones: Zones) -> tuple[Bound, ...]:
+        """Return the rules that can apply to a case, bound to the instants between which they are in force."""
+        key = (self.signature(case), zones)
+        picked = self._picked.get(key)
         if picked is None:
             if len(self._picked) >= 512:
                 self._picked.clear()
-            picked = self._picked[signature] = self._pick(signature)
+            picked = self._picked[key] = tuple(
+                (rule.check, *rule.in_force(zones), unsure, rule) for rule, unsure in self._pick(key[0])
+            )
         return picked
 
-    def _pick(self, signature: Signature) -> Picked:
+    def _pick(self, signature: Signature) -> tuple[tuple[Rule, tuple[str, ...]], ...]:
         values = dict(zip(KEYS, signature, strict=True))
         rules: list[tuple[Rule, tuple[str, ...]]] = []
         for rule in self.rules:
@@ -142,14 +143,6 @@ class Pack:
             else:
                 rules.append((rule, tuple(sorted(unknown))))
         return tuple(rules)
-
-    def spans(self, zones: Zones) -> dict[int, tuple[int, int]]:
-        """Return for each rule, by its identity, the instants between which it is in force."""
-        names = tuple(each.name for each in zones)
-        spans = self._spans.get(names)
-        if spans is None:
-            spans = self._spans[names] = {id(rule): rule.in_force(zones) for rule in self.rules}
-        return spans
 
     @cached_property
     def described(self) -> Mapping[str, Mapping[str, Any]]:

@@ -47,7 +47,7 @@ class Scene:
     __slots__ = ("_folded", "_lender_debts", "calendars", "case", "words", "zones")
 
     def __init__(
-        self, case: Case, zones: Zones, calendars: Mapping[str, Calendar], words: Mapping[str, "re.Pattern[str]"]
+        self, case: Case, zones: Zones, calendars: Mapping[str, Calendar], words: Mapping[str, tuple[str, ...]]
     ) -> None:
         self.case = case
         self.zones = zones
@@ -62,6 +62,11 @@ class Scene:
         if self._folded is None:
             self._folded = folded(self.case.text)
         return self._folded
+
+    def says(self, lexicon: str) -> bool:
+        """Tell whether the text holds a word of a list."""
+        text = self.folded_text
+        return any(word in text for word in self.words[lexicon])
 
     @property
     def lender_debts(self) -> frozenset[str]:

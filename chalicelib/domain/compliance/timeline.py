@@ -5,13 +5,16 @@ An instant is a whole number of seconds since 1970-01-01T00:00:00Z, a local date
 dossier gives the same ruling everywhere.
 """
 
+import io
+import struct
+from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-import tzdata
+import tzdata  # type: ignore[import-untyped]
 
 DAY = 86_400
 HORIZON_DAYS = 120
@@ -22,6 +25,29 @@ _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 ZONE_DATA: str = tzdata.IANA_VERSION
 """Version of the pinned zone data, as ``2026f``."""
+
+
+def _transitions(data: bytes) -> tuple[list[int], list[int]]:
+    """Return the instants at which a TZif file changes the offset, and the offset before each and after the last.
+
+    A zone that never changes again ends with NEVER, one with a yearly rule with its last listed change (RFC 8536).
+    """
+    counts = struct.unpack(">6l", data[20:44])
+    if data[:4] != b"TZif" or data[4:5] < b"2":
+        raise ValueError("zone data of the second version is needed")
+    utc, std, leaps, times, types, chars = counts
+    start = 44 + times * 5 + types * 6 + chars + leaps * 8 + std + utc
+    utc, std, leaps, times, types, chars = struct.unpack(">6l", data[start + 20 : start + 44])
+    start += 44
+    instants = list(struct.unpack(f">{times}q", data[start : start + 8 * times]))
+    start += 8 * times
+    kinds = data[start : start + times]
+    start += times
+    offsets = [struct.unpack(">l", data[start + 6 * kind : start + 6 * kind + 4])[0] for kind in range(types)]
+    footer = data[start + 6 * types + chars + leaps * 12 + std + utc :].strip()
+    if b"," not in footer:
+        instants.append(NEVER)
+    return instants, [offsets[0], *(offsets[kind] for kind in kinds)]
 
 
 class UnknownZone(LookupError):
@@ -77,51 +103,62 @@ def month_start(day: int) -> int:
 
 
 class Zone:
-    """One IANA zone: offsets looked up once per stretch of constant offset, then plain arithmetic."""
+    """One IANA zone: its table of offsets read once, then plain arithmetic."""
 
-    __slots__ = ("_end", "_info", "_offset", "_start", "name")
+    __slots__ = ("_end", "_info", "_offset", "_offsets", "_start", "_stretches", "_times", "name")
 
     def __init__(self, name: str) -> None:
-        parts = name.split("/")
         try:
-            with resources.files("tzdata").joinpath("zoneinfo", *parts).open("rb") as stream:
-                self._info = ZoneInfo.from_file(stream, key=name)
-        except (OSError, ValueError) as error:
+            data = resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+            self._times, self._offsets = _transitions(data)
+            self._info = ZoneInfo.from_file(io.BytesIO(data), key=name)
+        except (OSError, ValueError, struct.error) as error:
             raise UnknownZone(name) from error
         self.name = name
         self._start = self._end = self._offset = 0
+        self._stretches: dict[int, tuple[tuple[int, int, int], ...]] = {}
+
+    def offset(self, instant: int) -> int:
+        """Return the seconds that local time is ahead of UTC at an instant."""
+        if self._start <= instant < self._end:
+            return self._offset
+        times = self._times
+        index = bisect_right(times, instant)
+        if index == len(times):
+            self._start, self._end, self._offset = self._stretch(instant)
+            return self._offset
+        self._start = times[index - 1] if index else -NEVER
+        self._end = times[index]
+        self._offset = self._offsets[index]
+        return self._offset
 
     def _raw(self, instant: int) -> int:
         offset = datetime.fromtimestamp(instant, self._info).utcoffset()
         assert offset is not None  # a ZoneInfo always has one
         return int(offset.total_seconds())
 
-    def offset(self, instant: int) -> int:
-        """Return the seconds that local time is ahead of UTC at an instant."""
-        if not self._start <= instant < self._end:
-            self._find(instant)
-        return self._offset
+    def _stretch(self, instant: int) -> tuple[int, int, int]:
+        """Return start, end and offset of the stretch that holds an instant past the table, looked up once a quarter.
 
-    def _find(self, instant: int) -> None:
-        offset = self._raw(instant)
-        low = instant
-        for _ in range(370):
-            if self._raw(low - DAY) != offset:
-                low = self._edge(low - DAY, low)
-                break
-            low -= DAY
-        high = instant
-        for _ in range(370):
-            if self._raw(high + DAY) != offset:
-                high = self._edge(high, high + DAY)
-                break
-            high += DAY
-        else:
-            high += 1
-        self._start, self._end, self._offset = low, high, offset
+        Past the table only the zone's yearly rule is left, whose two changes lie weeks apart.
+        """
+        quarter = instant // (91 * DAY)
+        found = self._stretches.get(quarter)
+        if found is None:
+            first, last = quarter * 91 * DAY, (quarter + 1) * 91 * DAY
+            edges = [first]
+            for step in range(first, last, 7 * DAY):
+                after = min(step + 7 * DAY, last)
+                if self._raw(step) != self._raw(after):
+                    edges.append(self._change(step, after))
+            edges.append(last)
+            found = tuple(
+                (start, end, self._raw(start)) for start, end in zip(edges, edges[1:], strict=False) if start < end
+            )
+            self._stretches[quarter] = found
+        return next(each for each in found if each[0] <= instant < each[1])
 
-    def _edge(self, before: int, after: int) -> int:
-        """Return the first instant in (before, after] that has the offset of ``after``."""
+    def _change(self, before: int, after: int) -> int:
         wanted = self._raw(after)
         while after - before > 1:
             middle = (before + after) // 2
@@ -133,7 +170,9 @@ class Zone:
 
     def local(self, instant: int) -> int:
         """Return local seconds since 1970-01-01T00:00:00 local: ``// DAY`` is the date, ``% DAY`` the time of day."""
-        return instant + (self._offset if self._start <= instant < self._end else self.offset(instant))
+        if self._start <= instant < self._end:
+            return instant + self._offset
+        return instant + self.offset(instant)
 
     def day(self, instant: int) -> int:
         """Return the local day number at an instant."""
