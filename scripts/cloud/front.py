@@ -1,0 +1,147 @@
+"""The front door of the local cloud: the API under ``/v1``, and pages for people who would rather look than read.
+
+``/`` shows clock, queues, figures and archive, with buttons that run a schedule now; ``/outbox`` shows every message that
+a carrier took, with the ruling that let it out; ``/docs`` shows the API. Everything is served from one origin.
+"""
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+MOST_BYTES = 10 * 1024 * 1024
+"""API Gateway's limit of a request body."""
+
+PAGES = Path(__file__).parent / "pages"
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host", "content-length", "upgrade", "te"})
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the pages show, each computed when it is asked for. ``run`` runs a schedule now and returns what it said."""
+
+    status: Callable[[], Mapping[str, Any]]
+    outbox: Callable[[], list[dict[str, Any]]]
+    ruling: Callable[[str], Mapping[str, Any] | None]
+    letter: Callable[[str], bytes | None]
+    run: Callable[[str], Any]
+
+
+def serve(api: str, views: Views, *, port: int) -> ThreadingHTTPServer:
+    """Serve on loopback in a thread of its own; ``api`` is the address of the API's stage. Returns the server."""
+    parts = urlsplit(api)
+    kept = threading.local()
+
+    def connection(*, fresh: bool = False) -> http.client.HTTPConnection:
+        if fresh or getattr(kept, "connection", None) is None:
+            kept.connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        found: http.client.HTTPConnection = kept.connection
+        return found
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = self.path.split("?", 1)[0]
+            if path.startswith("/v1/"):
+                self._forward()
+            elif path in ("/", "/outbox", "/docs"):
+                self._page({"/": "start", "/outbox": "outbox", "/docs": "docs"}[path])
+            elif path == "/_local/status":
+                self._json(200, views.status())
+            elif path == "/_local/outbox":
+                self._json(200, {"items": views.outbox()})
+            elif path.startswith("/_local/rulings/"):
+                ruling = views.ruling(path.rsplit("/", 1)[1])
+                self._json(404 if ruling is None else 200, ruling or {})
+            elif path.startswith("/_local/letters/"):
+                self._letter(path.removeprefix("/_local/letters/"))
+            else:
+                self._json(404, {"code": "not_found", "detail": "there is no such page"})
+
+        def do_POST(self) -> None:
+            path = self.path.split("?", 1)[0]
+            if path.startswith("/v1/"):
+                self._forward()
+            elif path.startswith("/_local/run/"):
+                self._read()
+                self._json(200, {"answer": views.run(path.rsplit("/", 1)[1])})
+            else:
+                self._json(404, {"code": "not_found", "detail": "there is no such page"})
+
+        do_PUT = do_PATCH = do_DELETE = do_HEAD = do_POST
+
+        def do_OPTIONS(self) -> None:
+            self.send_response(204)
+            self.send_header("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def _read(self) -> bytes | None:
+            length = int(self.headers.get("Content-Length") or 0)
+            if length > MOST_BYTES:
+                self.close_connection = True
+                return None
+            return self.rfile.read(length)
+
+        def _forward(self) -> None:
+            body = self._read()
+            if body is None:
+                problem = {"type": "urn:forbear:problem:body_too_large", "title": "body too large", "status": 413}
+                self._json(413, {**problem, "code": "body_too_large"}, kind="application/problem+json")
+                return
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
+            for fresh in (False, True):
+                line = connection(fresh=fresh)
+                try:
+                    line.request(self.command, parts.path.rstrip("/") + self.path, body or None, headers)
+                    answer = line.getresponse()
+                    content = answer.read()
+                except (http.client.HTTPException, OSError):
+                    kept.connection = None
+                    if fresh:
+                        self._json(502, {"code": "bad_gateway", "detail": "the API does not answer"})
+                        return
+                    continue
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in _HOP_BY_HOP and name.lower() not in ("date", "server"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+                return
+
+        def _page(self, name: str) -> None:
+            self._send(200, (PAGES / f"{name}.html").read_bytes(), "text/html; charset=utf-8")
+
+        def _letter(self, key: str) -> None:
+            content = views.letter(key)
+            if content is None:
+                self._json(404, {"code": "not_found", "detail": "there is no such letter"})
+            else:
+                self._send(200, content, "application/pdf")
+
+        def _json(self, status: int, body: Mapping[str, Any], *, kind: str = "application/json") -> None:
+            self._send(status, json.dumps(body, ensure_ascii=False, default=str).encode(), f"{kind}; charset=utf-8")
+
+        def _send(self, status: int, content: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Keep quiet: the functions' own logs tell what happened."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="front", daemon=True).start()
+    return server
