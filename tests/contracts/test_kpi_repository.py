@@ -218,9 +218,11 @@ class _Between:
     def __init__(self, real: Any, act: Callable[[], object], *, times: int) -> None:
         self._real, self._act, self._times = real, act, times
         self.transactions = 0
+        self.actions: list[int] = []
 
     def transact_write_items(self, *arguments: Any) -> Any:
         self.transactions += 1
+        self.actions.append(sum(len(actions) for actions in arguments))
         if self._times:
             self._times -= 1
             self._act()
@@ -291,3 +293,13 @@ def test_a_hundred_events_of_a_few_cases_are_one_transaction(between: Callable[.
     wrapper = between(lambda: None)
     assert KpiRepository(shanghai).fold(history.events) == []
     assert wrapper.transactions == 1
+
+
+def test_a_person_known_in_the_month_is_not_written_again(between: Callable[..., _Between]) -> None:
+    history = History().sent(times=2)
+    wrapper = between(lambda: None)
+    repository = KpiRepository(shanghai)
+    repository.fold(history.events[:1])
+    repository.fold(history.events[1:])
+    # First: marker, the agency's and the lender's person, three cells, two notes of what is due. Then: marker, cell, note.
+    assert wrapper.actions == [8, 3]
