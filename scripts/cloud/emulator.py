@@ -131,7 +131,7 @@ class _Emulator:
         from ministack import app
         from ministack.core import concurrency as threads
         from ministack.core import lambda_runtime, responses
-        from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, ses, ses_v2, sns, sqs
+        from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, ses_v2, sns, sqs
 
         self._app, self._home, self._outbox = app, home, record
         self._functions, self._responses = lambda_svc, responses
@@ -380,7 +380,7 @@ class _Unpacked:
     def __init__(self, cache: Path) -> None:
         self._cache, self._lock = cache, threading.Lock()
 
-    def ZipFile(self, path: str) -> Any:  # noqa: N802 - the name that the emulator calls
+    def ZipFile(self, path: str) -> Any:
         """Return what the emulator needs of a zip: a context manager that can unpack."""
         return _Package(Path(path), self._cache, self._lock)
 
