@@ -1,12 +1,11 @@
 """Builds the real ports, each once a process and on first use; tests build their own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from chalicelib.domain.cursors import cursor_key as derive_cursor_key
-from chalicelib.domain.events import Event
 from chalicelib.domain.outreach.approval import ApprovalSigner, Invalid, Valid, verify
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.principals import TenantScope, system_scope
@@ -16,12 +15,13 @@ from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.region_keys import KmsDataKeys
 from chalicelib.settings import region, settings
 from chalicelib.store import tables
+from chalicelib.store.audit_repository import AuditViews
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.idempotency_repository import AnswersInTable
 from chalicelib.store.kpi_repository import KpiRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import Sealer
-from chalicelib.usecases import activities, cases, compliance, dispatch, feeds, kpis, messages, projections
+from chalicelib.usecases import activities, archive, cases, compliance, dispatch, feeds, kpis, messages, projections
 from chalicelib.usecases.due import Handler
 from chalicelib.usecases.ports import Scope
 
@@ -183,7 +183,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         return kpis.project_kpis(kpi_ports().repository, events)
 
     def to_archive(events: Any) -> list[str]:
-        return archive_pending(events)
+        return archive.enqueue_events(audit_repository(), events)
 
     return {"queues": to_queues, "feeds": to_feeds, "reports": to_cases, "figures": to_figures, "archive": to_archive}
 
@@ -208,15 +208,35 @@ def zone_of(tenant: str) -> str:
     return _ZONES[tenant]
 
 
-def archive_pending(events: list[Event]) -> list[str]:
-    """Enter the events as pending audit entries of their lender's log; return those that could not be entered."""
-    raise NotImplementedError
+@cache
+def audit_repository() -> AuditViews:
+    """Return the waiting and assigned audit entries of every lender's logs."""
+    store()
+    return AuditViews()
 
 
 @cache
-def archive_ports() -> Any:
-    """Return what the sequencer needs."""
-    raise NotImplementedError
+def archive_ports() -> archive.ArchivePorts:
+    """Return what the sequencer needs; only the archiver's role lets its keys sign."""
+    from chalicelib.gateways.archive_bucket import S3Archive
+    from chalicelib.gateways.signing_keys import note_signers
+
+    known = settings()
+    return archive.ArchivePorts(
+        repository=audit_repository(),
+        bucket=S3Archive(known.archive_bucket),
+        signers=note_signers(ed25519=known.archive_key_ed25519, p256=known.archive_key_p256),
+        audit_domain=known.audit_domain,
+        rule_documents=_rule_documents,
+    )
+
+
+def _rule_documents(digests: Iterable[str]) -> Mapping[str, bytes]:
+    """Return the documents behind rule sets that these packs make."""
+    from chalicelib.domain.compliance import load_packs
+    from chalicelib.domain.compliance.documents import rule_set_documents
+
+    return rule_set_documents(digests, load_packs())
 
 
 def due_handlers() -> dict[str, Handler]:
