@@ -154,11 +154,12 @@ class CaseDraft:
         read, _ = self._persons[person.id]
         self._persons[person.id] = (read, person)
 
-    def place_hold(self, kind: str, person: str, reason: str, **details: Any) -> HoldEntry:
+    def place_hold(self, kind: str, person: str, reason: str, *, note: str | None = None, **details: Any) -> HoldEntry:
         """Put a hold on the person or, when its kind is about a debt, on this case; what is queued goes stale.
 
         The case pauses when it is being worked. A fact about a person is recorded in every state of the case. A hold
-        whose id (in ``details``) is there already is left as it is.
+        whose id (in ``details``) is there already is left as it is. ``reason`` is a code and stands open in the log;
+        ``note`` is what somebody wrote, and is sealed.
         """
         known = next((hold for hold in self.holds() if hold.id == details.get("id")), None)
         if known is not None:
@@ -182,15 +183,18 @@ class CaseDraft:
             self.set_ledger(placed)
         else:
             self.change(holds=(*self.case.holds, hold))
-        self.emit(EventType.HOLD_PLACED, self._hold_data(hold, person))
+        self.emit(EventType.HOLD_PLACED, self._hold_data(hold, person), **_sealed(person, note))
         if kind == "dispute":
             self.move_if_possible(CaseEvent.DISPUTE, reason)
         elif kind not in _NO_PAUSE:
             self.move_if_possible(CaseEvent.HOLD, reason)
         return hold
 
-    def release_hold(self, hold_id: str, reason: str) -> bool:
-        """End a hold; the case goes on when it was the last. False when it had ended. Raises NotFound."""
+    def release_hold(self, hold_id: str, reason: str, *, note: str | None = None) -> bool:
+        """End a hold; the case goes on when it was the last. False when it had ended. Raises NotFound.
+
+        ``reason`` is a code and stands open in the log; ``note`` is what somebody wrote, and is sealed.
+        """
         self.load_ledgers([party.person for party in self.case.parties])
         found = next((hold for hold in self.holds() if hold.id == hold_id), None)
         if found is None:
@@ -205,7 +209,8 @@ class CaseDraft:
             if any(hold.id == hold_id for hold in ledger.holds):
                 kept = tuple(ended if hold.id == hold_id else hold for hold in ledger.holds)
                 self.set_ledger(ledger.model_copy(update={"holds": kept}))
-        self.emit(EventType.HOLD_RELEASED, self._hold_data(ended, ended.party))
+        held = ended.party or self.case.debtor
+        self.emit(EventType.HOLD_RELEASED, self._hold_data(ended, ended.party), **_sealed(held, note))
         active = [h for h in self.holds() if h.released_at is None and h.kind not in _NO_PAUSE]
         if found.kind == "dispute" and not any(h.kind == "dispute" for h in active):
             self.move_if_possible(CaseEvent.RESOLVE_DISPUTE, reason)
@@ -245,3 +250,7 @@ class CaseDraft:
                 self._unit.replace(self._store.person_record(self._scope, changed), expected=read_person.version)
         self._unit.commit()
         return self.case
+
+
+def _sealed(person: str, note: str | None) -> dict[str, Any]:
+    return {} if note is None else {"subject": person, "secret": {"text": note}}

@@ -248,7 +248,8 @@ def place_hold(
     """Put a hold on the case or, when its kind is about the person, on all of the person's cases with this lender.
 
     What was approved for any party goes stale in the same transaction. A ``hold_id`` that is there already is the same
-    hold. Raises InvalidInput for a kind that the caller may not place, NotFound for a person who is no party.
+    hold. ``reason`` is free text: it is sealed, and the case moves because of the hold's kind. Raises InvalidInput for
+    a kind that the caller may not place, NotFound for a person who is no party.
     """
     if kind not in (LENDER_HOLDS if caller.org is None else AGENCY_HOLDS):
         raise InvalidInput("/kind", "unknown_hold", "no hold of that kind may be placed here")
@@ -258,7 +259,7 @@ def place_hold(
         held = _party(draft.case, person)
         details: dict[str, Any] = {"until": until, "amount_minor": amount_minor, "written": written}
         details |= {"chapter": chapter} | ({"id": hold_id} if hold_id is not None else {})
-        placed[:] = [draft.place_hold(kind, held, reason, **details)]
+        placed[:] = [draft.place_hold(kind, held, kind, note=reason, **details)]
 
     case = _command(store, scope, case_id, caller, context, change)
     return case, placed[0]
@@ -277,7 +278,7 @@ def release_hold(
     """End a hold; the case goes on when it was the last one. Repeating it changes nothing. Raises NotFound."""
 
     def change(draft: CaseDraft) -> None:
-        draft.release_hold(hold_id, reason)
+        draft.release_hold(hold_id, "hold_released", note=reason)
 
     return _command(store, scope, case_id, caller, context, change)
 
