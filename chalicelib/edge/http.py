@@ -423,7 +423,7 @@ def _tag(entry: Route, answer: Answer, content: str | bytes) -> str | None:
 
 def _not_modified(entry: Route, raw: RawRequest, response: Response) -> Response:
     tag, known = response.headers.get("ETag"), raw.headers.get("if-none-match")
-    if entry.method != "GET" or response.status_code != 200 or tag is None or known is None:
+    if entry.method != "GET" or tag is None or known is None:
         return response
     listed = [item.strip().removeprefix("W/") for item in known.split(",")]
     if known.strip() != "*" and tag not in listed:

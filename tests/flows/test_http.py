@@ -755,7 +755,7 @@ def test_key_belongs_to_one_client_and_one_route():
         post({"text": "a"}),
         post({"text": "a"}, who=bearer(subject="other")),
         post({"text": "a"}, who=bearer(org="bank")),
-        post({"text": "a"}, who=bearer(role="compliance", org="acme", tenant="bank")),
+        post({"text": "a"}, who=bearer(subject="lender-acme", tenant="bank")),
         post(None, path="/v1/notes/n1/close"),
     ]
     assert [answer.status_code for answer in answers] == [201, 201, 201, 201, 204]
@@ -873,6 +873,13 @@ def test_cursor_allows_another_limit_but_no_other_filter_caller_or_list():
         ("/v1/notes?cursor=", None),
     ]:
         assert_problem(call("GET", path, who=who), 400, "cursor_rejected")
+
+
+def test_two_agencies_do_not_share_cursors():
+    one, other = (bearer(role="agency", org=org) for org in ("agency-1", "agency-2"))
+    cursor = first_cursor("/v1/changes", who=one)
+    assert call("GET", f"/v1/changes?cursor={cursor}", who=one).status_code == 200
+    assert_problem(call("GET", f"/v1/changes?cursor={cursor}", who=other), 400, "cursor_rejected")
 
 
 def test_two_collectors_of_an_agency_do_not_share_cursors():
