@@ -160,12 +160,11 @@ def compute_kpis(ports: KpiPorts, now: datetime) -> int:
 def figures_of(counters: Mapping[str, Counts], *, period: str) -> dict[str, list[Figure]]:
     """Return the figures that counters of one period make: for each agency, and for the lender as ``*``."""
     kind = Period.MONTH if kpi.is_month(period) else Period.DAY
-    made = {
-        agency: figures(counts, level=Level.AGENCY, period=kind)
-        for agency, counts in counters.items()
-        if agency != WHOLE_LENDER
+    cells = {**counters, WHOLE_LENDER: _whole(counters, kind)}
+    return {
+        agency: figures(counts, level=Level.LENDER if agency == WHOLE_LENDER else Level.AGENCY, period=kind)
+        for agency, counts in cells.items()
     }
-    return {WHOLE_LENDER: figures(_whole(counters, kind), level=Level.LENDER, period=kind), **made}
 
 
 def get_kpis(ports: KpiPorts, scope: Scope, from_day: date, to_day: date, agency: str | None = None) -> KpiReport:

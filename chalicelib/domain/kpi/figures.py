@@ -122,9 +122,7 @@ def wilson(successes: int, n: int, *, scale: int = 1) -> tuple[str, str] | None:
         k, size, z2 = Decimal(successes), Decimal(n), Z * Z
         centre = (k + z2 / 2) / (size + z2)
         half = Z * (k * (size - k) / size + z2 / 4).sqrt() / (size + z2)
-        low = Decimal(0) if successes == 0 else max(Decimal(0), centre - half)
-        high = Decimal(1) if successes == n else min(Decimal(1), centre + half)
-        return _text(low * scale), _text(high * scale)
+        return _text((centre - half) * scale), _text((centre + half) * scale)
 
 
 def _text(value: Decimal) -> str:
