@@ -36,7 +36,9 @@ _NEVER_READ = ("phonenumbers/geodata/", "phonenumbers/carrierdata/", "pycparser/
 
 _PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_LEAVE = re.compile(r"(^|/)(__pycache__|tests?|bin)(/|$)|\.(pyi|pyx|pxd|c|h)$|\.dist-info/(RECORD|INSTALLER|REQUESTED|licenses/)")
+_LEAVE = re.compile(
+    r"(^|/)(__pycache__|tests?|bin)(/|$)|\.(pyi|pyx|pxd|c|h)$|\.dist-info/(RECORD|INSTALLER|REQUESTED|licenses/)"
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def inputs_digest(stage: str, *, with_sdk: bool = False) -> str:
 def _sources() -> list[Path]:
     files = [ROOT / "app.py", ROOT / "requirements.txt", ROOT / "infra/template.json", Path(__file__)]
     files += [path for path in (ROOT / "chalicelib").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    files += [path for path in (ROOT / ".chalice").glob("*.json")]
+    files += (ROOT / ".chalice").glob("*.json")
     return sorted(files)
 
 
@@ -161,7 +163,9 @@ def _libraries(stage: str, build: Path, *, with_sdk: bool) -> Path:
 def _requirements(text: str) -> str:
     """Return the locked requirements without those that are never loaded."""
     blocks = re.split(r"\n(?=[A-Za-z])", text)
-    return "\n".join(block for block in blocks if not block.lower().startswith(tuple(f"{name}==" for name in NEVER_LOADED)))
+    return "\n".join(
+        block for block in blocks if not block.lower().startswith(tuple(f"{name}==" for name in NEVER_LOADED))
+    )
 
 
 def _in_runtime(name: str) -> bool:
@@ -184,9 +188,7 @@ def _tree(folder: Path, *, of: Sequence[str] = ()) -> dict[str, Path]:
     tops = [folder / top for top in of] if of else [folder]
     files = (path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in files}
-    return {
-        name: path for name, path in named.items() if not _LEAVE.search(name) and not name.startswith(_NEVER_READ)
-    }
+    return {name: path for name, path in named.items() if not _LEAVE.search(name) and not name.startswith(_NEVER_READ)}
 
 
 # The zip

@@ -1,361 +1,246 @@
-"""Runs the whole cloud on this machine and lives a sample day: ``python -m scripts.run [--once]``.
+"""The whole cloud on this machine: ``python -m scripts.run`` starts it, lives a sample day on it, and stays up.
 
-One foreground process: it starts the emulator, deploys the package that would go to AWS, plays clock, issuer, WeChat and
-front door, lives one simulated day through the API, prints the summary, and stays up until Ctrl-C. Everything it starts
-ends with it. State is kept under ``.local/cloud`` and survives a restart, however the last one ended.
+In the foreground, until Ctrl-C. ``ONCE=1`` ends after the day's summary with the day's exit status. What was done
+survives: a second run goes on where the first one stood, also when the first was killed. ``make clean`` forgets it all.
 """
 
 import argparse
-import contextlib
+import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import urllib.request
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import issuer, package
-from scripts.cloud import clock, deploy, front, outbox, wechat
-from scripts.cloud.aws import REGION, client
-from scripts.cloud.processes import PARENT, is_free
-from scripts.day_world import FIRST_DAY
+from scripts import issuer
+from scripts.cloud import clock, front, schedules, wechat
+from scripts.cloud.aws import ACCOUNT, REGION, client
+from scripts.cloud.deploy import Deployed, deploy
+from scripts.cloud.processes import PARENT, end_with_parent, free_port, is_free
+from scripts.cloud.views import views
+from scripts.package import ROOT, package
+from scripts.token import make_token
 
-ROOT = Path(__file__).resolve().parents[1]
-HOME = ROOT / ".local/cloud"
-EMULATOR_PYTHON = ROOT / ".local/emulator/bin/python"
-PORT = 8700
 STAGE = "local"
-WECHAT = {"corp_id": "forbear-local", "secret": "local-double", "account": "kf-forbear"}
-QUEUES = ("portfolio-uploads", "portfolio-chunks", "assignments", "compliance.fifo", "dispatch", "provider-events")
-DEAD_LETTERS = (
-    "portfolio-uploads-dlq",
-    "portfolio-chunks-dlq",
-    "assignments-dlq",
-    "compliance-dlq.fifo",
-    "dispatch-dlq",
-    "provider-events-dlq",
-    "events-dlq",
-)
+HOME = ROOT / ".local/cloud"
+FRONT_PORT = 8700
+CLOCK_STARTS = datetime(2026, 11, 24, tzinfo=UTC)
+"""The sample day's first instant; the local clock stands there until somebody moves it."""
+
+SENDER = "collections@forbear.example.com"
+_WECHAT = {"corp_id": "forbear-local", "secret": "local-double", "account": "kf-forbear"}
+_LISTENERS = ("emulator", "clock", "wechat", "issuer")
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where everything listens, counted from the front door's port."""
+class Cloud:
+    """The running parts, each on a loopback port that is kept from one start to the next."""
 
-    front: int
+    def __init__(self, home: Path, *, front_port: int, tell: Callable[[str], None]) -> None:
+        """Take the folder that everything is kept in. Raises SystemExit when another cloud runs there."""
+        home.mkdir(parents=True, exist_ok=True)
+        self._home, self._front_port, self._tell = home, front_port, tell
+        self._lock = _only_one(home)
+        self.ports = _ports(home)
+        self.endpoint = f"http://127.0.0.1:{self.ports['emulator']}"
+        self.front = f"http://127.0.0.1:{front_port}"
+        self.outbox = home.parent / "outbox.jsonl"
+        self._stopped = threading.Event()
+        self._emulator: subprocess.Popen[bytes] | None = None
+        self.deployed: Deployed | None = None
 
-    @property
-    def emulator(self) -> str:
-        """Return the address of the emulator of AWS."""
-        return f"http://127.0.0.1:{self.front + 1}"
+    def start(self) -> None:
+        """Start every part, deploy what changed, and open the front door."""
+        self._tell("Starting the emulator of AWS, the clock, the issuer of tokens and the WeChat double")
+        self._start_emulator()
+        self.clock = clock.Clock(self._home / "clock.json", start=CLOCK_STARTS)
+        clock.serve(self.clock, port=self.ports["clock"])
+        account = wechat.Account(self.outbox, **_WECHAT)
+        wechat.serve(account, port=self.ports["wechat"])
+        os.environ["FORBEAR_OIDC_ISSUER"] = f"http://127.0.0.1:{self.ports['issuer']}"
+        keys = issuer.serve(issuer.signing_key(), port=self.ports["issuer"])
+        threading.Thread(target=keys.serve_forever, name="issuer", daemon=True).start()
+        self._tell("Packaging the service (only what changed)")
+        packaged = package(STAGE)
+        self._wait_for_emulator()
+        self.deployed = deploy(
+            packaged, self.endpoint, self._parameters(), marker=self._home / "deployed.json", tell=self._tell
+        )
+        self._tell("The stack is new" if self.deployed.changed else "The stack is as it was")
+        api = f"{self.endpoint}/restapis/{self.deployed.outputs['RestAPIId']}/{STAGE}/_user_request_"
+        shown = views(
+            stage=STAGE,
+            endpoint=self.endpoint,
+            api=api,
+            outputs=self.deployed.outputs,
+            outbox_file=self.outbox,
+            now=self.clock.now,
+            run=self.run,
+            token=lambda role, lender: make_token(role=role, org=lender),
+        )
+        front.serve(api, shown, port=self._front_port)
+        threading.Thread(target=self._drive_schedules, name="schedules", daemon=True).start()
+        self._tell(f"Open: {self.front}/ (overview), {self.front}/outbox (what was sent), {self.front}/docs (the API)")
 
-    @property
-    def clock(self) -> str:
-        """Return the address of the business clock."""
-        return f"http://127.0.0.1:{self.front + 2}/"
+    def run(self, function: str) -> Any:
+        """Run a scheduled function now and return its answer."""
+        return schedules.run(function, self.endpoint, stage=STAGE, at=self.clock.now())
 
-    @property
-    def wechat(self) -> str:
-        """Return the address of the WeChat double."""
-        return f"http://127.0.0.1:{self.front + 3}"
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a program that works with this cloud: the functions' own, and where things are."""
+        functions = client("lambda", self.endpoint)
+        config = functions.get_function_configuration(FunctionName=f"forbear-{STAGE}-api_handler")
+        return {
+            **os.environ,
+            **config["Environment"]["Variables"],
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "FORBEAR_OUTBOX": str(self.outbox),
+        }
 
-    @property
-    def issuer(self) -> int:
-        """Return the port of the token issuer."""
-        return self.front + 4
+    def watch(self, until: Callable[[], bool]) -> None:
+        """Wait until the condition holds, and start the emulator again when it ended: nothing is lost by that."""
+        while not until():
+            if self._emulator is not None and self._emulator.poll() is not None:
+                self._tell(f"The emulator ended with status {self._emulator.returncode}; starting it again")
+                self._start_emulator()
+                self._wait_for_emulator()
+            time.sleep(0.2)
 
-    @property
-    def door(self) -> str:
-        """Return the address of the front door."""
-        return f"http://127.0.0.1:{self.front}"
+    def stop(self) -> None:
+        """Stop the emulator in good order; everything else ends with this process."""
+        self._stopped.set()
+        if self._emulator is not None and self._emulator.poll() is None:
+            self._emulator.terminate()
+            try:
+                self._emulator.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                self._emulator.kill()
+
+    def _start_emulator(self) -> None:
+        command = [ROOT / ".local/emulator/bin/python", "-m", "scripts.cloud.emulator"]
+        command += ["--port", str(self.ports["emulator"]), "--home", str(self._home), "--outbox", str(self.outbox)]
+        with (self._home / "emulator.log").open("ab") as log:
+            self._emulator = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, PARENT: str(os.getpid())}
+            )
+
+    def _wait_for_emulator(self) -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"{self.endpoint}/_forbear/status", timeout=2) as answer:
+                    if json.load(answer)["ready"]:
+                        return
+            except OSError:
+                if self._emulator is not None and self._emulator.poll() is not None:
+                    break
+                time.sleep(0.05)
+        log = (self._home / "emulator.log").read_text(errors="replace").strip().splitlines()
+        raise SystemExit("The emulator does not answer. Its last words:\n" + "\n".join(log[-5:]))
+
+    def _drive_schedules(self) -> None:
+        schedules.drive(self.run, now=self.clock.now, speed=self.clock.speed, stopped=self._stopped, tell=self._tell)
+
+    def _parameters(self) -> Mapping[str, str]:
+        at = {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
+        return {
+            "Stage": STAGE,
+            "AuditDomain": "forbear.example.com",
+            "OidcIssuer": at["issuer"],
+            "OidcAudience": issuer.AUDIENCE,
+            "OidcJwksUrl": f"{at['issuer']}/jwks.json",
+            "SenderEmail": SENDER,
+            "WechatUrl": at["wechat"],
+            "WechatCorpId": _WECHAT["corp_id"],
+            "WechatAccount": _WECHAT["account"],
+            "WechatSecret": _WECHAT["secret"],
+            "PublicUrl": self.front,
+            "ClockUrl": at["clock"],
+            "QueueUrlPrefix": f"{self.endpoint}/{ACCOUNT}/forbear-{STAGE}-",
+            "ArchiveYears": "7",
+            "ThrottleRate": "10000",
+            "ThrottleBurst": "10000",
+        }
 
 
-class CannotStart(Exception):
-    """The local cloud cannot start; the text is a sentence for the person who tried."""
+def _only_one(home: Path) -> int:
+    lock = os.open(home / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit("The local cloud runs already; stop it with Ctrl-C there.") from None
+    return lock
+
+
+def _ports(home: Path) -> dict[str, int]:
+    """Return a port for each listener: those of last time where they are free, because deployed functions know them."""
+    file = home / "ports.json"
+    known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    for name in _LISTENERS:
+        if name not in known or not _comes_free(known[name]):
+            known[name] = free_port()
+    file.write_text(json.dumps(known))
+    return known
+
+
+def _comes_free(port: int) -> bool:
+    # A process that was killed a moment ago may still hold it.
+    for _ in range(20):
+        if is_free(port):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def live_a_day(cloud: Cloud, out: Path) -> int:
+    """Live the sample day on the cloud and return its exit status; its own words go to this terminal."""
+    command = [sys.executable, "-m", "scripts.day", "--front", cloud.front, "--out", str(out)]
+    day = subprocess.Popen(command, cwd=ROOT, env=cloud.environment(), preexec_fn=end_with_parent)
+    try:
+        cloud.watch(lambda: day.poll() is not None)
+    finally:
+        if day.poll() is None:
+            day.terminate()
+            day.wait(timeout=10)
+    return int(day.returncode)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start everything, live the day, and stay until Ctrl-C; with ``--once`` end after the summary."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.run", description=__doc__.splitlines()[0] if __doc__ else ""
-    )
-    parser.add_argument("--once", action="store_true", help="end after the summary")
-    parser.add_argument("--no-day", action="store_true", help="start the cloud, live no day")
-    parser.add_argument("--port", type=int, default=PORT, help="of the front door; the four after it are used too")
-    parser.add_argument("--out", type=Path, default=ROOT / "var")
-    parser.add_argument("--home", type=Path, default=HOME, help="where state is kept")
-    given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    started = time.monotonic()
+    """Run the local cloud; returns the exit status."""
+    options = argparse.ArgumentParser(prog="python -m scripts.run", description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--port", type=int, default=FRONT_PORT, help="of the front door (default: %(default)s)")
+    options.add_argument("--once", action="store_true", default=os.environ.get("ONCE", "") not in ("", "0"))
+    options.add_argument("--no-day", action="store_true", help="only start; live no sample day")
+    options.add_argument("--out", type=Path, default=ROOT / "var", help="where the day's summary and archive go")
+    known = options.parse_args(arguments)
+    begun = time.monotonic()
 
     def tell(line: str) -> None:
-        print(f"[{time.monotonic() - started:6.1f} s] {line}", flush=True)
+        print(f"[{time.monotonic() - begun:6.1f} s] {line}", flush=True)
 
+    cloud = Cloud(HOME, front_port=known.port, tell=tell)
     try:
-        with cloud(Addresses(given.port), given.home, tell=tell) as environment:
-            status = 0 if given.no_day else _live(environment, given)
-            if given.once:
-                return status
-            tell(f"Up at http://127.0.0.1:{given.port}/ (outbox: /outbox, API: /docs). Ctrl-C stops everything.")
-            threading.Event().wait()
-    except CannotStart as refusal:
-        print(str(refusal), file=sys.stderr)
-        return 2
+        cloud.start()
+        status = 0 if known.no_day else live_a_day(cloud, known.out)
+        tell("Ready" if status == 0 else f"The day ended with status {status}")
+        if known.once:
+            return status
+        tell("Everything stays up until Ctrl-C.")
+        cloud.watch(lambda: False)
     except KeyboardInterrupt:
-        tell("Stopped. State is kept; `make clean` forgets it.")
+        tell("Stopping")
+    finally:
+        cloud.stop()
     return 0
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _live(environment: dict[str, str], given: argparse.Namespace) -> int:
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.day",
-        "--front",
-        f"http://127.0.0.1:{given.port}",
-        "--out",
-        str(given.out),
-    ]
-    command += ["--state", str(given.home)]
-    # In the foreground's own group, so that Ctrl-C reaches it; it ends by itself when the front door is gone.
-    return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
-
-
-@contextlib.contextmanager
-def cloud(addresses: Addresses, home: Path, *, tell: Any) -> Iterator[dict[str, str]]:
-    """Run the local cloud while the context lasts; yields the environment for programs beside it. Raises CannotStart."""
-    busy = [port for port in range(addresses.front, addresses.front + 5) if not is_free(port)]
-    if busy:
-        raise CannotStart(f"Port {busy[0]} is in use. Stop what listens there, or choose another with --port.")
-    if not EMULATOR_PYTHON.exists():
-        raise CannotStart("The emulator's environment is missing. Run `make setup`.")
-    home.mkdir(parents=True, exist_ok=True)
-    record = home / "outbox.jsonl"
-    business = clock.Clock(home / "clock.json", start=datetime.combine(FIRST_DAY, datetime.min.time(), tzinfo=UTC))
-    with contextlib.ExitStack() as stack:
-        emulator = _start_emulator(addresses, home, record)
-        stack.callback(_stop, emulator)
-        for server in (
-            clock.serve(business, port=addresses.front + 2),
-            wechat.serve(wechat.Account(record, **WECHAT), port=addresses.front + 3),
-            _serve_issuer(addresses.issuer),
-        ):
-            stack.callback(server.shutdown)
-        tell("Packaging")
-        built = package.package(STAGE)
-        _wait_for(addresses.emulator, emulator)
-        deployed = deploy.deploy(
-            built, addresses.emulator, _parameters(addresses), marker=home / "deployed.json", tell=tell
-        )
-        tell("Deployed" if deployed.changed else "Deployed before, nothing changed")
-        environment = _environment(addresses, deployed.outputs, record)
-        letters = threading.Thread(
-            target=_notice_letters, args=(addresses, deployed.outputs["LettersBucketName"], record), daemon=True
-        )
-        letters.start()
-        views = _views(addresses, deployed.outputs, business, record)
-        door = front.serve(_api(addresses, deployed.outputs), views, port=addresses.front)
-        stack.callback(door.shutdown)
-        tell(f"The API answers at {addresses.door}/v1")
-        yield environment
-
-
-def _start_emulator(addresses: Addresses, home: Path, record: Path) -> subprocess.Popen[bytes]:
-    command = [str(EMULATOR_PYTHON), "-m", "scripts.cloud.emulator", "--port", str(addresses.front + 1)]
-    command += ["--home", str(home / "aws"), "--outbox", str(record)]
-    (home / "aws").mkdir(parents=True, exist_ok=True)
-    log = (home / "emulator.log").open("ab")
-    environment = {**os.environ, PARENT: str(os.getpid()), "PYTHONPATH": str(ROOT)}
-    # A group of its own: Ctrl-C must not end it before it was asked to save.
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    from scripts.day_api import until
-
-    def ready() -> bool:
-        if process.poll() is not None:
-            raise CannotStart(f"The emulator ended with status {process.returncode}; see emulator.log in its folder.")
-        try:
-            return bool(_get(f"{endpoint}/_forbear/status").get("ready"))
-        except OSError:
-            return False
-
-    if not until(ready, seconds=60):
-        raise CannotStart("The emulator did not get ready within 60 s; see emulator.log in its folder.")
-
-
-def _get(url: str) -> dict[str, Any]:
-    import urllib.request
-
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
-
-
-def _serve_issuer(port: int) -> Any:
-    server = issuer.serve(issuer.signing_key(), port=port)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="issuer", daemon=True).start()
-    return server
-
-
-def _parameters(addresses: Addresses) -> dict[str, str]:
-    return {
-        "Stage": STAGE,
-        "AuditDomain": "forbear.local",
-        "OidcIssuer": issuer.issuer_url(addresses.issuer),
-        "OidcAudience": issuer.AUDIENCE,
-        "OidcJwksUrl": f"http://127.0.0.1:{addresses.issuer}/jwks.json",
-        "SenderEmail": "collections@forbear.example",
-        "WechatUrl": addresses.wechat,
-        "WechatCorpId": WECHAT["corp_id"],
-        "WechatAccount": WECHAT["account"],
-        "WechatSecret": WECHAT["secret"],
-        "PublicUrl": addresses.door,
-        "ClockUrl": addresses.clock,
-        "QueueUrlPrefix": f"{addresses.emulator}/000000000000/forbear-{STAGE}-",
-        "ArchiveYears": "7",
-    }
-
-
-def _environment(addresses: Addresses, outputs: Any, record: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "AWS_ENDPOINT_URL": addresses.emulator,
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "FORBEAR_STAGE": STAGE,
-        "FORBEAR_CLOCK_URL": addresses.clock,
-        "FORBEAR_OUTBOX": str(record),
-        "FORBEAR_OIDC_ISSUER": issuer.issuer_url(addresses.issuer),
-        "FORBEAR_OIDC_AUDIENCE": issuer.AUDIENCE,
-        "FORBEAR_UPLOADS_BUCKET": outputs["UploadsBucketName"],
-        "FORBEAR_LETTERS_BUCKET": outputs["LettersBucketName"],
-        "FORBEAR_ARCHIVE_BUCKET": outputs["ArchiveBucketName"],
-        "PYTHONPATH": str(ROOT),
-    }
-
-
-def _api(addresses: Addresses, outputs: Any) -> str:
-    return f"{addresses.emulator}/restapis/{outputs['RestAPIId']}/{STAGE}/_user_request_"
-
-
-def _notice_letters(addresses: Addresses, bucket: str, record: Path) -> None:
-    """Enter letters into the outbox as they appear in their bucket: that bucket is the printer's tray."""
-    objects = client("s3", addresses.emulator)
-    seen = {line["place"] for line in outbox.accepted(record) if line["carrier"] == "letter"}
-    while True:
-        try:
-            for page in objects.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-                for entry in page.get("Contents", ()):
-                    if entry["Key"] not in seen:
-                        _notice_letter(objects, bucket, entry["Key"], record)
-                        seen.add(entry["Key"])
-        except Exception as fault:  # the emulator may be stopping, and the tray is looked at again in a moment
-            if "ConnectionClosed" not in type(fault).__name__ and "Endpoint" not in type(fault).__name__:
-                print(f"letters: {type(fault).__name__}", file=sys.stderr)
-        time.sleep(0.5)
-
-
-def _notice_letter(objects: Any, bucket: str, key: str, record: Path) -> None:
-    found = objects.get_object(Bucket=bucket, Key=key)
-    metadata = found["Metadata"]
-    outbox.accept(
-        record,
-        carrier="letter",
-        channel="letter",
-        provider_id=key,
-        to="postal address inside",
-        body=found["Body"].read(),
-        contact=metadata.get("contact"),
-        tenant=key.split("/", 1)[0],
-        place=key,
-    )
-
-
-def _views(addresses: Addresses, outputs: Any, business: clock.Clock, record: Path) -> front.Views:
-    from scripts.day_api import Api
-    from scripts.day_world import COMPLIANCE_OFFICER, LENDER
-    from scripts.token import make_token
-
-    def lender_token() -> str:
-        known = {"issuer": issuer.issuer_url(addresses.issuer), "audience": issuer.AUDIENCE}
-        return make_token(role="compliance", org=LENDER, subject=COMPLIANCE_OFFICER, **known)
-
-    def depths(names: tuple[str, ...]) -> dict[str, int]:
-        queues, found = client("sqs", addresses.emulator), {}
-        for name in names:
-            url = f"{addresses.emulator}/000000000000/forbear-{STAGE}-{name}"
-            told = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-            found[name] = int(told["ApproximateNumberOfMessages"]) + int(told["ApproximateNumberOfMessagesNotVisible"])
-        return found
-
-    def status() -> dict[str, Any]:
-        carriers: dict[str, int] = {}
-        for line in outbox.accepted(record):
-            carriers[line["carrier"]] = carriers.get(line["carrier"], 0) + 1
-        notes: dict[str, str] = {}
-        objects = client("s3", addresses.emulator)
-        listed = objects.list_objects_v2(Bucket=outputs["ArchiveBucketName"], Prefix=f"{LENDER}/")
-        for entry in listed.get("Contents", ()):
-            if entry["Key"].endswith("/checkpoint"):
-                note = objects.get_object(Bucket=outputs["ArchiveBucketName"], Key=entry["Key"])["Body"].read().decode()
-                notes[entry["Key"].rsplit("/", 1)[0]] = f"{note.splitlines()[1]} entries"
-        today = business.now().date()
-        path = f"/v1/kpis?from={today - timedelta(days=1)}&to={today}"
-        told = Api(addresses.door).call("GET", path, lender_token(), expect=range(100, 600))
-        reports = told.body.get("reports", []) if told.status == 200 else []
-        return {
-            "now": business.now().isoformat(),
-            "queues": depths(QUEUES),
-            "dead_letters": depths(DEAD_LETTERS),
-            "carriers": carriers,
-            "archive": notes,
-            "figures": [figure for report in reports for figure in report["figures"]],
-        }
-
-    def ruling(contact: str) -> dict[str, Any] | None:
-        told = Api(addresses.door).call("GET", f"/v1/messages/{contact}", lender_token(), expect=range(100, 600))
-        return told.body if told.status == 200 else None
-
-    def letter(key: str) -> bytes | None:
-        objects = client("s3", addresses.emulator)
-        try:
-            return bytes(objects.get_object(Bucket=outputs["LettersBucketName"], Key=key)["Body"].read())
-        except objects.exceptions.NoSuchKey:
-            return None
-
-    def run(function: str) -> Any:
-        from scripts.day_api import Cloud
-
-        cloud = Cloud(stage=STAGE, clock_url=addresses.clock, endpoint=addresses.emulator, outbox=record, region=REGION)
-        return cloud.run(function)
-
-    return front.Views(
-        status=status, outbox=lambda: list(outbox.accepted(record)), ruling=ruling, letter=letter, run=run
-    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Definitions (tables, queues, keys, functions, stacks) change seldom and are save
 
 import copy
 import threading
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -151,8 +152,17 @@ class Tables:
         for scope, records in self._module._stream_records.all_items():
             reached = [mark for reader, mark in self.checkpoints.items() if reader.startswith("/".join(scope) + "/")]
             if reached:
-                low = min(reached)
-                records[:] = [record for record in records if record["dynamodb"]["SequenceNumber"] > low]
+                passed = bisect_right(records, min(reached), key=lambda record: record["dynamodb"]["SequenceNumber"])
+                # One step for the interpreter, because another thread may append at the same time.
+                del records[:passed]
+                trimmed = self._module._stream_trimmed
+                trimmed.set_scoped(*scope, trimmed.get_scoped(*scope, 0) + passed)
+
+    def unread(self, scope: Scope, reader: str) -> list[dict[str, Any]]:
+        """Return the records of a table's stream that this reader does not have behind it, oldest first."""
+        records = self._module._stream_records.get_scoped(*scope) or []
+        mark = self.checkpoints.get("/".join((*scope, reader)), "")
+        return list(records[bisect_right(records, mark, key=lambda record: record["dynamodb"]["SequenceNumber"]) :])
 
     def checkpoint(self, scope: Scope, reader: str, sequence: str) -> None:
         """Record that a reader of a table's stream has everything up to this sequence number behind it."""
@@ -162,14 +172,11 @@ class Tables:
 
     def lines(self) -> Any:
         """Yield the journal lines that say what is now so."""
-        unread: dict[tuple[Any, ...], list[Any]] = {}
-        for scope, records in self._module._stream_records.all_items():
-            unread[scope] = records
         for scope, table in self._module._tables.all_items():
             for pk, row in table["items"].items():
                 for sk, item in row.items():
                     yield [["item", list(scope), pk, sk, item, None]]
-        for scope, records in unread.items():
+        for scope, records in self._module._stream_records.all_items():
             for record in records:
                 yield [["unread", list(scope), record]]
         for reader, sequence in self.checkpoints.items():

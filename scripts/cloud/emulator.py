@@ -6,6 +6,7 @@ pinned and checked, and ``tests/contracts/test_local_cloud_kill.py`` kills it an
 
 import argparse
 import asyncio
+import fcntl
 import importlib.metadata
 import json
 import logging
@@ -16,11 +17,12 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from scripts.cloud import outbox, stream
-from scripts.cloud.durable import Durable
+from scripts.cloud.durable import Durable, Scope
 from scripts.cloud.journal import Journal
 from scripts.cloud.processes import end_with_parent
 
@@ -65,11 +67,26 @@ def main() -> None:
     known = options.parse_args()
     end_with_parent()
     home = known.home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    _alone(home)
     _prepare(home, known.port)
     try:
         asyncio.run(_serve(home, known.port, known.outbox or home / "outbox.jsonl", known.concurrency))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _alone(home: Path) -> None:
+    """Wait until no other emulator writes here; one whose parent was killed is about to end."""
+    lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    for _ in range(100):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return  # held as long as this process lives
+    sys.exit(f"another emulator works in {home}")
 
 
 def _prepare(home: Path, port: int) -> None:
@@ -158,6 +175,7 @@ class _Emulator:
         # Carriers.
         sns._publish = self._recording_publish(sns._publish, sns)
         ses_v2.handle_request = self._recording_mail(ses_v2.handle_request)
+        s3._persist_object = self._recording_letters(s3._persist_object)
 
     # Requests
 
@@ -175,7 +193,9 @@ class _Emulator:
     async def _own(self, scope: Any, send: Any) -> None:
         if scope["path"] == "/_forbear/save":
             self.save()
-        body = json.dumps({"ready": self._restored.is_set(), "journal": self._journal.size()}).encode()
+        unread = sum(len(self._durable.tables.unread(table, name)) for table, name, _ in self._stream_mappings())
+        told = {"ready": self._restored.is_set(), "unread": unread, "journal_bytes": self._journal.size()}
+        body = json.dumps(told).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -225,46 +245,38 @@ class _Emulator:
         with (self._home / "logs" / f"{name}.log").open("a", encoding="utf-8") as log:
             log.write(f"{text.rstrip()}\n{end}" if text else end)
 
-    def _poll_streams(self) -> bool:
-        """Start a pump for each mapping of a stream that has records and none running. Called by the emulator's poller."""
+    def _stream_mappings(self) -> Iterator[tuple[Scope, str, dict[str, Any]]]:
+        """Yield table, function and terms of every enabled mapping of a stream."""
         for account, region, mapping in self._functions._iter_all_esms():
             arn = mapping.get("EventSourceArn", "")
-            if ":dynamodb:" not in arn or "/stream/" not in arn or not mapping.get("Enabled", True):
-                continue
-            scope = (account, region, arn.split("/stream/")[0].split("/")[-1])
-            key = "/".join((*scope, mapping["FunctionName"]))
-            if key in self._pumping or not self._unread(scope, key, 1):
+            if ":dynamodb:" in arn and "/stream/" in arn and mapping.get("Enabled", True):
+                table = arn.split("/stream/")[0].split("/")[-1]
+                yield (account, region, table), mapping["FunctionName"], mapping
+
+    def _poll_streams(self) -> bool:
+        """Start a pump for each mapping of a stream that has records and none running. Called by the emulator's poller."""
+        for scope, function, mapping in self._stream_mappings():
+            key = "/".join((*scope, function))
+            if key in self._pumping or not self._durable.tables.unread(scope, mapping["FunctionName"]):
                 continue
             self._pumping.add(key)
             self._threads.spawn_background(self._pump, scope, key, mapping, thread_name="stream-pump")
         return False
 
-    def _unread(self, scope: tuple[str, str, str], key: str, limit: int) -> list[dict[str, Any]]:
-        after = self._durable.tables.checkpoints.get(key, "")
-        records = self._dynamodb._stream_records.get_scoped(*scope) or []
-        low, high = 0, len(records)
-        while low < high:
-            middle = (low + high) // 2
-            if stream.sequence(records[middle]) <= after:
-                low = middle + 1
-            else:
-                high = middle
-        return list(records[low : low + limit])
-
-    def _pump(self, scope: tuple[str, str, str], key: str, mapping: dict[str, Any]) -> None:
+    def _pump(self, scope: Scope, key: str, mapping: dict[str, Any]) -> None:
         account, region, _ = scope
         self._responses.set_request_account_id(account)
         self._responses.set_request_region(region)
         function, _ = self._functions._get_func_record_for_qualifier(mapping["FunctionName"], mapping.get("Qualifier"))
         try:
-            while function is not None and (records := self._unread(scope, key, 1000)):
+            while function is not None and (records := self._durable.tables.unread(scope, mapping["FunctionName"])):
                 self._pump_of(scope, mapping, function).run(records)
                 self._durable.tables.forget_read()
         finally:
             self._pumping.discard(key)
             self._threads.esm_wake.set()
 
-    def _pump_of(self, scope: tuple[str, str, str], mapping: dict[str, Any], function: Any) -> stream.Pump:
+    def _pump_of(self, scope: Scope, mapping: dict[str, Any], function: Any) -> stream.Pump:
         def invoke(records: Any) -> stream.Answer:
             result = self._functions._execute_function(function, {"Records": list(records)})
             if result.get("error") or result.get("throttle"):
@@ -343,6 +355,32 @@ class _Emulator:
             return answer
 
         return accepting
+
+    def _recording_letters(self, persist: Any) -> Any:
+        def filing(bucket: str, key: str, stored: Any) -> Any:
+            pages = stored.get("body") if isinstance(stored, dict) else stored
+            answer = persist(bucket, key, stored)
+            if "-letters-" in bucket and pages is not None:
+                marks = {name.lower(): value for name, value in stored.get("metadata", {}).items()}
+                outbox.accept(
+                    self._outbox,
+                    carrier="letter",
+                    channel="letter",
+                    provider_id=key,
+                    to="",
+                    body=bytes(pages),
+                    place=key,
+                    content=_mark(marks, "content"),
+                    contact=_mark(marks, "contact"),
+                    tenant=key.split("/", 1)[0],
+                )
+            return answer
+
+        return filing
+
+
+def _mark(marks: dict[str, str], name: str) -> str | None:
+    return marks.get(name) or marks.get(f"x-amz-meta-{name}")
 
 
 def _attribute(attributes: dict[str, Any], name: str) -> str | None:

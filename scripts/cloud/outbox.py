@@ -1,8 +1,9 @@
 """The outside world's record of what carriers took: one JSON line an acceptance, written before the carrier answers.
 
-A line is ``{"at", "carrier", "provider_id", "to", "subject", "body", "content_sha256", "contact", "tenant", "channel"}``. ``to``
-is the raw address: this file stands for telephones and mailboxes, which are no part of the service. ``content_sha256`` is taken over the
-body as the carrier got it.
+A line is ``{"at", "carrier", "channel", "provider_id", "to", "subject", "body", "place", "content_sha256", "content",
+"contact", "tenant"}``. ``to`` is the raw address: this file stands for telephones and mailboxes, which are no part of the
+service. ``content_sha256`` is taken over the body as the carrier got it; of a letter that is its pages, ``place`` says
+where they lie, and ``content`` is the digest of the approved text that was filed with them.
 """
 
 import hashlib
@@ -29,8 +30,12 @@ def accept(
     tenant: str | None = None,
     subject: str | None = None,
     place: str | None = None,
+    content: str | None = None,
 ) -> None:
-    """Write one acceptance; returns when the kernel has the line. ``place`` says where a body of bytes can be read."""
+    """Write one acceptance; returns when the kernel has the line.
+
+    ``place`` says where a body of bytes can be read; ``content`` is the digest that the sender attached to it.
+    """
     raw = body if isinstance(body, bytes) else body.encode()
     line = {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -42,6 +47,7 @@ def accept(
         "body": body if isinstance(body, str) else None,
         "place": place,
         "content_sha256": hashlib.sha256(raw).hexdigest(),
+        "content": content,
         "contact": contact,
         "tenant": tenant,
     }

@@ -1,0 +1,99 @@
+"""What the front door's pages show, read from the emulator and from the API like any caller's view."""
+
+import json
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.cloud import outbox
+from scripts.cloud.aws import client
+from scripts.cloud.front import Views
+
+_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+
+
+def views(
+    *,
+    stage: str,
+    endpoint: str,
+    api: str,
+    outputs: Mapping[str, str],
+    outbox_file: Path,
+    now: Callable[[], datetime],
+    run: Callable[[str], Any],
+    token: Callable[[str, str], str],
+) -> Views:
+    """Return the pages' views. ``token(role, lender)`` gives a bearer token; ``api`` is the address of the API's stage."""
+
+    def lines() -> list[dict[str, Any]]:
+        return list(outbox.accepted(outbox_file))
+
+    def lenders() -> list[str]:
+        return sorted({line["tenant"] for line in lines() if line["tenant"]})
+
+    def asked(path: str, role: str, lender: str) -> Any:
+        request = urllib.request.Request(api + path, headers={"Authorization": f"Bearer {token(role, lender)}"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            if refusal.code in (403, 404):
+                return None
+            raise
+
+    def status() -> dict[str, Any]:
+        depths = _depths(endpoint, f"forbear-{stage}-")
+        return {
+            "now": now().isoformat(timespec="seconds"),
+            "queues": {name: count for name, count in depths.items() if "-dlq" not in name},
+            "dead_letters": {name: count for name, count in depths.items() if "-dlq" in name},
+            "carriers": dict(Counter(line["carrier"] for line in lines())),
+            "archive": _archive(endpoint, outputs["ArchiveBucketName"]),
+            "figures": [figure for lender in lenders() for figure in _figures(asked("/v1/kpis", "lender", lender))],
+        }
+
+    def ruling(contact: str) -> Mapping[str, Any] | None:
+        # WeChat knows no lender; a message is found with the one who sent it.
+        for lender in lenders():
+            found: Mapping[str, Any] | None = asked(f"/v1/messages/{contact}", "compliance", lender)
+            if found is not None:
+                return found
+        return None
+
+    def letter(key: str) -> bytes | None:
+        objects = client("s3", endpoint)
+        try:
+            return bytes(objects.get_object(Bucket=outputs["LettersBucketName"], Key=key)["Body"].read())
+        except objects.exceptions.NoSuchKey:
+            return None
+
+    return Views(status=status, outbox=lines, ruling=ruling, letter=letter, run=run)
+
+
+def _depths(endpoint: str, prefix: str) -> dict[str, int]:
+    queues = client("sqs", endpoint)
+    found = {}
+    for url in queues.list_queues(QueueNamePrefix=prefix).get("QueueUrls", []):
+        counted = queues.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))["Attributes"]
+        found[url.rsplit("/", 1)[1].removeprefix(prefix)] = sum(int(counted[name]) for name in _COUNTS)
+    return dict(sorted(found.items()))
+
+
+def _archive(endpoint: str, bucket: str) -> dict[str, str]:
+    """Return each log's newest checkpoint: its size in entries, by the log's place."""
+    objects = client("s3", endpoint)
+    logs = {}
+    for page in objects.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", []):
+            if entry["Key"].endswith("/checkpoint"):
+                note = objects.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read().decode().split("\n")
+                logs[note[0]] = f"{note[1]} entries"
+    return logs
+
+
+def _figures(report: Any) -> list[dict[str, Any]]:
+    return [figure for one in (report or {}).get("reports", []) for figure in one["figures"]]
