@@ -240,7 +240,7 @@ def _abroad(place: str, channel: str, to: str = "p1", actor: str = "agency") -> 
         collectors={"c1": {"org": org, "certified_to": "@+300d#"}},
         history=[
             _event(
-                "h0", "@-190d", "letter", party=to, org=org, point=f"a{tail}", outcome="sent",
+                "h0", "@-190d", "letter", party="p1" if to == "x1" else to, org=org, point=f"a{tail}", outcome="sent",
                 purpose="validation_notice",
             )
         ],  # fmt: skip

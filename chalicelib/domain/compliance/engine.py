@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.domain.compliance.case import Case, resolve
 from chalicelib.domain.compliance.form import check_dossier
-from chalicelib.domain.compliance.packs import Bound, Pack, PackSet
+from chalicelib.domain.compliance.packs import Bound, Pack, PackSet, Rule
 from chalicelib.domain.compliance.scene import Answer, Finding, Scene
 from chalicelib.domain.compliance.timeline import (
     DAY,
@@ -270,6 +270,19 @@ def decide(case: Case, packs: PackSet) -> dict[str, Any]:
         "packs": [{"id": each.ident, "version": each.version, "sha256": each.sha256} for each in play.packs],
         "zone_data": ZONE_DATA,
     }
+
+
+def played(dossier: Mapping[str, Any], packs: PackSet) -> list[tuple[Rule, Finding | None]]:
+    """Return every rule that can apply to a dossier with its finding, None where it stays silent.
+
+    This is the ruling before it is summed up, for counter-checks of packs and for what-if runs.
+    """
+    play = _Play(Case(check_dossier(dossier)), packs)
+    play.begin()
+    return [
+        (bound[4], answer if isinstance(answer, Finding) else None)
+        for bound, answer in zip(play.rules, play.answers, strict=True)
+    ]
 
 
 def rule_each(dossiers: Sequence[Mapping[str, Any]], packs: PackSet) -> Iterator[dict[str, Any]]:

@@ -184,7 +184,7 @@ def _decide(scene: Scene, instant: int, windows: Windows, *, reply_once: bool, m
         until = max(next_open(windows, zone, instant) for zone in shut)
         if reply_once:
             used = answered_once(scene.case, instant)
-            if used is not None and all(next_open(windows, zone, _inbound_at(scene)) > instant for zone in shut):
+            if used is not None and all(_same_slot(windows, zone, _inbound_at(scene), instant) for zone in shut):
                 if not used:
                     return NEVER if mode == "reply_used" else until
                 if mode == "reply_used":
@@ -212,6 +212,11 @@ def _decide(scene: Scene, instant: int, windows: Windows, *, reply_once: bool, m
         _clock_text(windows(zone, local // DAY)),
         f"closed at {date_text(local // DAY)} {second // 3600:02d}:{second % 3600 // 60:02d}:{second % 60:02d} {zone.name}",
     )
+
+
+def _same_slot(windows: Windows, zone: Zone, earlier: int, instant: int) -> bool:
+    """Tell whether an earlier instant was closed already and no window has opened since."""
+    return not is_open(windows, zone, earlier) and next_open(windows, zone, earlier) > instant
 
 
 def _never_meet(scene: Scene, windows: Windows, instant: int) -> bool:
