@@ -14,7 +14,8 @@ MAX_DEPTH = 32
 MAX_INTEGER = 2**53 - 1
 """RFC 7493: beyond it other readers lose digits."""
 _MAX_NUMBER_LENGTH = 40
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# An unterminated string is taken to the end of the text: were it passed over, each quote in it would be tried in turn.
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
 _CONTENT_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
 
@@ -38,7 +39,7 @@ def read_json(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         _refuse("not_utf8", "the body is not UTF-8")
-    if _depth(text) > MAX_DEPTH:
+    if _is_deeper(text, MAX_DEPTH):
         _refuse("too_deep", f"at most {MAX_DEPTH} levels")
     try:
         value = json.loads(
@@ -56,12 +57,13 @@ def read_json(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
     return value
 
 
-def _depth(text: str) -> int:
-    deepest = depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _is_deeper(text: str, most: int) -> bool:
+    depth = 0
+    for bracket in _BRACKETS.finditer(_STRINGS.sub("", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > most:
+            return True
+    return False
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

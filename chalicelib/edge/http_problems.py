@@ -183,11 +183,19 @@ def _error(error: FieldError) -> dict[str, str]:
     return {_SOURCES[error.source]: told["where"], "code": told["code"], "detail": told["detail"]}
 
 
+MOST_ERRORS = 50
+"""A problem names the first so many wrong fields."""
+_MOST_COUNTED = 2_000
+
+
 def field_errors(refusal: ValidationError, *, source: str) -> tuple[FieldError, ...]:
-    """Return what pydantic found wrong, by pointer or parameter, without the values."""
+    """Return the first things that pydantic found wrong, by pointer or parameter, without the values."""
+    if refusal.error_count() > _MOST_COUNTED:
+        # Telling even the first would make Python objects of them all: a body can be wrong in half a million places.
+        return (FieldError("", "too_many_errors", f"{refusal.error_count()} fields are not acceptable", source),)
     return tuple(
         FieldError(_where(found["loc"], source), found["type"], found["msg"], source)
-        for found in refusal.errors(include_url=False, include_input=False, include_context=False)
+        for found in refusal.errors(include_url=False, include_input=False, include_context=False)[:MOST_ERRORS]
     )
 
 

@@ -8,6 +8,7 @@ from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib import wiring
+from chalicelib.domain.errors import NotFound
 from chalicelib.domain.intake.portfolio import Portfolio, Wish
 from chalicelib.domain.intake.rejections import Rejection
 from chalicelib.domain.principals import Principal, scope_of
@@ -116,6 +117,7 @@ def view_of(portfolio: Portfolio, upload: dict[str, Any] | None = None) -> Portf
     response=PortfolioView,
     status=202,
     max_bytes=5 * 1024**2,
+    errors=[NotFound],
     summary="Announce a portfolio and get the form to upload it with, or hand over a few rows at once",
 )
 def request_portfolio(principal: Principal, request: Request[Wish, None]) -> Answer:
@@ -152,6 +154,7 @@ def read_portfolio(principal: Principal, request: Request[None, None]) -> Answer
     scope="portfolios:read",
     query=RejectionQuery,
     response=RejectionList,
+    also_types=("text/csv",),
     summary="List the rows that were refused: row, field, code, text in Chinese and English, value masked",
 )
 def list_rejections(principal: Principal, request: Request[None, RejectionQuery]) -> Answer:

@@ -3,6 +3,7 @@
 import ast
 import json
 import logging
+import time
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from chalicelib.domain.cursors import cursor_key
 from chalicelib.domain.errors import (
     DomainError,
     InvalidInput,
+    MalformedBody,
     NotFound,
     NotPermitted,
     PreconditionFailed,
@@ -36,7 +38,7 @@ from chalicelib.edge import authorizer, http, http_problems
 from chalicelib.edge.gateway_responses import RESPONSES, gateway_responses
 from chalicelib.edge.http import Answer, Page, Request, native_errors_as_problems, route
 from chalicelib.edge.http_body import MAX_BYTES, read_json
-from chalicelib.edge.http_problems import STATUS, TITLES, TYPE_PREFIX
+from chalicelib.edge.http_problems import MOST_ERRORS, STATUS, TITLES, TYPE_PREFIX
 from chalicelib.edge.routes import Registry
 from chalicelib.gateways.oidc import IssuerKeys, Verifier
 from chalicelib.usecases.idempotency import KEPT_MS, LEASE_MS, AnswersInMemory
@@ -428,6 +430,24 @@ def test_limits_of_a_body_are_exact():
     assert read_json(b'"' + b"x" * (MAX_BYTES - 2) + b'"') == "x" * (MAX_BYTES - 2)
     assert read_json(b'{"a":"[[[[\\"[[[[","b":"' + b"[" * 1_000 + b'"}')["a"] == '[[[["[[[['
     assert read_json('{"a":"\\ud83d\\ude00","b":"😀"}'.encode()) == {"a": "😀", "b": "😀"}
+
+
+@pytest.mark.parametrize("unit", [b'\\"', b'"', b"\\", b"[]", b'"\\', b"[", b"-", b"1", b" ", b'{"a":', b"\\u00e9"])
+@pytest.mark.parametrize("start", [b"", b'"', b'["'])
+def test_no_body_takes_longer_than_its_length_allows(start, unit):
+    """A reader that goes back over the text for each quote would be at it for many minutes."""
+    raw = (start + unit * MAX_BYTES)[:MAX_BYTES]
+    began = time.perf_counter()
+    with pytest.raises(MalformedBody):
+        read_json(raw)
+    assert time.perf_counter() - began < 2
+
+
+def test_body_that_is_wrong_in_very_many_places_is_told_so_in_few_words():
+    some = assert_problem(call("POST", "/v1/question", {f"f{n}": 1 for n in range(200)}), 422, "invalid_input")
+    assert len(some["errors"]) == MOST_ERRORS
+    many = assert_problem(call("POST", "/v1/question", {f"f{n}": 1 for n in range(5_000)}), 422, "invalid_input")
+    assert [error["code"] for error in many["errors"]] == ["too_many_errors"]
 
 
 def test_too_large_body_is_refused_before_it_is_parsed():
