@@ -396,6 +396,7 @@ class LogVerifier:
         self.origin = ""
         self.head: Signed | None = None
         self.roots: dict[int, set[tuple[bytes, str]]] = defaultdict(set)
+        self.named: dict[str, str] = {}
         self._rows: list[list[bytes]] = []
         self._counts: list[int] = []
 
@@ -512,6 +513,10 @@ class LogVerifier:
     def _left_over(self, size: int) -> None:
         """Judge the files that nothing asked for: tiles beyond the head are waiting, all else belongs to nothing."""
         for path in sorted(self.files.unread):
+            if path in self.named:
+                if hashlib.sha256(self.files.read(path) or b"").hexdigest() != self.named[path]:
+                    self.fault("wrong_content_hash", path)
+                continue
             parts = path.split("/")
             level = {"entries": 0}.get(parts[1], -1) if len(parts) > 2 and parts[0] == "tile" else -1
             if level < 0 and len(parts) > 2 and parts[0] == "tile" and parts[1].isdigit() and int(parts[1]) < 8:
@@ -885,9 +890,8 @@ def _verify_entries(
             log.fault("no_genesis", f"entry {number}")
         if event["type"] == "log.genesis":
             inherits = _verify_year(log, event["data"], before)
-            covered.update(_named_in(event["data"]))
-        if event["type"] == "contact.decided" and isinstance(event.get("decision", {}).get("ruleset"), str):
-            covered.setdefault(f"rules/{event['decision']['ruleset']}.json", event["decision"]["ruleset"])
+            log.named = _named_in(event["data"])
+            covered.update({name: digest for name, digest in log.named.items() if name.startswith("schema/")})
         if event["type"].startswith("log."):
             at = instant(event["at"])
             if own is not None and at - own > heartbeat:
@@ -926,7 +930,7 @@ def _verify_year(log: LogVerifier, data: Mapping[str, Any], before: LogVerifier 
 
 
 def _named_in(data: Mapping[str, Any]) -> dict[str, str]:
-    """Return path -> SHA-256 of the files beside the logs that a first entry names."""
+    """Return name -> SHA-256 of the files that a first entry names: the schema, and below the log its public keys."""
     files = data.get("files")
     return dict(files) if isinstance(files, dict) else {}
 

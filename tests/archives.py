@@ -123,7 +123,7 @@ class Story:
         """Append an event to a stream."""
         seq, prev = self._heads.get(stream, (0, None))
         event = Event(
-            id=f"evt_{len(self.events):06d}_{stream}",
+            id=f"evt_{stream}_{seq + 1:06d}",
             type=event_type,
             at=to_text(at),
             tenant=self.tenant,
