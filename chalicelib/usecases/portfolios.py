@@ -36,6 +36,7 @@ from chalicelib.domain.intake.rejections import BatchRefusal, Problem, Rejection
 from chalicelib.domain.intake.scan import CSV, JSONL, MOST_BYTES, STAGED, XLSX, Plan, read_chunk, scan
 from chalicelib.domain.intake.workbook import scan_workbook
 from chalicelib.domain.people.person import ContactLedger, Person
+from chalicelib.domain.principals import system_scope
 from chalicelib.usecases.ports import Queues, Scope, Store
 
 SCANNER = Actor("system", "start_portfolio", "role")
@@ -132,13 +133,6 @@ class PortfolioPorts:
 
 
 @dataclass(frozen=True, slots=True)
-class LenderScope:
-    """The scope of background work: the lender comes from a key or a body that only this system writes."""
-
-    tenant: str
-
-
-@dataclass(frozen=True, slots=True)
 class Requested:
     """A portfolio that was announced, and the form to upload it with (None when its rows came along)."""
 
@@ -205,7 +199,7 @@ def start_uploads(ports: PortfolioPorts, body: Mapping[str, Any], *, now: dateti
         portfolio = rest.partition("/")[0]
         if folder == INCOMING and is_id(tenant) and is_id(portfolio):
             version = entry["s3"]["object"].get("versionId")
-            start_portfolio(ports, LenderScope(tenant), portfolio, key=key, version=version, now=now, req=req)
+            start_portfolio(ports, system_scope(tenant), portfolio, key=key, version=version, now=now, req=req)
 
 
 def start_portfolio(
@@ -307,7 +301,7 @@ def load_chunk(ports: PortfolioPorts, body: Mapping[str, Any], *, now: datetime,
 
     Raises NotFound when there is no such portfolio or chunk, or its lender is not registered.
     """
-    scope, identity, number = LenderScope(body["tenant"]), body["portfolio"], body["chunk"]
+    scope, identity, number = system_scope(body["tenant"]), body["portfolio"], body["chunk"]
     if ports.portfolios.loaded_chunk(scope, identity, number) is not None:
         return
     portfolio = ports.portfolios.portfolio(scope, identity)

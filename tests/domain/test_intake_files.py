@@ -282,6 +282,15 @@ def test_headers_that_are_refused() -> None:
     assert understand([*names, *(f"extra_{n}" for n in range(2_000))]) == HeaderFault("columns_too_many", ())
 
 
+def test_a_file_that_begins_with_data_does_not_have_it_repeated() -> None:
+    _, row, *_ = table([document(1)]).split("\r\n")
+    found = scan([(row + "\r\n" + row).encode()], format=CSV)
+    assert isinstance(found, BatchRefusal) and found.code == "header_unknown"
+    assert document(1)["parties"][0]["name"] not in json.dumps(found.as_json(), ensure_ascii=False)
+    misspelt = scan([table([document(1)]).replace("contract_no", "contrat_no").encode()], format=CSV)
+    assert isinstance(misspelt, BatchRefusal) and misspelt.details["columns"] == ["contrat_no"]
+
+
 @pytest.mark.parametrize(
     ("data", "form", "code"),
     [

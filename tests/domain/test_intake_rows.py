@@ -302,6 +302,16 @@ def test_other_spellings_of_money_are_refused(cell: str) -> None:
         minor_units(cell, digits=2)
 
 
+@pytest.mark.parametrize(
+    ("rate", "kept"),
+    [("0.0899", "0.0899"), ("1", "1"), ("0", "0"), ("0.10", "0.1"), (0, "0"), ("8.5E-2", "0.085"), ("0e999999999", None),
+     ("1e-999999999", None), ("8.99%", None), ("-0", None), ("", None), ("1.5", None), (True, None), ("0,5", None)],
+)  # fmt: skip
+def test_rates_are_decimals_from_0_to_1(rate: Any, kept: str | None) -> None:
+    outcome = judged(changed(document(CHINESE), "loan.apr", rate))
+    assert (outcome.record.loan.apr if isinstance(outcome, Taken) else None) == kept
+
+
 def test_negative_money_has_its_own_code() -> None:
     with pytest.raises(ValueError, match="money_negative"):
         minor_units("-0.01", digits=2)

@@ -1,6 +1,7 @@
 """Workbooks: written by an independent library, read by ours; what spreadsheets do to numbers; unsafe archives."""
 
 import io
+import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -202,12 +203,65 @@ def test_a_workbook_without_rows_or_with_a_wrong_header_is_refused() -> None:
     assert refusal(book_of([{"colour": "red"}])) == "header_unknown"
 
 
+def test_a_number_that_would_fill_the_memory_is_rejected() -> None:
+    def endless(_: zipfile.ZipFile, name: str, raw: bytes) -> bytes:
+        return raw.replace(b"<v>7</v>", b"<v>1E999999999</v>") if name.endswith("sheet1.xml") else raw
+
+    outcome = read(repacked(endless, overdue_periods=7))[1][0]
+    assert ("text_invalid", "overdue_periods") in codes(outcome)
+
+
+# Shared strings: how Excel itself writes texts
+
+
+INLINE = re.compile(rb't="inlineStr"><is><t[^>]*>(.*?)</t></is>', re.DOTALL)
+
+
+def with_shared_strings(file: io.BytesIO, *, item: bytes = b"<si><t>%s</t></si>") -> io.BytesIO:
+    """Return the workbook with its inline texts moved into the table of shared strings; ``item`` wraps each."""
+    texts: list[bytes] = []
+
+    def shared(found: re.Match[bytes]) -> bytes:
+        texts.append(found[1])
+        return b't="s"><v>%d</v>' % (len(texts) - 1)
+
+    source, out = zipfile.ZipFile(file), io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            raw = source.read(name)
+            target.writestr(name, INLINE.sub(shared, raw) if "worksheets/" in name else raw)
+        target.writestr("xl/sharedStrings.xml", b"<sst>" + b"".join(item % text for text in texts) + b"</sst>")
+    return out
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        b"<si><t>%s</t></si>",
+        b'<si><r><t xml:space="preserve">%s</t></r></si>',
+        b"<si><t>%s</t><rPh sb='0' eb='1'><t>pinyin</t></rPh></si>",
+    ],
+)
+def test_shared_strings_plain_rich_or_with_a_reading_are_the_same_texts(item: bytes) -> None:
+    cells = [flat_cells(document(number)) for number in (1, 3)]
+    assert read(with_shared_strings(book_of(cells), item=item))[1] == read(book_of(cells))[1]
+
+
+def test_a_shared_string_that_is_not_there_refuses_the_workbook() -> None:
+    file = with_shared_strings(book_of([flat_cells(document(1))]))
+    source, out = zipfile.ZipFile(file), io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, b"<sst/>" if name == "xl/sharedStrings.xml" else source.read(name))
+    assert refusal(out) == "workbook_unreadable"
+
+
 # Archives
 
 
-def repacked(change: Callable[[zipfile.ZipFile, str, bytes], bytes]) -> io.BytesIO:
-    """Return a right workbook with each part passed through ``change``."""
-    source = zipfile.ZipFile(book_of([flat_cells(document(1))]))
+def repacked(change: Callable[[zipfile.ZipFile, str, bytes], bytes], **cells: Any) -> io.BytesIO:
+    """Return a right workbook (some cells changed) with each part passed through ``change``."""
+    source = zipfile.ZipFile(book_of([{**flat_cells(document(1)), **cells}]))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
@@ -273,19 +327,10 @@ def test_limits_on_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_shared_strings_do_not_lie_in_memory() -> None:
     few = flat_cells(document(1))
-    names = list(few)
 
     def file(count: int) -> io.BytesIO:
-        book = Workbook()
-        sheet = book.active
-        assert sheet is not None
-        sheet.append(names)
-        for number in range(count):
-            # Every row has long texts of its own, which openpyxl writes as shared strings.
-            sheet.append([f"{number:06d}{'x' * 200}" if name == "note" else few[name] for name in names])
-        out = io.BytesIO()
-        book.save(out)
-        return out
+        # Every row has a long text of its own; together they would show in the peak.
+        return with_shared_strings(book_of([{**few, "note": f"{n:06d}{'x' * 900}"} for n in range(count)]))
 
     def peak(count: int) -> int:
         source = file(count)
@@ -297,4 +342,5 @@ def test_shared_strings_do_not_lie_in_memory() -> None:
         return found
 
     peak(40)
-    assert peak(400) < peak(100) + 64 * 1024
+    cells = 300 * (len(few) + 1)
+    assert peak(400) - peak(100) < 300 * 900 / 2 + 8 * cells

@@ -397,7 +397,10 @@ def understand(titles: Sequence[str], mapping: Mapping[str, str] | None = None) 
             seen[column.steps] = title
         columns.append(column)
     if unknown:
-        return HeaderFault("header_unknown", tuple(unknown[:50]))
+        # Where most titles are unknown the file may begin with a row of data, which must not be repeated to anyone.
+        is_data = len(unknown) * 2 > len(titles)
+        told = [shape(title) for title in unknown] if is_data else unknown
+        return HeaderFault("header_unknown", tuple(told[:50]))
     if duplicate:
         return HeaderFault("header_duplicate", tuple(duplicate[:50]))
     missing = [name for name in REQUIRED if (column := resolve(name)) and column.steps not in seen]

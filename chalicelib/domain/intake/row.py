@@ -375,11 +375,6 @@ class Party(Part):
     wechats: Annotated[tuple[Wechat, ...], Field(max_length=5), Flat("wechat", 5, "value")] = ()
     addresses: Annotated[tuple[Address, ...], Field(max_length=10), Flat("address", 10, "value")] = ()
 
-    @property
-    def is_liable(self) -> bool:
-        """Tell whether the party owes the debt."""
-        return self.liability != "none" and self.role in ("borrower", "co_borrower", "guarantor")
-
 
 FLAGS = (
     "deceased", "bankrupt", "active_duty", "minor", "incapacitated", "represented_by_attorney", "vulnerable",

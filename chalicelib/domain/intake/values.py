@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -218,14 +218,15 @@ def _count(value: Any) -> Any:
     return value
 
 
+_RATE = re.compile(r"[01](\.\d{1,12})?\Z|\d{1,2}(\.\d+)?[eE]-\d\Z", re.ASCII)
+
+
 def _rate(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise fault("rate_invalid")
-    try:
-        rate = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise fault("rate_invalid") from None
-    if not rate.is_finite() or not 0 <= rate <= 1 or rate.as_tuple().exponent < -12:  # type: ignore[operator]
+    text = str(value).strip()
+    rate = Decimal(text) if len(text) <= 20 and _RATE.match(text) else Decimal(-1)
+    if not 0 <= rate <= 1:
         raise fault("rate_invalid")
     return f"{rate.quantize(Decimal('0.000001')).normalize():f}"
 

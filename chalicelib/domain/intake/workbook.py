@@ -47,6 +47,9 @@ MOST_RATIO = 100
 
 _SMALL_PART = 1024**2
 _PIECE = 64 * 1024
+_MOST_EXPONENT = 30
+"""Powers of ten beyond which no cell of a portfolio lies; writing such a number out could fill the memory."""
+
 _MOST_XLSX_COLUMNS = 2_000
 
 
@@ -82,7 +85,8 @@ def scan_workbook(
         with zipfile.ZipFile(file) as archive:
             if _is_unsafe(archive):
                 return BatchRefusal("archive_unsafe", {"ratio": MOST_RATIO, "bytes": MOST_EXPANDED})
-            with Workbook(archive) as book:
+            with tempfile.TemporaryFile() as strings:
+                book = Workbook(archive, strings)
                 outcome = _converted(book, measured, write, mapping, rows_per_chunk)
     except (Unreadable, zipfile.BadZipFile, zlib.error, expat.ExpatError, KeyError, ValueError, NotImplementedError):
         return BatchRefusal("workbook_unreadable", {})
@@ -207,7 +211,7 @@ def _number(text: str) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number.adjusted()) > _MOST_EXPONENT:
         return None
     digits = len(number.as_tuple().digits)
     return number if digits <= 15 else number.quantize(Decimal(1).scaleb(number.adjusted() - 14))
@@ -267,12 +271,12 @@ class SheetRow:
 
 
 class Workbook:
-    """An opened workbook. Use as a context manager: it keeps its strings in a temporary file."""
+    """An opened workbook, whose shared strings lie in a file that the caller closes."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        """Read the list of sheets, the number formats and the shared strings."""
+    def __init__(self, archive: zipfile.ZipFile, strings: IO[bytes]) -> None:
+        """Read the list of sheets, the number formats and the shared strings. Raises Unreadable."""
         self._archive = archive
-        self._strings = _Strings()
+        self._strings = _Strings(strings)
         self.uses_1904 = False
         self.sheets: list[str] = []
         self._dates: set[int] = set()
@@ -283,14 +287,6 @@ class Workbook:
             self._read_styles("xl/styles.xml")
         if "xl/sharedStrings.xml" in names:
             self._read_strings("xl/sharedStrings.xml")
-
-    def __enter__(self) -> "Workbook":
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Drop the temporary file."""
-        self._strings.close()
 
     def is_date(self, style: int) -> bool:
         """Tell whether a cell of this style shows a date."""
@@ -312,7 +308,7 @@ class Workbook:
 
     def _read_sheets(self) -> None:
         targets: dict[str, str] = {}
-        named: list[tuple[str, str]] = []
+        named: list[str] = []
 
         def relation(name: str, attributes: dict[str, str]) -> None:
             if name == "Relationship" and attributes.get("TargetMode") != "External":
@@ -320,14 +316,13 @@ class Workbook:
 
         def sheet(name: str, attributes: dict[str, str]) -> None:
             if name == "sheet":
-                identity = next(value for key, value in attributes.items() if key.rsplit(":", 1)[-1] == "id")
-                named.append((attributes.get("state", "visible"), identity))
+                named.append(next((value for key, value in attributes.items() if _local(key) == "id"), ""))
             elif name == "workbookPr":
                 self.uses_1904 = attributes.get("date1904") in ("1", "true")
 
         self._parse("xl/_rels/workbook.xml.rels", relation)
         self._parse("xl/workbook.xml", sheet)
-        for _, identity in named:
+        for identity in named:
             target = targets.get(identity)
             if target is None:
                 raise Unreadable("a sheet without a part")
@@ -500,10 +495,10 @@ def _column_of(reference: str) -> int:
 
 
 class _Strings:
-    """A list of texts in a temporary file."""
+    """A list of texts in a file, with eight bytes of memory each."""
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the workbook
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._ends = array("Q")
         self._size = 0
         self._last: tuple[int, str] = (-1, "")
@@ -524,6 +519,3 @@ class _Strings:
         text = self._file.read(self._ends[index] - start).decode("utf-8", "surrogatepass")
         self._last = (index, text)
         return text
-
-    def close(self) -> None:
-        self._file.close()
