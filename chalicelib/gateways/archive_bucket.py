@@ -55,6 +55,7 @@ class S3Archive:
                 Key=path,
                 Body=body,
                 ContentType="text/plain; charset=utf-8" if text else "application/octet-stream",
+                ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
                 # Said with each put rather than left to the bucket's default, which anybody may have changed.
                 ObjectLockMode="COMPLIANCE",
