@@ -1,54 +1,61 @@
-# Forbear. `make run` lives a sample day on a cloud of its own; `make test` proves that all of it holds.
-SHELL := /bin/bash
-PYTHON ?= python3.11
+# Everything that is done by hand here. `make help` lists it. Needs Python 3.11 and nothing else.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 EMULATOR := .local/emulator
-RUN := $(VENV)/bin/python
+RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup run test check bench clean lock package
 .DEFAULT_GOAL := help
+.PHONY: help setup run test check bench package lock clean
 
-help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+help:
+	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
+	@echo "make test       all tests"
+	@echo "make check      format, lint, types, and which room may import which"
+	@echo "make bench      measurements"
+	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
+	@echo "make setup      both environments from their lock files; every target does this first"
+	@echo "make lock       new lock files from requirements*.in"
+	@echo "make clean      forget the local cloud's state, built packages and caches; environments stay"
 
-setup: $(VENV)/.made $(EMULATOR)/.made ## make both environments (only what changed)
+# An environment is made anew when the lock file that it was made from differs from the one that is here.
+setup:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; set PYTHON=/path/to/python3.11")'
+	@cmp -s requirements-dev.txt $(VENV)/made-from.txt || { \
+	  echo "Making the environment for the service and its tests (a minute or two)"; \
+	  $(PYTHON) -m venv --clear $(VENV) && \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt && \
+	  cp requirements-dev.txt $(VENV)/made-from.txt; }
+	@cmp -s requirements-emulator.txt $(EMULATOR)/made-from.txt || { \
+	  echo "Making the environment for the emulator of AWS"; \
+	  $(PYTHON) -m venv --clear $(EMULATOR) && \
+	  $(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-emulator.txt && \
+	  cp requirements-emulator.txt $(EMULATOR)/made-from.txt; }
 
-$(VENV)/.made: requirements.txt requirements-dev.txt
-	@echo "Making the environment in $(VENV) (about a minute)"
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make setup PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pip<26.3'
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@touch $@
+run: setup
+	@$(RUN) scripts.run $(if $(PORT),--port $(PORT))
 
-$(EMULATOR)/.made: requirements-emulator.txt
-	@echo "Making the emulator's environment in $(EMULATOR) (about twenty seconds)"
-	@mkdir -p .local
-	@$(PYTHON) -m venv --clear $(EMULATOR)
-	@$(EMULATOR)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-emulator.txt
-	@touch $@
+test: setup
+	@$(RUN) pytest
 
-run: setup ## run the whole cloud here and live a sample day (ONCE=1 ends after the summary)
-	@$(RUN) -m scripts.run $(if $(ONCE),--once)
+check: setup
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy app.py chalicelib scripts
+	@$(RUN) pytest tests/test_house_arrows.py
 
-test: setup ## run every test
-	@$(RUN) -m pytest
+bench: setup
+	@for module in $(basename $(notdir $(wildcard scripts/bench*.py))); do echo "== $$module"; $(RUN) scripts.$$module || exit 1; done
 
-check: setup ## format, lint, types, import arrows
-	@$(RUN) -m ruff format --check .
-	@$(RUN) -m ruff check .
-	@$(RUN) -m mypy chalicelib scripts
-	@$(RUN) -m pytest tests/test_house_arrows.py
+package: setup
+	@$(RUN) scripts.package --stage aws
 
-bench: setup ## measure, each figure beside a baseline of the same run
-	@$(RUN) -m scripts.bench
+lock: setup
+	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
+	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-emulator.in -o requirements-emulator.txt
 
-package: setup ## build what is deployed to AWS
-	@$(RUN) -m scripts.package --stage aws
-
-lock: setup ## write the requirement files anew from the .in files
-	@for name in requirements requirements-dev requirements-emulator; do \
-	  $(VENV)/bin/uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet $$name.in -o $$name.txt; done
-
-clean: ## forget all state of the local cloud and everything that was written
-	@rm -rf .local/cloud .local/build var
+clean:
+	rm -rf .local/cloud .local/build .local/issuer .local/outbox.jsonl .local/day.json var
+	rm -rf .mypy_cache .ruff_cache .hypothesis
+	find app.py chalicelib scripts tests -name __pycache__ -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,17 +25,18 @@ from scripts.cloud.aws import ACCOUNT, REGION, client
 from scripts.cloud.deploy import Deployed, deploy
 from scripts.cloud.processes import PARENT, end_with_parent, free_port, is_free
 from scripts.cloud.views import views
+from scripts.day_world import FIRST_DAY, LENDER
 from scripts.package import ROOT, package
 from scripts.token import make_token
 
 STAGE = "local"
 HOME = ROOT / ".local/cloud"
 FRONT_PORT = 8700
-CLOCK_STARTS = datetime(2026, 11, 24, tzinfo=UTC)
+CLOCK_STARTS = datetime.combine(FIRST_DAY, datetime.min.time(), tzinfo=UTC)
 """The sample day's first instant; the local clock stands there until somebody moves it."""
 
 SENDER = "collections@forbear.example.com"
-_WECHAT = {"corp_id": "forbear-local", "secret": "local-double", "account": "kf-forbear"}
+_CORP_ID, _SECRET, _ACCOUNT = "forbear-local", "local-double", "kf-forbear"
 _LISTENERS = ("emulator", "clock", "wechat", "issuer")
 
 
@@ -42,8 +44,12 @@ class Cloud:
     """The running parts, each on a loopback port that is kept from one start to the next."""
 
     def __init__(self, home: Path, *, front_port: int, tell: Callable[[str], None]) -> None:
-        """Take the folder that everything is kept in. Raises SystemExit when another cloud runs there."""
+        """Take the folder that everything is kept in. Raises SystemExit when another cloud runs there or on the port."""
         home.mkdir(parents=True, exist_ok=True)
+        if not _comes_free(front_port):
+            raise SystemExit(
+                f"Port {front_port} is in use. Stop what listens there, or choose another: make run PORT=..."
+            )
         self._home, self._front_port, self._tell = home, front_port, tell
         self._lock = _only_one(home)
         self.ports = _ports(home)
@@ -60,7 +66,7 @@ class Cloud:
         self._start_emulator()
         self.clock = clock.Clock(self._home / "clock.json", start=CLOCK_STARTS)
         clock.serve(self.clock, port=self.ports["clock"])
-        account = wechat.Account(self.outbox, **_WECHAT)
+        account = wechat.Account(self.outbox, corp_id=_CORP_ID, secret=_SECRET, account=_ACCOUNT)
         wechat.serve(account, port=self.ports["wechat"])
         os.environ["FORBEAR_OIDC_ISSUER"] = f"http://127.0.0.1:{self.ports['issuer']}"
         keys = issuer.serve(issuer.signing_key(), port=self.ports["issuer"])
@@ -82,8 +88,10 @@ class Cloud:
             now=self.clock.now,
             run=self.run,
             token=lambda role, lender: make_token(role=role, org=lender),
+            lenders=(LENDER,),
         )
-        front.serve(api, shown, port=self._front_port)
+        refusals = gateway_responses(json.loads(packaged.template.read_text()))
+        front.serve(api, shown, port=self._front_port, refusals=refusals)
         threading.Thread(target=self._drive_schedules, name="schedules", daemon=True).start()
         self._tell(f"Open: {self.front}/ (overview), {self.front}/outbox (what was sent), {self.front}/docs (the API)")
 
@@ -126,11 +134,17 @@ class Cloud:
                 self._emulator.kill()
 
     def _start_emulator(self) -> None:
-        command = [ROOT / ".local/emulator/bin/python", "-m", "scripts.cloud.emulator"]
+        command = [str(ROOT / ".local/emulator/bin/python"), "-m", "scripts.cloud.emulator"]
         command += ["--port", str(self.ports["emulator"]), "--home", str(self._home), "--outbox", str(self.outbox)]
         with (self._home / "emulator.log").open("ab") as log:
+            # A session of its own: Ctrl-C is not for the functions at work, which end when they have finished.
             self._emulator = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, PARENT: str(os.getpid())}
+                command,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, PARENT: str(os.getpid())},
             )
 
     def _wait_for_emulator(self) -> None:
@@ -160,9 +174,9 @@ class Cloud:
             "OidcJwksUrl": f"{at['issuer']}/jwks.json",
             "SenderEmail": SENDER,
             "WechatUrl": at["wechat"],
-            "WechatCorpId": _WECHAT["corp_id"],
-            "WechatAccount": _WECHAT["account"],
-            "WechatSecret": _WECHAT["secret"],
+            "WechatCorpId": _CORP_ID,
+            "WechatAccount": _ACCOUNT,
+            "WechatSecret": _SECRET,
             "PublicUrl": self.front,
             "ClockUrl": at["clock"],
             "QueueUrlPrefix": f"{self.endpoint}/{ACCOUNT}/forbear-{STAGE}-",
@@ -201,9 +215,14 @@ def _comes_free(port: int) -> bool:
     return False
 
 
-def live_a_day(cloud: Cloud, out: Path) -> int:
+def gateway_responses(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what the template says that the gateway answers by itself, by kind of refusal."""
+    return dict(template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"])
+
+
+def live_a_day(cloud: Cloud, *, out: Path, home: Path) -> int:
     """Live the sample day on the cloud and return its exit status; its own words go to this terminal."""
-    command = [sys.executable, "-m", "scripts.day", "--front", cloud.front, "--out", str(out)]
+    command = [sys.executable, "-m", "scripts.day", "--front", cloud.front, "--out", str(out), "--state", str(home)]
     day = subprocess.Popen(command, cwd=ROOT, env=cloud.environment(), preexec_fn=end_with_parent)
     try:
         cloud.watch(lambda: day.poll() is not None)
@@ -214,23 +233,29 @@ def live_a_day(cloud: Cloud, out: Path) -> int:
     return int(day.returncode)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the local cloud; returns the exit status."""
     options = argparse.ArgumentParser(prog="python -m scripts.run", description=(__doc__ or "").splitlines()[0])
     options.add_argument("--port", type=int, default=FRONT_PORT, help="of the front door (default: %(default)s)")
     options.add_argument("--once", action="store_true", default=os.environ.get("ONCE", "") not in ("", "0"))
     options.add_argument("--no-day", action="store_true", help="only start; live no sample day")
+    options.add_argument("--home", type=Path, default=HOME, help="where state is kept (default: .local/cloud)")
     options.add_argument("--out", type=Path, default=ROOT / "var", help="where the day's summary and archive go")
     known = options.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
     begun = time.monotonic()
 
     def tell(line: str) -> None:
         print(f"[{time.monotonic() - begun:6.1f} s] {line}", flush=True)
 
-    cloud = Cloud(HOME, front_port=known.port, tell=tell)
+    cloud = Cloud(known.home, front_port=known.port, tell=tell)
     try:
         cloud.start()
-        status = 0 if known.no_day else live_a_day(cloud, known.out)
+        status = 0 if known.no_day else live_a_day(cloud, out=known.out, home=known.home)
         tell("Ready" if status == 0 else f"The day ended with status {status}")
         if known.once:
             return status

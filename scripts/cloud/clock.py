@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 STEP = timedelta(seconds=30)
 """How far ahead of what it showed the written mark lies while the clock runs; a restart goes on from the mark."""
@@ -22,7 +23,9 @@ class Clock:
     def __init__(self, file: Path, *, start: datetime, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Go on from the instant in the file, or begin at ``start`` and stand still."""
         self._file, self._monotonic, self._lock = file, monotonic, threading.Lock()
-        known = json.loads(file.read_text()) if file.exists() else {"now": start.isoformat(), "speed": 0.0}
+        known: dict[str, Any] = (
+            json.loads(file.read_text()) if file.exists() else {"now": start.isoformat(), "speed": 0.0}
+        )
         self._base, self._speed = datetime.fromisoformat(known["now"]), float(known["speed"])
         self._since, self._mark = monotonic(), self._base
         self._write()

@@ -140,7 +140,9 @@ def _mend(endpoint: str, template: dict[str, Any], outputs: Mapping[str, str], p
         Bucket=outputs["ArchiveBucketName"],
         ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}},
     )
-    if not objects.get_bucket_notification_configuration(Bucket=outputs["UploadsBucketName"]).get("QueueConfigurations"):
+    if not objects.get_bucket_notification_configuration(Bucket=outputs["UploadsBucketName"]).get(
+        "QueueConfigurations"
+    ):
         raise DeploymentFailed("the uploads bucket does not tell its queue")
     mail = client("sesv2", endpoint)
     known = [identity["IdentityName"] for identity in mail.list_email_identities()["EmailIdentities"]]

@@ -122,8 +122,8 @@ def _prepare(home: Path, port: int) -> None:
 
 
 async def _serve(home: Path, port: int, record: Path, concurrency: int) -> None:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
+    from hypercorn.asyncio import serve  # type: ignore[import-not-found]
+    from hypercorn.config import Config  # type: ignore[import-not-found]
 
     emulator = _Emulator(home, record, concurrency)
     config = Config()
@@ -135,7 +135,7 @@ async def _serve(home: Path, port: int, record: Path, concurrency: int) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await serve(emulator.application, config, shutdown_trigger=stopped.wait)  # type: ignore[arg-type]
+    await serve(emulator.application, config, shutdown_trigger=stopped.wait)
     # Pollers and workers are daemons of this process; waiting for them would only delay the end.
     logging.shutdown()
     os._exit(0)

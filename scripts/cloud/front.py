@@ -4,9 +4,12 @@
 a carrier took, with the ruling that let it out; ``/docs`` shows the API. Everything is served from one origin.
 """
 
+import base64
+import binascii
 import http.client
 import json
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,8 +35,54 @@ class Views:
     run: Callable[[str], Any]
 
 
-def serve(api: str, views: Views, *, port: int) -> ThreadingHTTPServer:
-    """Serve on loopback in a thread of its own; ``api`` is the address of the API's stage. Returns the server."""
+KINDS = {
+    "MissingAuthenticationTokenException": "MISSING_AUTHENTICATION_TOKEN",
+    "UnauthorizedException": "UNAUTHORIZED",
+    "AccessDeniedException": "ACCESS_DENIED",
+    "ForbiddenException": "ACCESS_DENIED",
+    "TooManyRequestsException": "THROTTLED",
+    "LimitExceededException": "THROTTLED",
+    "ThrottlingException": "THROTTLED",
+}
+"""What the gateway's error header says, as the kinds of its answers are called in a template."""
+
+_BINARY = ("application/zip", "application/pdf", "application/octet-stream", "application/gzip")
+_OWN_FAULTS = (500, 502, 504)
+
+
+def refused(
+    status: int, error: str, refusals: Mapping[str, Mapping[str, Any]]
+) -> tuple[int, dict[str, str], bytes] | None:
+    """Return status, headers and body that the template gives a refusal of the gateway itself; None when it has none.
+
+    The emulator's gateway does not read that part of a template, so the front door puts it in.
+    """
+    kind = KINDS.get(error.split(":")[0], "DEFAULT_5XX" if status in _OWN_FAULTS else "DEFAULT_4XX")
+    wanted = refusals.get(kind)
+    if wanted is None:
+        return None
+    headers = {name: value.strip("'") for name, value in wanted["ResponseParameters"]["Headers"].items()}
+    body = wanted["ResponseTemplates"]["application/json"].replace("$context.requestId", f"req_{uuid.uuid4().hex}")
+    return int(wanted["StatusCode"]), headers, body.encode()
+
+
+def unpacked(content: bytes, kind: str) -> bytes:
+    """Return the bytes of a binary answer, which the emulator's gateway passes on in Base64."""
+    if not kind.startswith(_BINARY):
+        return content
+    try:
+        return base64.b64decode(content, validate=True)
+    except binascii.Error:
+        return content
+
+
+def serve(
+    api: str, views: Views, *, port: int, refusals: Mapping[str, Mapping[str, Any]] | None = None
+) -> ThreadingHTTPServer:
+    """Serve on loopback in a thread of its own and return the server.
+
+    ``api`` is the address of the API's stage; ``refusals`` are the gateway's own answers as in the template, by kind.
+    """
     parts = urlsplit(api)
     kept = threading.local()
 
@@ -108,6 +157,12 @@ def serve(api: str, views: Views, *, port: int) -> ThreadingHTTPServer:
                         self._json(502, {"code": "bad_gateway", "detail": "the API does not answer"})
                         return
                     continue
+                error = answer.getheader("x-amzn-errortype")
+                own = refused(answer.status, error, refusals or {}) if error else None
+                if own is not None:
+                    self._send(own[0], own[2], own[1].pop("Content-Type"), own[1])
+                    return
+                content = unpacked(content, answer.getheader("content-type") or "")
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in _HOP_BY_HOP and name.lower() not in ("date", "server"):
@@ -130,9 +185,10 @@ def serve(api: str, views: Views, *, port: int) -> ThreadingHTTPServer:
         def _json(self, status: int, body: Mapping[str, Any], *, kind: str = "application/json") -> None:
             self._send(status, json.dumps(body, ensure_ascii=False, default=str).encode(), f"{kind}; charset=utf-8")
 
-        def _send(self, status: int, content: bytes, kind: str) -> None:
+        def _send(self, status: int, content: bytes, kind: str, headers: Mapping[str, str] | None = None) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            for name, value in {"Content-Type": kind, **(headers or {})}.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Cache-Control", "no-store")
             self.end_headers()

@@ -4,8 +4,8 @@ import json
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,18 @@ def views(
     now: Callable[[], datetime],
     run: Callable[[str], Any],
     token: Callable[[str, str], str],
+    lenders: Sequence[str],
 ) -> Views:
-    """Return the pages' views. ``token(role, lender)`` gives a bearer token; ``api`` is the address of the API's stage."""
+    """Return the pages' views of these lenders and of those who sent something.
+
+    ``token(role, lender)`` gives a bearer token; ``api`` is the address of the API's stage.
+    """
 
     def lines() -> list[dict[str, Any]]:
         return list(outbox.accepted(outbox_file))
 
-    def lenders() -> list[str]:
-        return sorted({line["tenant"] for line in lines() if line["tenant"]})
+    def known_lenders() -> list[str]:
+        return sorted({*lenders, *(line["tenant"] for line in lines() if line["tenant"])})
 
     def asked(path: str, role: str, lender: str) -> Any:
         request = urllib.request.Request(api + path, headers={"Authorization": f"Bearer {token(role, lender)}"})
@@ -45,6 +49,11 @@ def views(
                 return None
             raise
 
+    def figures(lender: str) -> list[dict[str, Any]]:
+        today = now().date()
+        told = asked(f"/v1/kpis?from={today - timedelta(days=1)}&to={today}", "lender", lender) or {}
+        return [figure for report in told.get("reports", []) for figure in report["figures"]]
+
     def status() -> dict[str, Any]:
         depths = _depths(endpoint, f"forbear-{stage}-")
         return {
@@ -53,12 +62,12 @@ def views(
             "dead_letters": {name: count for name, count in depths.items() if "-dlq" in name},
             "carriers": dict(Counter(line["carrier"] for line in lines())),
             "archive": _archive(endpoint, outputs["ArchiveBucketName"]),
-            "figures": [figure for lender in lenders() for figure in _figures(asked("/v1/kpis", "lender", lender))],
+            "figures": [figure for lender in known_lenders() for figure in figures(lender)],
         }
 
     def ruling(contact: str) -> Mapping[str, Any] | None:
         # WeChat knows no lender; a message is found with the one who sent it.
-        for lender in lenders():
+        for lender in known_lenders():
             found: Mapping[str, Any] | None = asked(f"/v1/messages/{contact}", "compliance", lender)
             if found is not None:
                 return found
@@ -93,7 +102,3 @@ def _archive(endpoint: str, bucket: str) -> dict[str, str]:
                 note = objects.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read().decode().split("\n")
                 logs[note[0]] = f"{note[1]} entries"
     return logs
-
-
-def _figures(report: Any) -> list[dict[str, Any]]:
-    return [figure for one in (report or {}).get("reports", []) for figure in one["figures"]]
