@@ -265,4 +265,5 @@ def portfolio_ports() -> Any:
         portfolios=PortfolioRepository(store()),
         uploads=S3Uploads(settings().uploads_bucket),
         queues=queues(),
+        scope_for=worker_scope,
     )

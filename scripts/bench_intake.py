@@ -90,7 +90,6 @@ def load(rows: int, *, create: bool) -> dict[str, Any]:
     from chalicelib.domain.cases.organisations import Lender
     from chalicelib.domain.events import Actor
     from chalicelib.domain.intake.portfolio import Wish
-    from chalicelib.domain.principals import system_scope
     from chalicelib.gateways.clients import client
     from chalicelib.settings import settings
     from chalicelib.usecases import portfolios
@@ -101,7 +100,7 @@ def load(rows: int, *, create: bool) -> dict[str, Any]:
         _create()
     ports = wiring.portfolio_ports()
     tenant = f"bench-{int(time.time())}"
-    scope, now = system_scope(tenant), datetime.now(UTC)
+    scope, now = wiring.worker_scope(tenant), datetime.now(UTC)
     actor = Actor("system", "bench_intake", "none")
     lender = Lender(
         id=tenant,

@@ -7,7 +7,7 @@ repeated: a notification that comes twice, a chunk that was half loaded, a row t
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -36,7 +36,6 @@ from chalicelib.domain.intake.rejections import BatchRefusal, Problem, Rejection
 from chalicelib.domain.intake.scan import CSV, JSONL, MOST_BYTES, STAGED, XLSX, Plan, read_chunk, scan
 from chalicelib.domain.intake.workbook import scan_workbook
 from chalicelib.domain.people.person import ContactLedger, Person
-from chalicelib.domain.principals import system_scope
 from chalicelib.usecases.ports import Queues, Scope, Store
 
 SCANNER = Actor("system", "start_portfolio", "role")
@@ -124,12 +123,13 @@ class CaseStore(Store, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PortfolioPorts:
-    """What the commands here need."""
+    """What the commands here need; ``scope_for`` gives background work the scope of the lender it is told of."""
 
     store: CaseStore
     portfolios: Portfolios
     uploads: Uploads
     queues: Queues
+    scope_for: Callable[[str], Scope]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def start_uploads(ports: PortfolioPorts, body: Mapping[str, Any], *, now: dateti
         portfolio = rest.partition("/")[0]
         if folder == INCOMING and is_id(tenant) and is_id(portfolio):
             version = entry["s3"]["object"].get("versionId")
-            start_portfolio(ports, system_scope(tenant), portfolio, key=key, version=version, now=now, req=req)
+            start_portfolio(ports, ports.scope_for(tenant), portfolio, key=key, version=version, now=now, req=req)
 
 
 def start_portfolio(
@@ -301,7 +301,7 @@ def load_chunk(ports: PortfolioPorts, body: Mapping[str, Any], *, now: datetime,
 
     Raises NotFound when there is no such portfolio or chunk, or its lender is not registered.
     """
-    scope, identity, number = system_scope(body["tenant"]), body["portfolio"], body["chunk"]
+    scope, identity, number = ports.scope_for(body["tenant"]), body["portfolio"], body["chunk"]
     if ports.portfolios.loaded_chunk(scope, identity, number) is not None:
         return
     portfolio = ports.portfolios.portfolio(scope, identity)

@@ -33,7 +33,7 @@ BUCKET = ENVIRONMENT["FORBEAR_UPLOADS_BUCKET"]
 def ports(store: Store, queues: list[str], buckets: list[str]) -> PortfolioPorts:
     stored(store, a_lender())
     prefix = ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"]
-    return PortfolioPorts(store, PortfolioRepository(store), S3Uploads(BUCKET), SqsQueues(prefix))
+    return PortfolioPorts(store, PortfolioRepository(store), S3Uploads(BUCKET), SqsQueues(prefix), Scope)
 
 
 @pytest.fixture(scope="module")
