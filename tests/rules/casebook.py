@@ -46,10 +46,20 @@ def _dossier(**parts: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_CN_TEXT = (
-    "lender agency collector masked_name contract_tail amount_due amount_as_of days_overdue pay_to callback "
-    "complaint_line purpose"
-).split()
+_CN_TEXT = [
+    "lender",
+    "agency",
+    "collector",
+    "masked_name",
+    "contract_tail",
+    "amount_due",
+    "amount_as_of",
+    "days_overdue",
+    "pay_to",
+    "callback",
+    "complaint_line",
+    "purpose",
+]
 
 
 def _cn(channel: str, to: str = "p1") -> dict[str, Any]:
@@ -106,7 +116,14 @@ def _cn(channel: str, to: str = "p1") -> dict[str, Any]:
         act["vehicle"] = {"surrender_signed": True, "court_order": False, "over_objection": False}
     act["content"] = content
     if channel in ("credit_report", "lawsuit"):
-        act = {"channel": channel, "to": to, "point": None, "debts": ["d1"], "org": "len1", "content": {"disclosures": []}}
+        act = {
+            "channel": channel,
+            "to": to,
+            "point": None,
+            "debts": ["d1"],
+            "org": "len1",
+            "content": {"disclosures": []},
+        }
         act["content"]["template_approved"] = True
     return _dossier(
         act=act,
@@ -116,7 +133,10 @@ def _cn(channel: str, to: str = "p1") -> dict[str, Any]:
         orgs={
             "len1": {"role": "creditor", "licensed": True},
             "ag1": {
-                "role": "agency", "listed_from": "@-300d#", "listed_to": "@+300d#", "suspended": False,
+                "role": "agency",
+                "listed_from": "@-300d#",
+                "listed_to": "@+300d#",
+                "suspended": False,
                 "inspected_on": "@-100d#",
             },
         },  # fmt: skip
@@ -240,7 +260,13 @@ def _abroad(place: str, channel: str, to: str = "p1", actor: str = "agency") -> 
         collectors={"c1": {"org": org, "certified_to": "@+300d#"}},
         history=[
             _event(
-                "h0", "@-190d", "letter", party="p1" if to == "x1" else to, org=org, point=f"a{tail}", outcome="sent",
+                "h0",
+                "@-190d",
+                "letter",
+                party="p1" if to == "x1" else to,
+                org=org,
+                point=f"a{tail}",
+                outcome="sent",
                 purpose="validation_notice",
             )
         ],  # fmt: skip
@@ -250,7 +276,14 @@ def _abroad(place: str, channel: str, to: str = "p1", actor: str = "agency") -> 
             for kind in ("validation", "outsourcing_notice", "first_written", "rdg_13a", "right_to_cure")
         ]
         + [
-            {"kind": "default_notice", "at": "@-60d", "medium": "letter", "party": "p1", "debt": "d1", "deadline": "@-25d#"}
+            {
+                "kind": "default_notice",
+                "at": "@-60d",
+                "medium": "letter",
+                "party": "p1",
+                "debt": "d1",
+                "deadline": "@-25d#",
+            }
         ],
     )
 

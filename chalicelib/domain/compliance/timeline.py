@@ -184,7 +184,10 @@ class Zone:
         after = local - self.offset(local - self.offset(local) + 3 * 3600)
         for candidate in sorted((before, after)):
             if self.local(candidate) >= local:
-                return candidate
+                # A time that the clock skips has come when the skipping is done.
+                self.offset(candidate)
+                change = self._start
+                return change if change > -NEVER and self.local(change) >= local else candidate
         return max(before, after)
 
     def midnight(self, day: int) -> int:
