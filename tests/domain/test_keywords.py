@@ -39,6 +39,16 @@ def test_a_message_that_merely_holds_the_letters_is_no_stop(text: str) -> None:
     assert intent_of(text) is not Intent.STOP
 
 
+@pytest.mark.parametrize("text", ["我的新号码是13812345678", "卡号6222123780001", "本金12,345.67元", "call 0213123150"])
+def test_a_number_that_holds_the_digits_of_a_hotline_is_no_complaint(text: str) -> None:
+    assert intent_of(text) is None
+
+
+@pytest.mark.parametrize("text", ["我打12345", "12378见", "我打了 12315 和 12345"])
+def test_a_hotline_named_alone_is_a_complaint(text: str) -> None:
+    assert intent_of(text) is Intent.COMPLAINT
+
+
 @pytest.mark.parametrize(
     ("text", "intent"),
     [

@@ -69,8 +69,9 @@ _COMPLAINT = re.compile(
     """,
     re.VERBOSE,
 )
+# The hotlines' numbers stand alone: a telephone number or an amount may have their digits inside.
 _COMPLAINT_ZH = re.compile(
-    r"投诉|投訴|举报|舉報|信访|12378|12321|12315|12345|金融监管|银保监|曝光|骚扰|騷擾|暴力催收|维权|律师"
+    r"投诉|投訴|举报|舉報|信访|(?<![0-9])(?:12378|12321|12315|12345)(?![0-9])|金融监管|银保监|曝光|骚扰|騷擾|暴力催收|维权|律师"
 )
 
 _DISPUTE = re.compile(
