@@ -20,6 +20,7 @@ from chalicelib.domain.compliance.timeline import (
     ZONE_DATA,
     UnknownZone,
     Zones,
+    date_text,
     day_of,
     instant_of,
     instant_text,
@@ -123,18 +124,20 @@ class _Play:
     def _turning_points(self) -> Iterator[int]:
         at = self.case.at
         zones = {each.name: each for group in self._zones for each in group}.values()
+        # Texts of dates and instants sort as time does, which spares reading those long past.
+        past = date_text(at // DAY - 2)
         for text in _times(self.case):
+            if text < past:
+                continue
             if len(text) > 10:
                 begin = instant_of(text)
-                if begin >= at:
-                    yield begin
-                    yield begin + 1
+                yield begin
+                yield begin + 1
             else:
                 day = day_of(text)
-                if day * DAY > at - 3 * DAY:
-                    for each in zones:
-                        yield each.midnight(day)
-                        yield each.midnight(day + 1)
+                for each in zones:
+                    yield each.midnight(day)
+                    yield each.midnight(day + 1)
 
     def first_allowed(self) -> int | None:
         """Return the first instant after the case's own at which no rule holds the act back, within the horizon."""

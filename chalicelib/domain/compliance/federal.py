@@ -306,7 +306,11 @@ def esign(params: Mapping[str, Any]) -> Check:
                 return NEVER
         elif case.purpose not in always or is_first(case, instant):
             return NEVER
-        standing = False
+        standing = any(
+            each.get("esign_consent") and each.get("party", case.recipient_id) == case.recipient_id
+            for each in case.notices
+            if instant_of(each["at"]) <= instant
+        )
         for consent in case.consents:
             if since(consent) > instant:
                 break

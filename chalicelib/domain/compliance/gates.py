@@ -618,7 +618,7 @@ def words(params: Mapping[str, Any]) -> Check:
         if case.text:
             if lexicon is not None and scene.says(lexicon):
                 seen.append("forbidden words")
-            if raw is not None and re.search(raw, case.text):
+            if raw is not None and (re.search(raw, case.text) or re.search(raw, scene.folded_text)):
                 seen.append("a forbidden pattern")
         if not seen or (unless is not None and _excused(unless, case)):
             return NEVER

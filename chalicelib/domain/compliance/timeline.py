@@ -105,7 +105,7 @@ def month_start(day: int) -> int:
 class Zone:
     """One IANA zone: its table of offsets read once, then plain arithmetic."""
 
-    __slots__ = ("_end", "_info", "_offset", "_offsets", "_start", "_stretches", "_times", "name")
+    __slots__ = ("_end", "_info", "_midnights", "_offset", "_offsets", "_start", "_stretches", "_times", "name")
 
     def __init__(self, name: str) -> None:
         try:
@@ -117,6 +117,7 @@ class Zone:
         self.name = name
         self._start = self._end = self._offset = 0
         self._stretches: dict[int, tuple[tuple[int, int, int], ...]] = {}
+        self._midnights: dict[int, int] = {}
 
     def offset(self, instant: int) -> int:
         """Return the seconds that local time is ahead of UTC at an instant."""
@@ -192,7 +193,12 @@ class Zone:
 
     def midnight(self, day: int) -> int:
         """Return the first instant of a local date."""
-        return self.first_at(day * DAY)
+        found = self._midnights.get(day)
+        if found is None:
+            if len(self._midnights) >= 4096:
+                self._midnights.clear()
+            found = self._midnights[day] = self.first_at(day * DAY)
+        return found
 
 
 @lru_cache(maxsize=1024)
