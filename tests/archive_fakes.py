@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from chalicelib.domain.audit.log import LogHead, LogName, Waiting
+from chalicelib.domain.audit.log import LogHead, LogName, Waiting, WaitingBatch
 from chalicelib.domain.audit.tiles import TILE_WIDTH
 from chalicelib.usecases.archive import ArchivePorts
 from tests import archives
@@ -23,7 +23,7 @@ class MemoryAudit:
     def __init__(self) -> None:
         """Start empty."""
         self.listed: dict[tuple[str, str], bool] = {}
-        self.pending: dict[tuple[str, str], dict[str, Waiting]] = {}
+        self.pending: dict[tuple[str, str], dict[str, WaitingBatch]] = {}
         self.markers: dict[tuple[str, str, str], tuple[int, str] | None] = {}
         self.heads: dict[tuple[str, str], LogHead] = {}
         self.assigned: dict[tuple[str, str], dict[int, bytes]] = {}
@@ -42,17 +42,21 @@ class MemoryAudit:
 
     def enter(self, tenant: str, waiting: Sequence[Waiting]) -> list[str]:
         """Enter what has no marker."""
-        for event in waiting:
-            self.begin(LogName(tenant, event.year))
-            marker = (tenant, event.year, event.event_id)
-            if marker not in self.markers:
-                self.markers[marker] = None
-                key = f"{event.at}#{event.seq:08d}#{event.event_id}"
-                self.pending.setdefault((tenant, event.year), {})[key] = event
+        for year in dict.fromkeys(event.year for event in waiting):
+            self.begin(LogName(tenant, year))
+            fresh = {
+                e.event_id: e for e in waiting if e.year == year and (tenant, year, e.event_id) not in self.markers
+            }
+            events = tuple(fresh.values())
+            for start in range(0, len(events), 40):
+                part = events[start : start + 40]
+                ref = f"{part[0].at}#{part[0].event_id}"
+                self.pending.setdefault((tenant, year), {})[ref] = WaitingBatch(year, ref, part)
+            self.markers.update(dict.fromkeys(((tenant, year, event.event_id) for event in events), None))
         return []
 
-    def waiting(self, log: LogName, limit: int) -> list[Waiting]:
-        """Return waiting events by key."""
+    def waiting(self, log: LogName, limit: int) -> list[WaitingBatch]:
+        """Return waiting batches by key."""
         waiting = self.pending.get((log.tenant, log.year), {})
         return [waiting[key] for key in sorted(waiting)[:limit]]
 
@@ -71,14 +75,14 @@ class MemoryAudit:
         kept.update(numbered)
         return True
 
-    def settle(self, log: LogName, assigned: Sequence[tuple[Waiting, int]]) -> None:
-        """Take events off the list and number their markers."""
-        for event, number in assigned:
-            key = f"{event.at}#{event.seq:08d}#{event.event_id}"
-            self.pending.get((log.tenant, event.year), {}).pop(key, None)
-            marker = (log.tenant, event.year, event.event_id)
-            assert self.markers.get(marker) in (None, (number, log.year)), "an event was numbered twice"
-            self.markers[marker] = (number, log.year)
+    def settle(self, log: LogName, batches: Sequence[WaitingBatch], numbers: Mapping[str, int]) -> None:
+        """Take batches off the list and number their events' markers."""
+        for batch in batches:
+            self.pending.get((log.tenant, batch.year), {}).pop(batch.ref, None)
+            for event in batch.events:
+                marker, number = (log.tenant, batch.year, event.event_id), (numbers[event.event_id], log.year)
+                assert self.markers.get(marker) in (None, number), "an event was numbered twice"
+                self.markers[marker] = number
 
     def entries(self, log: LogName, first: int, end: int) -> list[bytes]:
         """Return assigned entries."""

@@ -1,19 +1,20 @@
 """Waiting events, assigned entries and heads of the audit logs, in the view table.
 
-Under ``T#<tenant>#LOG#<yyyy>``: ``P#<at>#<seq>#<event id>`` an event that waits (its canonical bytes), ``EV#<event id>``
-its permanent marker, so that a late redelivery of the stream never enters it twice, ``N#<first number>`` assigned
-entries until they are in a full bundle, ``HEAD`` the head. ``LOGS`` lists the logs, so that the schedule finds them
-without a scan. Entries are kept up to 256 together, in the form of a bundle: one item of many entries, rather than one
-each, is what lets a transaction number two thousand events.
+Under ``T#<tenant>#LOG#<yyyy>``: ``P#<at>#<batch>`` events that were entered together and wait, ``EV#<event id>`` the
+permanent marker of each, so that a late redelivery of the stream never enters it twice, ``B#<at>#<batch>`` the numbers
+that the batch's events got, ``N#<first number>`` assigned entries until they are in a full bundle, ``HEAD`` the head.
+``LOGS`` lists the logs, so that the schedule finds them without a scan. Events and entries are kept many to an item, in
+the form of a bundle: that is what lets one transaction number two thousand of them.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pynamodb.exceptions import PutError, TransactWriteError
 
-from chalicelib.domain.audit.log import LogHead, LogName, Waiting, waiting_of
+from chalicelib.domain.audit.log import LogHead, LogName, Waiting, WaitingBatch, waiting_of
 from chalicelib.domain.audit.merkle import Frontier
 from chalicelib.domain.audit.tiles import TILE_WIDTH, bundle, entries_of
 from chalicelib.store.tables import View, connection
@@ -26,7 +27,7 @@ MOST_ITEM_BYTES = 350_000
 ROUNDS = 6
 """How often entering starts over after rivals or redeliveries; what is left is reported."""
 
-_WAITING, _ENTRIES, _MARKER, _HEAD = "P#", "N#", "EV#", "HEAD"
+_WAITING, _NUMBERS, _ENTRIES, _MARKER, _HEAD = "P#", "B#", "N#", "EV#", "HEAD"
 _BATCH_GET = 100
 
 
@@ -42,8 +43,7 @@ class AuditViews:
     def logs(self) -> list[LogName]:
         """Return every log that was ever begun."""
         found = View.query(LOGS, consistent_read=True)
-        named = [(*item.sk.rsplit("#", 1), item.s == "closed") for item in found]
-        return [LogName(tenant, year, closed) for tenant, year, closed in named]
+        return [_log(item.sk, closed=item.s == "closed") for item in found]
 
     def begin(self, log: LogName) -> None:
         """List the log, unless it is."""
@@ -74,32 +74,38 @@ class AuditViews:
         for attempt in range(ROUNDS):
             if attempt:
                 left = self._unmarked(tenant, left)
-            groups = [left[start : start + MOST_ACTIONS // 2] for start in range(0, len(left), MOST_ACTIONS // 2)]
+            groups = list(_groups(left))
             left = [event for group in groups if not self._enter_group(tenant, group) for event in group]
             if not left:
                 return []
         return [event.event_id for event in left]
 
-    def waiting(self, log: LogName, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` waiting events of the log by time."""
+    def waiting(self, log: LogName, limit: int) -> list[WaitingBatch]:
+        """Return up to ``limit`` waiting batches of the log by time."""
         found = View.query(_pk(log), View.sk.startswith(_WAITING), consistent_read=True, limit=limit)
-        return [waiting_of(item.b) for item in found]
+        return [
+            WaitingBatch(log.year, item.sk.removeprefix(_WAITING), tuple(map(waiting_of, entries_of(item.b))))
+            for item in found
+        ]
 
-    def settle(self, log: LogName, assigned: Sequence[tuple[Waiting, int]]) -> None:
-        """Take the events off the waiting list of their year and write their numbers into their markers."""
-        with View.batch_write() as batch:
-            for event, number in assigned:
-                pk = _pk(LogName(log.tenant, event.year))
-                batch.save(View(pk, _MARKER + event.event_id, v=number, s=log.year))
-                batch.delete(View(pk, _waiting_sk(event)))
+    def settle(self, log: LogName, batches: Sequence[WaitingBatch], numbers: Mapping[str, int]) -> None:
+        """Write the numbers of each batch's events, then take it off the waiting list of its year."""
+        with View.batch_write() as batch_write:
+            for batch in batches:
+                body = json.dumps({"log": log.year, "numbers": [numbers[event.event_id] for event in batch.events]})
+                batch_write.save(View(_pk(LogName(log.tenant, batch.year)), _NUMBERS + batch.ref, d=body))
+        with View.batch_write() as batch_write:
+            for batch in batches:
+                batch_write.delete(View(_pk(LogName(log.tenant, batch.year)), _WAITING + batch.ref))
 
     def number_of(self, log: LogName, event_id: str) -> int | None:
         """Return the event's number in this log, or None when it has none there."""
         try:
             marker = View.get(_pk(log), _MARKER + event_id, consistent_read=True)
+            body = json.loads(View.get(_pk(log), _NUMBERS + marker.s, consistent_read=True).d)
         except View.DoesNotExist:
             return None
-        return int(marker.v) if marker.v is not None and marker.s == log.year else None
+        return int(body["numbers"][int(marker.v)]) if body["log"] == log.year else None
 
     # Heads and entries
 
@@ -141,11 +147,13 @@ class AuditViews:
     # Machinery
 
     def _enter_group(self, tenant: str, group: Sequence[Waiting]) -> bool:
-        puts = []
-        for event in group:
-            pk = _pk(LogName(tenant, event.year))
-            puts.append(_put(pk, _MARKER + event.event_id, {}, fresh=True))
-            puts.append(_put(pk, _waiting_sk(event), {"b": {"B": event.raw}}))
+        pk = _pk(LogName(tenant, group[0].year))
+        ids = hashlib.sha256("|".join(event.event_id for event in group).encode()).hexdigest()
+        ref = f"{group[0].at}#{ids[:16]}"
+        puts = [_put(pk, _WAITING + ref, {"b": {"B": bundle(event.raw for event in group)}})]
+        for place, event in enumerate(group):
+            attributes = {"v": {"N": str(place)}, "s": {"S": ref}}
+            puts.append(_put(pk, _MARKER + event.event_id, attributes, fresh=True))
         return _committed(puts)
 
     def _unmarked(self, tenant: str, events: Sequence[Waiting]) -> list[Waiting]:
@@ -167,8 +175,28 @@ def chunks(first: int, entries: Sequence[bytes]) -> Iterator[tuple[int, Sequence
         yield first + start, entries[start:]
 
 
+def _groups(events: Sequence[Waiting]) -> Iterator[list[Waiting]]:
+    """Yield events of one year that fit, with their markers, into one transaction and without them into one item."""
+    group: list[Waiting] = []
+    total = 0
+    for event in events:
+        fits = len(group) < MOST_ACTIONS - 1 and total + len(event.raw) + 2 <= MOST_ITEM_BYTES
+        if group and not (fits and event.year == group[0].year):
+            yield group
+            group, total = [], 0
+        group.append(event)
+        total += len(event.raw) + 2
+    if group:
+        yield group
+
+
 def _pk(log: LogName) -> str:
     return f"T#{log.tenant}#LOG#{log.year}"
+
+
+def _log(sk: str, *, closed: bool) -> LogName:
+    tenant, year = sk.rsplit("#", 1)
+    return LogName(tenant, year, closed)
 
 
 def _log_sk(log: LogName) -> str:
@@ -177,10 +205,6 @@ def _log_sk(log: LogName) -> str:
 
 def _entries_sk(number: int) -> str:
     return f"{_ENTRIES}{number:012d}"
-
-
-def _waiting_sk(event: Waiting) -> str:
-    return f"{_WAITING}{event.at}#{event.seq:08d}#{event.event_id}"
 
 
 def _head_put(head: LogHead) -> dict[str, Any]:

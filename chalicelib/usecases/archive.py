@@ -21,8 +21,9 @@ from chalicelib.domain.audit.log import (
     LogHead,
     LogName,
     Waiting,
-    batch_length,
+    WaitingBatch,
     in_stream_order,
+    next_batches,
     waiting_of,
 )
 from chalicelib.domain.audit.merkle import Frontier
@@ -59,8 +60,8 @@ SEQUENCER = Actor("system", "archive_events", "role")
 RETENTION = timedelta(days=7 * 366)
 """How long every object is locked: seven years, none of them shorter than a leap year."""
 
-MOST_WAITING = 20_000
-"""How many waiting events one round reads at most."""
+MOST_WAITING = 4_000
+"""How many waiting batches one round reads at most; a batch is one event to about a hundred."""
 
 _JITTER = timedelta(seconds=30)
 """A schedule is never exact; without this an hourly heartbeat would come every hour and five minutes."""
@@ -85,8 +86,8 @@ class AuditRepository(Protocol):
         """Enter events that were never entered before; return the ids of those that must be tried again."""
         ...
 
-    def waiting(self, log: LogName, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` waiting events by time, strongly consistent."""
+    def waiting(self, log: LogName, limit: int) -> list[WaitingBatch]:
+        """Return up to ``limit`` waiting batches by time, strongly consistent."""
         ...
 
     def head(self, log: LogName) -> LogHead:
@@ -97,8 +98,8 @@ class AuditRepository(Protocol):
         """Put the head over the one before it, and the entries from number ``first`` on; False when a rival was first."""
         ...
 
-    def settle(self, log: LogName, assigned: Sequence[tuple[Waiting, int]]) -> None:
-        """Take assigned events off the waiting list and note their numbers; may be repeated."""
+    def settle(self, log: LogName, batches: Sequence[WaitingBatch], numbers: Mapping[str, int]) -> None:
+        """Take batches off the waiting list and note the numbers of their events; may be repeated."""
         ...
 
     def entries(self, log: LogName, first: int, end: int) -> list[bytes]:
@@ -293,15 +294,19 @@ def _bring_up_to_date(ports: ArchivePorts, run: LogRun, now: datetime) -> None:
         run.state = "waits for the year before"
         return
     note_keys = _note_keys(ports, log, head)
-    head = _integrate(ports, run, head, now)
+    if head.assigned != head.size:
+        # An earlier run came this far; what it took may still stand on the waiting list.
+        head = _integrate(ports, run, head, _waiting(ports, head, before), now)
     while True:
-        batch, after = _next_batch(ports, head, before, note_keys, now)
-        if not batch:
+        waiting = _waiting(ports, head, before)
+        taken = next_batches(waiting)
+        entries, after = _next_entries(ports, head, before, waiting, taken, note_keys, now)
+        if not entries:
             break
-        if not repository.assign(after, head.assigned, batch):
+        if not repository.assign(after, head.assigned, entries):
             raise _Yield
-        run.entered += len(batch)
-        head = _integrate(ports, run, after, now)
+        run.entered += len(entries)
+        head = _integrate(ports, run, after, taken, now)
     run.size = head.size
     if head.size:
         _publish(ports, run, head, note_keys, now)
@@ -311,29 +316,35 @@ def _bring_up_to_date(ports: ArchivePorts, run: LogRun, now: datetime) -> None:
         run.state = "closed"
 
 
-def _next_batch(
-    ports: ArchivePorts, head: LogHead, before: LogHead, note_keys: Sequence[NoteKey], now: datetime
+def _waiting(ports: ArchivePorts, head: LogHead, before: LogHead) -> list[WaitingBatch]:
+    """Return the batches that wait for this log, and before them the stragglers of a year that was closed already."""
+    stragglers = ports.repository.waiting(before.log, MOST_WAITING) if before.closed else []
+    return stragglers + ports.repository.waiting(head.log, MOST_WAITING)
+
+
+def _next_entries(
+    ports: ArchivePorts,
+    head: LogHead,
+    before: LogHead,
+    waiting: Sequence[WaitingBatch],
+    taken: Sequence[WaitingBatch],
+    note_keys: Sequence[NoteKey],
+    now: datetime,
 ) -> tuple[list[bytes], LogHead]:
     """Return the entries to assign next and the head after them; none when there is nothing to say."""
     if head.closed:
         return [], head
     log = head.log
-    waiting = ports.repository.waiting(log, MOST_WAITING)
-    if before.closed:
-        # Stragglers of a year that was closed when they came go into this one.
-        waiting = ports.repository.waiting(before.log, MOST_WAITING) + waiting
-    waiting = in_stream_order(waiting)
     events: list[bytes] = []
     if not head.assigned:
         event, head = _own_event(head, EventType.LOG_GENESIS, _genesis(ports, before, note_keys), now)
         head = replace(head, keys=tuple(key.id.hex() for key in note_keys))
         events.append(event)
-    count = batch_length([len(each.raw) for each in waiting], assigned=head.assigned + len(events))
-    events += [each.raw for each in waiting[:count]]
-    if count == len(waiting):
-        beat = head.beat_at is None or now - from_text(head.beat_at) >= HEARTBEAT - _JITTER
-        if beat:
-            event, head = _own_event(head, EventType.LOG_HEARTBEAT, {"pending": len(waiting)}, now)
+    events += [event.raw for event in in_stream_order(event for batch in taken for event in batch.events)]
+    if len(taken) == len(waiting):
+        if head.beat_at is None or now - from_text(head.beat_at) >= HEARTBEAT - _JITTER:
+            pending = sum(len(batch.events) for batch in waiting)
+            event, head = _own_event(head, EventType.LOG_HEARTBEAT, {"pending": pending}, now)
             events.append(event)
         if now >= log.closes_at:
             event, head = _own_event(head, EventType.LOG_CLOSE, {"entries": head.assigned + len(events)}, now)
@@ -382,10 +393,13 @@ def _named_files(note_keys: Sequence[NoteKey]) -> dict[str, bytes]:
     return files
 
 
-def _integrate(ports: ArchivePorts, run: LogRun, head: LogHead, now: datetime) -> LogHead:
-    """Put into tiles what is assigned and not yet in tiles; return the head after it."""
-    if head.assigned == head.size:
-        return head
+def _integrate(
+    ports: ArchivePorts, run: LogRun, head: LogHead, taken: Sequence[WaitingBatch], now: datetime
+) -> LogHead:
+    """Put into tiles what is assigned and not yet in tiles; return the head after it.
+
+    Batches are numbered whole, so of ``taken`` those are settled whose first event has a number.
+    """
     repository, log = ports.repository, head.log
     base = head.size // TILE_WIDTH * TILE_WIDTH
     entries = repository.entries(log, base, head.assigned)
@@ -396,12 +410,8 @@ def _integrate(ports: ArchivePorts, run: LogRun, head: LogHead, now: datetime) -
         raise LookupError(f"log {log.prefix} holds {len(entries)} of its assigned entries from {base} on")
     fresh = entries[head.size - base :]
     events = [parse_record(entry).event for entry in fresh]
-    taken = [
-        (Waiting(event["id"], event["at"], event["case"], event["case_seq"], b""), number)
-        for number, event in enumerate(events, start=head.size)
-        if not event["type"].startswith("log.")
-    ]
-    repository.settle(log, taken)
+    numbers = {event["id"]: number for number, event in enumerate(events, start=head.size)}
+    repository.settle(log, [batch for batch in taken if batch.events[0].event_id in numbers], numbers)
     edge = _edge(ports, head, [merkle.leaf_hash(entry) for entry in entries[: head.size - base]])
     files = edge.append([merkle.leaf_hash(entry) for entry in fresh])
     for each in bundles_between(head.size, head.assigned):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib.domain.audit import notes
-from chalicelib.domain.audit.log import LogName, waiting_of
+from chalicelib.domain.audit.log import LogName, Waiting, waiting_of
 from chalicelib.domain.audit.merkle import Frontier, leaf_hash
 from chalicelib.domain.audit.notes import NoteKey, SignatureType
 from chalicelib.gateways.archive_bucket import S3Archive
@@ -39,6 +39,11 @@ def some(count: int, *, first: int = 0) -> list[Any]:
     for number in range(first, first + count):
         story.emit(f"case_{number}", EventType.CASE_PLACED, {}, START + timedelta(milliseconds=number))
     return story.events
+
+
+def events_of(audit: AuditRepository, limit: int = 100) -> list[Waiting]:
+    """Return the events that wait, in order of their batches."""
+    return [event for batch in audit.waiting(LOG, limit) for event in batch.events]
 
 
 def waiting(count: int, *, first: int = 0) -> list[Any]:
@@ -73,27 +78,31 @@ def test_events_wait_in_order_of_time_and_once(audit: AuditRepository) -> None:
     events = waiting(5)
     assert audit.enter(TENANT, [*events[::-1], events[0]]) == []
     assert audit.enter(TENANT, events) == []
-    assert audit.waiting(LOG, 100) == events
-    assert audit.waiting(LOG, 2) == events[:2]
+    assert audit.enter(TENANT, waiting(2, first=5)) == []
+    assert sorted(events_of(audit), key=lambda event: event.at) == waiting(7)
+    assert [len(batch.events) for batch in audit.waiting(LOG, 100)] == [5, 2]
+    assert events_of(audit, 1)[0] == events_of(audit)[0]
+    assert len(events_of(audit, 1)) == 5
     assert audit.logs() == [LOG]
 
 
 def test_more_events_than_one_transaction_takes_are_entered(audit: AuditRepository) -> None:
     assert audit.enter(TENANT, waiting(20)) == []
     # Some of them are redelivered together with new ones.
-    assert audit.enter(TENANT, waiting(60, first=10)) == []
-    assert [event.event_id for event in audit.waiting(LOG, 100)] == [event.event_id for event in waiting(70)]
+    assert audit.enter(TENANT, waiting(110, first=10)) == []
+    assert [event.event_id for event in events_of(audit)] == [event.event_id for event in waiting(120)]
 
 
 def test_an_assigned_event_is_gone_from_the_list_and_never_comes_back(audit: AuditRepository) -> None:
     events = waiting(3)
-    audit.enter(TENANT, events)
+    audit.enter(TENANT, events[:2])
     assert audit.number_of(LOG, events[0].event_id) is None
-    taken = [(events[0], 7), (events[1], 8)]
-    audit.settle(LOG, taken)
-    audit.settle(LOG, taken)
+    taken = audit.waiting(LOG, 100)
+    audit.enter(TENANT, events[2:])
+    for _ in range(2):
+        audit.settle(LOG, taken, {events[0].event_id: 7, events[1].event_id: 8})
     audit.enter(TENANT, events)
-    assert audit.waiting(LOG, 100) == [events[2]]
+    assert events_of(audit) == [events[2]]
     assert [audit.number_of(LOG, event.event_id) for event in events] == [7, 8, None]
     assert audit.number_of(LogName(TENANT, "2027"), events[0].event_id) is None
 
@@ -101,7 +110,7 @@ def test_an_assigned_event_is_gone_from_the_list_and_never_comes_back(audit: Aud
 def test_a_straggler_is_numbered_in_the_log_that_took_it(audit: AuditRepository) -> None:
     events = waiting(1)
     audit.enter(TENANT, events)
-    audit.settle(LogName(TENANT, "2027"), [(events[0], 3)])
+    audit.settle(LogName(TENANT, "2027"), audit.waiting(LOG, 10), {events[0].event_id: 3})
     assert audit.waiting(LOG, 10) == []
     assert audit.number_of(LOG, events[0].event_id) is None
 

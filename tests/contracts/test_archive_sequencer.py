@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chalicelib.domain.audit import merkle, notes, tiles
-from chalicelib.domain.audit.log import LogName, batch_length, in_stream_order, waiting_of
+from chalicelib.domain.audit.log import LogName, WaitingBatch, in_stream_order, next_batches, waiting_of
 from chalicelib.domain.audit.record import BadRecord, parse_record, record_bytes
 from chalicelib.domain.audit.rulesets import PackFile, rule_documents
 from chalicelib.domain.errors import NotFound
@@ -173,10 +173,6 @@ def test_a_day_of_ten_thousand_events_is_a_few_transactions(tmp_path: Path) -> N
     run_archive(memory_ports(audit, bucket, watcher=calls.append), now=NOW)
     assert calls.count("before assign") == 5
     assert len(ids(bucket)) == 10_000
-    # Batches end with full bundles, so that only the last leaves a partial one.
-    assert [path for path in bucket.objects if "entries" in path and ".p/" in path] == [
-        f"{LOG.prefix}tile/entries/039.p/17"
-    ]
     assert faults_of(bucket, tmp_path) == []
 
 
@@ -494,13 +490,37 @@ def test_an_event_is_proved_by_number_path_and_note() -> None:
         archive.prove_event(ports, Scope(TENANT), "2026", placed(1, first=990)[0].id)
 
 
-def test_what_goes_into_a_transaction_has_bounds_and_ends_with_a_full_bundle() -> None:
-    assert batch_length([], assigned=5) == 0
-    assert batch_length([100] * 10, assigned=5) == 10
-    assert batch_length([100] * 5_000, assigned=0) == 2_048
-    assert batch_length([100] * 5_000, assigned=10) == 2_038
-    assert batch_length([60_000] * 100, assigned=0) == 41
-    assert batch_length([60_000] * 100, assigned=250) == 6
+def batch(ref: str, *events: Event) -> WaitingBatch:
+    """Return a waiting batch of these events."""
+    return WaitingBatch("2026", ref, tuple(waiting_of(event.canonical()) for event in events))
+
+
+def test_what_goes_into_a_transaction_has_bounds() -> None:
+    many = [batch(f"{number:05d}", event) for number, event in enumerate(placed(2_100))]
+    assert next_batches([]) == []
+    assert next_batches(many[:10]) == many[:10]
+    assert next_batches(many) == many[:2_048]
+    story = Story()
+    for number in range(60):
+        story.emit(f"case_{number}", EventType.CASE_PLACED, {"text": "x" * 60_000}, START)
+    big = [batch(f"{number:05d}", event) for number, event in enumerate(story.events)]
+    assert next_batches(big) == big[:41]
+    assert sum(len(event.raw) for each in next_batches(big) for event in each.events) < 2_500_000
+
+
+def test_a_batch_whose_stream_begins_in_one_that_stays_behind_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chalicelib.domain.audit.log.MOST_BATCH_ENTRIES", 3)
+    story = Story()
+    for stream in ("a", "a", "b", "c", "b"):
+        story.emit(stream, EventType.CASE_PLACED, {}, START)
+    a1, a2, b1, c1, b2 = story.events
+    assert next_batches([batch("1", b2), batch("2", a1), batch("3", c1), batch("4", b1, a2)]) == [
+        batch("2", a1),
+        batch("3", c1),
+    ]
+    # Two batches that each wait for the other are taken as they come.
+    crossed = [batch("1", a2, b1), batch("2", a1, b2)]
+    assert next_batches(crossed) == crossed[:1]
 
 
 def test_order_within_a_stream_is_restored_and_order_of_time_otherwise_kept() -> None:

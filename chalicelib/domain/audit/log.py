@@ -1,14 +1,14 @@
 """The state of a log between two runs of its sequencer, and what waits to be entered into it."""
 
 import json
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.domain.audit.merkle import EMPTY_ROOT, Frontier
-from chalicelib.domain.audit.record import MOST_EVENT_BYTES, BadRecord
-from chalicelib.domain.audit.tiles import MOST_ENTRY_BYTES, TILE_WIDTH
+from chalicelib.domain.audit.record import ENVELOPE, MOST_EVENT_BYTES, BadRecord
 
 HEARTBEAT = timedelta(hours=1)
 """How often a log says that it is alive."""
@@ -95,6 +95,15 @@ class Waiting:
         return self.at[:4]
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingBatch:
+    """Events that were entered together and are numbered together; ``ref`` names the batch among its year's."""
+
+    year: str
+    ref: str
+    events: tuple[Waiting, ...]
+
+
 def waiting_of(raw: bytes) -> Waiting:
     """Return what waits when an event of these canonical bytes is entered. Raises BadRecord when it can be no entry."""
     if len(raw) > MOST_EVENT_BYTES:
@@ -118,19 +127,28 @@ def in_stream_order(waiting: Iterable[Waiting]) -> list[Waiting]:
     return [by_stream[event.stream].popleft() for event in told]
 
 
-def batch_length(sizes: Sequence[int], *, assigned: int, room: int = MOST_BATCH_ENTRIES) -> int:
-    """Return how many of the waiting events, whose sizes in bytes are given, the next transaction assigns.
+def next_batches(batches: Sequence[WaitingBatch]) -> list[WaitingBatch]:
+    """Return those of the waiting batches, which are in order of time, that the next transaction takes.
 
-    When some are left for the next one, the batch ends with a full bundle if it can, so that no partial tile is
-    written that nobody will ever ask for.
+    They are the first ones that fit; one that holds a later event of a stream whose earlier event stays behind stays
+    behind as well.
     """
-    count, total = 0, 0
-    for size in sizes[:room]:
-        total += size + (MOST_ENTRY_BYTES - MOST_EVENT_BYTES)
-        if total > MOST_BATCH_BYTES:
+    taken: list[WaitingBatch] = []
+    count = total = 0
+    for batch in batches:
+        count += len(batch.events)
+        total += sum(len(event.raw) + ENVELOPE for event in batch.events)
+        if taken and (count > MOST_BATCH_ENTRIES or total > MOST_BATCH_BYTES):
             break
-        count += 1
-    if count == len(sizes):
-        return count
-    aligned = (assigned + count) // TILE_WIDTH * TILE_WIDTH - assigned
-    return aligned if aligned > 0 else count
+        taken.append(batch)
+    left = list(batches[len(taken) :])
+    while True:
+        earliest: dict[str, float] = defaultdict(lambda: math.inf)
+        for event in (event for batch in left for event in batch.events):
+            earliest[event.stream] = min(earliest[event.stream], event.seq)
+        late = [batch for batch in taken if any(event.seq > earliest[event.stream] for event in batch.events)]
+        # When each waits for another no order of batches is right; the verifier will say so of the streams.
+        if not late or len(late) == len(taken):
+            return taken
+        taken = [batch for batch in taken if batch not in late]
+        left += late
