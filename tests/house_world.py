@@ -1,0 +1,298 @@
+"""A small world in which everything happens once, over the real store: every type of event is written in it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+
+from chalicelib.domain.cases.case import CaseParty
+from chalicelib.domain.cases.lifecycle import CaseState
+from chalicelib.domain.events import Actor, Event, event_from_canonical
+from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
+from chalicelib.domain.outreach.approval import Valid
+from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
+from chalicelib.domain.outreach.provider_events import ProviderEvent
+from chalicelib.gateways.queues import SqsQueues
+from chalicelib.gateways.uploads import S3Uploads
+from chalicelib.store.feed_repository import FeedRepository
+from chalicelib.store.portfolio_repository import PortfolioRepository
+from chalicelib.store.repository import Store
+from chalicelib.store.tables import Record
+from chalicelib.usecases import activities, cases, compliance, dispatch, messages, organisations, portfolios
+from chalicelib.usecases import provider_events as carriers_word
+from chalicelib.usecases.assignment import assign_cases
+from chalicelib.usecases.cases import Caller, Context
+from scripts.sample import FAULTS, control_of, document, write_file
+from tests.builders import (
+    AGENCY,
+    COLLECTOR,
+    LENDER,
+    NOW,
+    Scope,
+    a_case,
+    a_collector,
+    a_lender,
+    a_person,
+    a_point,
+    an_agency,
+    stored,
+)
+from tests.conftest import ENVIRONMENT
+
+SECRET = "张伟的亲笔话 13812345678"
+"""What people write, wherever a person may write something; it may stand in no open datum."""
+
+SCOPE = Scope(LENDER)
+LENDERS = Caller(Actor("lender", "ops-1", "tok_1"))
+AGENCYS = Caller(Actor("agency", "user-1", "tok_2"), org=AGENCY, collector=COLLECTOR)
+MOBILES = "+86138{:08d}"
+
+
+class World:
+    """The use cases with ports that answer as they are told, at a clock that the world turns."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        """Start with nothing stored; ``folder`` takes files that are uploaded."""
+        self.store, self.folder, self.now, self.ruling = store, folder, NOW, "allow"
+        self.feeds = FeedRepository()
+        self.queues = SqsQueues(ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"])
+        self._number = 0
+
+    @property
+    def context(self) -> Context:
+        """Return the present request."""
+        return Context(self.now, "req_world")
+
+    # Ports
+
+    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+        """Rule as the world says."""
+        rules = [] if self.ruling == "allow" else [{"id": "CN-HOURS-1", "effect": self.ruling}]
+        later = "2026-11-24T00:00:00Z" if self.ruling == "defer" else None
+        base = {"verdict": self.ruling, "rules": rules, "missing": [], "next_allowed_at": later, "not_after": None}
+        return {"id": dossier["id"], **base}
+
+    def ruleset(self, ruling: Mapping[str, Any]) -> str:
+        """Return a digest."""
+        return "cd" * 32
+
+    def sign(self, approval: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+        """Return the approval as if it were signed."""
+        return {**approval, "signature": "c2ln", "certificate": {"public_key": "a2V5"}}
+
+    # Steps
+
+    def life(self) -> None:
+        """Let everything happen."""
+        self._organisations()
+        self._portfolios()
+        self._messages()
+        self._clearances()
+        self._inbound()
+        self._cases()
+
+    def case(self, **deviations: Any) -> str:
+        """Store a case of its own debtor, with a mobile of their own, and return its id."""
+        self._number += 1
+        person = f"per_{self._number}"
+        point = a_point(value=MOBILES.format(self._number))
+        stored(self.store, a_person(id=person, points=(point,), name=SECRET))
+        identity = f"case_{self._number}"
+        parties = (CaseParty(person=person, role="debtor"),)
+        stored(self.store, a_case(id=identity, account=f"acct-{self._number}", parties=parties, **deviations))
+        return identity
+
+    def _organisations(self) -> None:
+        store, lender = self.store, a_lender(balances_confirmed_at=None)
+        organisations.put_lender(store, SCOPE, lender, LENDERS, self.context, expected=None)
+        organisations.put_agency(store, self.feeds, SCOPE, an_agency(), LENDERS, self.context, expected=None)
+        organisations.put_collector(store, SCOPE, a_collector(), LENDERS, self.context, expected=None)
+        organisations.confirm_balances(store, SCOPE, LENDERS, self.context, confirmed_at=self.now - timedelta(hours=1))
+
+    def _portfolios(self) -> None:
+        rows = [document(number) for number in (1, 2, 60)]
+        FAULTS[0][2](rows[-1])
+        path = self.folder / "sample.csv"
+        write_file(path, form="csv", rows=rows)
+        wish = {name: control_of(path, rows)[name] for name in ("rows", "totals", "sha256", "size")}
+        bucket = ENVIRONMENT["FORBEAR_UPLOADS_BUCKET"]
+        ports = portfolios.PortfolioPorts(
+            store=self.store,
+            portfolios=PortfolioRepository(self.store),
+            uploads=S3Uploads(bucket),
+            queues=self.queues,
+            scope_for=Scope,
+        )
+        for changes in ({}, {"rows": 9}):
+            asked = portfolios.request_portfolio(
+                ports, SCOPE, PortfolioWish(**{**wish, **changes}), actor=LENDERS.actor, now=self.now, req="req_world"
+            )
+            self.now += timedelta(seconds=1)
+            key = asked.portfolio.key
+            boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+            body = {"Records": [{"s3": {"bucket": {"name": bucket}, "object": {"key": key}}}]}
+            portfolios.start_uploads(ports, body, now=self.now, req="req_world")
+            for number in range(portfolios.get_portfolio(ports, SCOPE, asked.portfolio.id).chunks):
+                loaded = {"tenant": LENDER, "portfolio": asked.portfolio.id, "chunk": number}
+                portfolios.load_chunk(ports, loaded, now=self.now, req="req_world")
+        placed = self.case(state=CaseState.PLACED, agency=None)
+        assign_cases(self.store, self.feeds, SCOPE, [placed], now=self.now, req="req_world")
+
+    def ask(self, case: str, channel: str = "sms", *, verdict: str = "allow") -> Attempt:
+        """Ask for a contact and rule on it."""
+        self._number += 1
+        wish = messages.Wish(
+            channel=channel,
+            template=f"cn-{channel}-demand",
+            parameters={},
+            purpose=None,
+            to=None,
+            point=None,
+            reply_to=None,
+            recorded=True,
+        )
+        asked = messages.request_message(
+            self.store,
+            SCOPE,
+            case,
+            wish,
+            message_id=f"msg_{self._number}",
+            org=AGENCY,
+            collector=COLLECTOR,
+            human=channel == "call",
+            actor=AGENCYS.actor,
+            now=self.now,
+            req="req_world",
+        )
+        return self.decide(asked.id, verdict)
+
+    def decide(self, message: str, verdict: str) -> Attempt:
+        """Rule on a requested attempt."""
+        self.ruling = verdict
+        decided = compliance.check(
+            self.store,
+            self,
+            self,
+            SCOPE,
+            message,
+            clock=lambda: self.now,
+            refresh=lambda facts, now: facts.attempt,
+            req="req_world",
+        )
+        assert isinstance(decided, Attempt)
+        return decided
+
+    def send(self, message: str, answer: Accepted | Refused | Ambiguous) -> None:
+        """Dispatch an approved message to a carrier that gives this answer."""
+        carrier = SimpleNamespace(send=lambda outbound: answer)
+        verified: Callable[..., Valid] = lambda approval, **expected: Valid()  # noqa: E731
+        dispatch.dispatch(
+            self.store, {"sms": carrier}, verified, SCOPE, message, clock=lambda: self.now, req="req_world"
+        )
+
+    def _messages(self) -> None:
+        case, store = self.case(), self.store
+        delivered, failed = self.ask(case).id, self.ask(case).id
+        for message, kind in ((delivered, "delivered"), (failed, "bounced")):
+            self.send(message, Accepted("sns", f"sns-{message}"))
+            event = ProviderEvent(kind, "sns", f"d-{message}", contact=message, provider_id=f"sns-{message}")
+            carriers_word.settle_delivery(store, SCOPE, replace(event), clock=lambda: self.now, req="req_world")
+        case = self.case()
+        self.send(self.ask(case).id, Refused("sns", "InvalidParameter"))
+        lost = self.ask(case).id
+        self.send(lost, Ambiguous("sns", "ReadTimeoutError"))
+        dispatch.reap(store, SCOPE, lost, now=self.now + timedelta(hours=1), req="req_world")
+        self.ask(case, verdict="deny")
+        deferred = self.ask(case, verdict="defer").id
+        told: dict[str, Any] = {"actor": dispatch.REAPER, "req": "req_world"}
+        dispatch.release(store, SCOPE, deferred, "its time has come", now=self.now, **told)
+        later = self.ask(case, verdict="defer").id
+        dispatch.release(store, SCOPE, later, "its time has come", now=self.now + timedelta(days=9), **told)
+        self._reviews(case)
+        known = store.attempt(SCOPE, self.ask(case).id)
+        assert known is not None
+        told = {"reason": "withdrawn by its sender", "actor": AGENCYS.actor, "now": self.now, "req": "req_world"}
+        assert messages.cancel_message(store, SCOPE, known.id, **told)
+
+    def _reviews(self, case: str) -> None:
+        for decision in ("approve", "reject"):
+            waiting = self.ask(case, verdict="review").id
+            messages.review_message(
+                self.store,
+                SCOPE,
+                waiting,
+                decision=decision,
+                reason=SECRET,
+                actor=LENDERS.actor,
+                now=self.now,
+                req="req_world",
+            )
+        unseen = self.ask(case, verdict="review").id
+        assert messages.expire(self.store, SCOPE, unseen, now=self.now, req="req_world")
+
+    def _clearances(self) -> None:
+        cleared = self.ask(self.case(), "call").id
+        messages.report_outcome(
+            self.store,
+            SCOPE,
+            cleared,
+            org=AGENCY,
+            outcome="conversation",
+            result="RPC-PTP",
+            attempted_at=self.now,
+            connected=True,
+            right_party=True,
+            note=SECRET,
+            actor=AGENCYS.actor,
+            now=self.now,
+            req="req_world",
+        )
+
+    def _inbound(self) -> None:
+        case = self.store.case(SCOPE, self.case())
+        assert case is not None
+        person = self.store.person(SCOPE, case.debtor)
+        assert person is not None
+        PortfolioRepository(self.store).write_points(SCOPE, [person])
+        for number, text in enumerate(("STOP", "我要投诉", SECRET)):
+            event = ProviderEvent("inbound", "sns", f"in-{number}", recipient=person.points[0].value, text=text)
+            done = carriers_word.receive(
+                self.store, SCOPE, event, channel="sms", kind="mobile", clock=lambda: self.now, req="req_world"
+            )
+            assert done.persons == 1
+
+    def act(self, case: str, code: str, channel: str = "call") -> None:
+        """Record an activity with a note."""
+        self.now += timedelta(seconds=1)
+        known = self.store.case(SCOPE, case)
+        assert known is not None
+        report = activities.Report(code=code, channel=channel, person=known.debtor, at=self.now, note=SECRET)
+        activities.record_activity(self.store, SCOPE, case, report, AGENCYS, self.context)
+
+    def _cases(self) -> None:
+        store, case = self.store, self.case()
+        today = self.now.date()
+        money: dict[str, Any] = {"amount_minor": 50_000, "currency": "CNY"}
+        self.act(case, "NOANS")
+        self.act(case, "OPTOUT", "sms")
+        cases.make_promise(store, SCOPE, case, AGENCYS, self.context, due_on=today + timedelta(days=1), **money)
+        self.now += timedelta(seconds=1)
+        _, paid = cases.post_payment(store, SCOPE, case, LENDERS, self.context, received_on=today, **money)
+        self.now += timedelta(days=10)
+        cases.reverse_payment(store, SCOPE, case, paid.id, LENDERS, self.context, received_on=self.now.date())
+        case = self.case()
+        _, hold = cases.place_hold(store, SCOPE, case, LENDERS, self.context, kind="hardship", reason=SECRET)
+        cases.release_hold(store, SCOPE, case, hold.id, LENDERS, self.context, reason=SECRET)
+        cases.request_recall(store, SCOPE, case, LENDERS, self.context, reason="RECALLED")
+        cases.object_to_recall(store, SCOPE, case, AGENCYS, self.context, code="PROMISE_PENDING", reason=SECRET)
+
+    def events(self) -> list[Event]:
+        """Return every event of the table, stream by stream."""
+        found = [item for item in Record.scan() if item.sk.startswith("EV#")]
+        found.sort(key=lambda item: (item.pk, item.sk))
+        return [event_from_canonical(item.e, tenant=LENDER) for item in found]
