@@ -170,16 +170,17 @@ class Day:
 
     def quiet(self, *, seconds: float = 60) -> None:
         """Wait until queues are empty and everything that was committed is projected."""
-        still = 0
+        still, left = 0, {}
 
         def empty() -> bool:
-            nonlocal still
-            busy = sum(self.cloud.depths(QUEUES).values()) + self.cloud.stream_lag()
-            still = 0 if busy else still + 1
+            nonlocal still, left
+            left = {**self.cloud.depths(QUEUES), "stream": self.cloud.stream_lag()}
+            still = 0 if any(left.values()) else still + 1
             return still >= 2
 
         if not until(empty, seconds=seconds, pause=0.03):
-            raise RuntimeError("the queues did not run empty")
+            waiting = {name: depth for name, depth in left.items() if depth}
+            raise RuntimeError(f"the queues did not run empty within {seconds:.0f} s: {waiting}")
 
     # The agencies
 
