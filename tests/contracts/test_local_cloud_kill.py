@@ -1,84 +1,32 @@
 """The emulator is killed without warning and started again: nothing that it acknowledged may be gone."""
 
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from scripts.cloud import outbox
-from scripts.cloud.processes import free_port
+from tests.contracts.emulated import EMULATOR_PYTHON, ROOT, Emulator
 
-ROOT = Path(__file__).parents[2]
-EMULATOR = ROOT / ".local/emulator/bin/python"
-
-pytestmark = pytest.mark.skipif(not EMULATOR.exists(), reason="the emulator's environment is not installed")
-
-
-class Cloud:
-    """One emulator in a process group of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start and wait until it answers; the package under test is imported by the emulator's own Python."""
-        self._process = subprocess.Popen(
-            [str(EMULATOR), "-m", "scripts.cloud.emulator", "--port", str(self.port), "--home", str(self.home)],
-            cwd=ROOT,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.home.parent / "emulator.log").open("ab"),
-        )
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_forbear/health", timeout=1) as answer:
-                    if json.load(answer)["ready"]:
-                        return
-            except OSError:
-                assert self._process.poll() is None, (self.home.parent / "emulator.log").read_text()[-2000:]
-                time.sleep(0.05)
-        raise AssertionError("the emulator did not answer in 20 s")
-
-    def kill(self) -> None:
-        """SIGKILL the whole group."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def client(self, service: str) -> Any:
-        """Return a client that neither retries nor waits long."""
-        return boto3.session.Session("test", "test", region_name="us-east-1").client(
-            service,
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10),
-        )
+pytestmark = pytest.mark.skipif(not EMULATOR_PYTHON.exists(), reason="the emulator's environment is not installed")
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Give one running emulator to the whole module."""
-    cloud = Cloud(tmp_path_factory.mktemp("cloud") / "home")
+    cloud = Emulator(tmp_path_factory.mktemp("cloud") / "home")
     cloud.home.mkdir()
     cloud.start()
     yield cloud
     cloud.kill()
 
 
-def table(cloud: Cloud, name: str) -> Any:
+def table(cloud: Emulator, name: str) -> Any:
     """Make a table like the service's own: string keys, an index, a stream."""
     cloud.client("dynamodb").create_table(
         TableName=name,
@@ -105,7 +53,7 @@ def text(**attributes: str) -> dict[str, Any]:
     return {name: {"S": value} for name, value in attributes.items()}
 
 
-def test_acknowledged_writes_survive_a_kill(cloud: Cloud) -> None:
+def test_acknowledged_writes_survive_a_kill(cloud: Emulator) -> None:
     db = table(cloud, "kept")
     for number in range(50):
         db.put_item(
@@ -142,7 +90,7 @@ def test_acknowledged_writes_survive_a_kill(cloud: Cloud) -> None:
     assert due["Count"] == 47
 
 
-def test_conditions_hold_against_what_was_written_before_the_kill(cloud: Cloud) -> None:
+def test_conditions_hold_against_what_was_written_before_the_kill(cloud: Emulator) -> None:
     db = table(cloud, "conditional")
     db.put_item(TableName="conditional", Item=text(pk="a", sk="1"), ConditionExpression="attribute_not_exists(pk)")
     cloud.kill()
@@ -151,7 +99,7 @@ def test_conditions_hold_against_what_was_written_before_the_kill(cloud: Cloud) 
         db.put_item(TableName="conditional", Item=text(pk="a", sk="1"), ConditionExpression="attribute_not_exists(pk)")
 
 
-def test_the_stream_still_holds_what_nobody_read(cloud: Cloud) -> None:
+def test_the_stream_still_holds_what_nobody_read(cloud: Emulator) -> None:
     db = table(cloud, "streamed")
     for number in range(3):
         db.put_item(TableName="streamed", Item=text(pk="a", sk=str(number)))
@@ -165,7 +113,7 @@ def test_the_stream_still_holds_what_nobody_read(cloud: Cloud) -> None:
     assert [record["dynamodb"]["NewImage"]["sk"]["S"] for record in records] == ["0", "1", "2"]
 
 
-def test_a_dropped_table_comes_back_empty(cloud: Cloud) -> None:
+def test_a_dropped_table_comes_back_empty(cloud: Emulator) -> None:
     db = table(cloud, "dropped")
     db.put_item(TableName="dropped", Item=text(pk="a", sk="1"))
     db.delete_table(TableName="dropped")
@@ -175,7 +123,7 @@ def test_a_dropped_table_comes_back_empty(cloud: Cloud) -> None:
     assert db.scan(TableName="dropped")["Count"] == 0
 
 
-def test_messages_survive_a_kill_and_deleted_ones_do_not_come_back(cloud: Cloud) -> None:
+def test_messages_survive_a_kill_and_deleted_ones_do_not_come_back(cloud: Emulator) -> None:
     queues = cloud.client("sqs")
     url = queues.create_queue(QueueName="kept", Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
     for number in range(3):
@@ -190,7 +138,7 @@ def test_messages_survive_a_kill_and_deleted_ones_do_not_come_back(cloud: Cloud)
     assert sorted(message["Body"] for message in left) == ["body 1", "body 2"]
 
 
-def test_a_locked_version_stays_locked_through_a_kill(cloud: Cloud) -> None:
+def test_a_locked_version_stays_locked_through_a_kill(cloud: Emulator) -> None:
     objects = cloud.client("s3")
     objects.create_bucket(Bucket="archive", ObjectLockEnabledForBucket=True)
     until = datetime.now(UTC) + timedelta(days=1)
@@ -213,7 +161,7 @@ def test_a_locked_version_stays_locked_through_a_kill(cloud: Cloud) -> None:
     assert objects.get_object(Bucket="archive", Key="a/1", VersionId=put["VersionId"])["Body"].read() == b"kept"
 
 
-def test_keys_still_sign_and_decrypt_after_a_kill(cloud: Cloud) -> None:
+def test_keys_still_sign_and_decrypt_after_a_kill(cloud: Emulator) -> None:
     keys = cloud.client("kms")
     signing = keys.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
     data = keys.create_key()["KeyMetadata"]["KeyId"]
@@ -229,7 +177,7 @@ def test_keys_still_sign_and_decrypt_after_a_kill(cloud: Cloud) -> None:
     assert keys.get_public_key(KeyId=signing)["PublicKey"] == before
 
 
-def test_what_a_carrier_took_is_on_record_before_it_answers(cloud: Cloud) -> None:
+def test_what_a_carrier_took_is_on_record_before_it_answers(cloud: Emulator) -> None:
     sent = cloud.client("sns").publish(
         PhoneNumber="+12025550123",
         Message="您好",
@@ -253,14 +201,13 @@ def test_what_a_carrier_took_is_on_record_before_it_answers(cloud: Cloud) -> Non
     assert taken[0]["body"] == "您好"
 
 
-def test_everything_is_there_after_many_kills_and_a_new_journal(cloud: Cloud) -> None:
+def test_everything_is_there_after_many_kills_and_a_new_journal(cloud: Emulator) -> None:
     db = table(cloud, "again")
     for round_ in range(3):
         db.put_item(TableName="again", Item=text(pk="a", sk=str(round_)))
         cloud.kill()
         cloud.start()
-    os.killpg(cloud._process.pid, signal.SIGTERM)  # type: ignore[union-attr]  # in good order: writes the journal anew
-    cloud._process.wait(timeout=20)  # type: ignore[union-attr]
+    cloud.stop()  # in good order: the journal is written anew
     cloud.start()
     assert db.scan(TableName="again")["Count"] == 3
 
