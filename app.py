@@ -1,6 +1,6 @@
 """Composition only: one Chalice app, every blueprint registered once. The rooms are in ``chalicelib``."""
 
-from chalice import Chalice
+from chalice.app import Chalice
 
 from chalicelib.edge import (
     archive_schedule,

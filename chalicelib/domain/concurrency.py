@@ -10,7 +10,9 @@ class Conflict(Exception):
     """Somebody else wrote first; the command must be run again from its reads."""
 
 
-def retrying(command: Callable[[], _Result], *, attempts: int = 8, pause: Callable[[int], None] | None = None) -> _Result:
+def retrying(
+    command: Callable[[], _Result], *, attempts: int = 8, pause: Callable[[int], None] | None = None
+) -> _Result:
     """Run the command until it commits; it must read everything anew each time.
 
     Raises the last Conflict after ``attempts`` runs. ``pause`` is called with the number of the failed run.

@@ -85,7 +85,9 @@ def export_kpis(principal: Principal, request: Request[None, KpiQuery]) -> KpiEx
     """``python -m scripts.recompute_kpis ARCHIVE --against FILE`` lists every cell that differs."""
     scope = scopes_for(principal)[0]
     first, last = _span(scope, request.query)
-    return KpiExport(**kpis.export_projection(wiring.kpi_ports(), scope, first, last, zone=wiring.zone_of(scope.tenant)))
+    return KpiExport(
+        **kpis.export_projection(wiring.kpi_ports(), scope, first, last, zone=wiring.zone_of(scope.tenant))
+    )
 
 
 def _span(scope: Any, query: KpiQuery) -> tuple[date, date]:

@@ -371,4 +371,3 @@ def cancel_message(principal: Principal, request: Request[None, None]) -> Answer
     if not done and after.state is not AttemptState.CANCELLED:
         raise StateConflict("too_late", f"the attempt is {after.state}")
     return Answer(view_of(after), version=after.version)
-

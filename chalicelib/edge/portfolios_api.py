@@ -210,4 +210,3 @@ def _csv(items: list[RejectionView]) -> str:
 
 def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r\n＝＋－＠" and value else value
-

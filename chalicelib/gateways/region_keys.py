@@ -18,4 +18,5 @@ class KmsDataKeys:
     def unwrap(self, wrapped: bytes, context: dict[str, str]) -> bytes:
         """Return the plain key; KMS refuses when the context differs."""
         answer = client("kms").decrypt(KeyId=self._key, CiphertextBlob=wrapped, EncryptionContext=context)
-        return answer["Plaintext"]
+        plain: bytes = answer["Plaintext"]
+        return plain

@@ -10,7 +10,7 @@ from pynamodb.models import Model
 from chalicelib.settings import Settings
 
 
-class DueIndex(GlobalSecondaryIndex["Record"]):
+class DueIndex(GlobalSecondaryIndex["Record"]):  # type: ignore[no-untyped-call]
     """Sparse index of what the clock must look at: hash ``due_shard`` ("0".."3"), range ``due_at`` (RFC 3339)."""
 
     class Meta:

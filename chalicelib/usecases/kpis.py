@@ -220,7 +220,9 @@ def export_projection(ports: KpiPorts, scope: Scope, from_day: date, to_day: dat
 def _as_json(by_agency: Mapping[str, Counts], period: str) -> dict[str, dict[str, Any]]:
     made = figures_of(by_agency, period=period)
     return {
-        agency: {each.reference: each.as_json() for each in of_agency} for agency, of_agency in made.items() if of_agency
+        agency: {each.reference: each.as_json() for each in of_agency}
+        for agency, of_agency in made.items()
+        if of_agency
     }
 
 
@@ -244,7 +246,8 @@ def diff(projection: Counters, recomputed: Counters) -> list[Difference]:
         Difference(*cell, counter, projected, fresh)
         for cell in projection.keys() | recomputed.keys()
         for counter in projection.get(cell, {}).keys() | recomputed.get(cell, {}).keys()
-        if (projected := projection.get(cell, {}).get(counter, 0)) != (fresh := recomputed.get(cell, {}).get(counter, 0))
+        if (projected := projection.get(cell, {}).get(counter, 0))
+        != (fresh := recomputed.get(cell, {}).get(counter, 0))
     )
 
 

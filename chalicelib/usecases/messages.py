@@ -347,7 +347,7 @@ def report_outcome(
         raise InvalidInput("/attempted_at", "in_the_future", "the call or visit lies in the future")
     ledger = store.ledger(scope, attempt.person)
     after = ledger.without_contact(attempt.id) if outcome == "not_made" else ledger.with_outcome(attempt.id, outcome)
-    details = {"outcome": outcome, "result": result, "attempted_at": to_text(attempted_at)}
+    details: dict[str, Any] = {"outcome": outcome, "result": result, "attempted_at": to_text(attempted_at)}
     details |= {"connected": connected, "right_party": right_party}
     reported = attempt.model_copy(
         update={

@@ -104,7 +104,9 @@ def test_lenders_with_the_same_ids_stay_apart(repository: Any) -> None:
 
 
 def test_counters_that_come_back_to_nothing_are_left_out(repository: Any) -> None:
-    history = History().money(EventType.PROMISE_BROKEN, 500, was="open").money(EventType.PROMISE_KEPT, 500, was="broken")
+    history = (
+        History().money(EventType.PROMISE_BROKEN, 500, was="open").money(EventType.PROMISE_KEPT, 500, was="broken")
+    )
     repository.fold(history.events)
     assert repository.counters(LENDER, DAY) == {
         AGENCY: {"promises_kept": 1, "kept_cases:CNY": 1, "kept_minor:CNY": 500}

@@ -158,7 +158,9 @@ def test_what_the_lender_does_itself_belongs_to_no_agency() -> None:
 
 
 def test_a_promise_judged_anew_counts_as_what_it_was_judged_last() -> None:
-    history = History().money(EventType.PROMISE_BROKEN, 500, was="open").money(EventType.PROMISE_KEPT, 500, was="broken")
+    history = (
+        History().money(EventType.PROMISE_BROKEN, 500, was="open").money(EventType.PROMISE_KEPT, 500, was="broken")
+    )
     assert counters_of(history) == {
         Cell(LENDER, AGENCY, DAY): {"promises_kept": 1, "kept_cases:CNY": 1, "kept_minor:CNY": 500}
     }

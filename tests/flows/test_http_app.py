@@ -43,9 +43,7 @@ def bearer(role):
 
 def test_table_of_routes_document_and_app_are_the_same():
     served = {f"{method} {path}" for path, methods in app.routes.items() for method in methods}
-    described = {
-        f"{method.upper()} {path}" for path, methods in API.openapi()["paths"].items() for method in methods
-    }
+    described = {f"{method.upper()} {path}" for path, methods in API.openapi()["paths"].items() for method in methods}
     assert {route.key for route in API} == served == described
 
 

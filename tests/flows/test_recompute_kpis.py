@@ -107,7 +107,10 @@ def test_a_span_adds_counters_up_before_it_divides(ports: KpiPorts) -> None:
     kpis.project_kpis(ports.repository, following.events)
     report = kpis.get_kpis(ports, SCOPE, MONDAY, date(2026, 11, 24))
     found = {each.figure.name: each for each in report.figures}
-    assert (found["denied_by_rule:cn.cap"].figure.numerator, found["denied_by_rule:cn.cap"].figure.denominator) == (2, 40)
+    assert (found["denied_by_rule:cn.cap"].figure.numerator, found["denied_by_rule:cn.cap"].figure.denominator) == (
+        2,
+        40,
+    )
     assert found["denied"].figure.value == "0.050000"
     assert (found["denied"].first_day, found["denied"].last_day) == (DAY, "2026-11-24")
     # Persons of a month are no matter of the span.

@@ -178,7 +178,14 @@ def test_money_and_promises_count_as_posted_reversed_and_judged(house: House) ->
     today = NOW.date()
     change = {"currency": "CNY"}
     cases.make_promise(
-        house.store, SCOPE, CASE, AGENCYS, house.context, amount_minor=50_000, due_on=today + timedelta(days=1), **change
+        house.store,
+        SCOPE,
+        CASE,
+        AGENCYS,
+        house.context,
+        amount_minor=50_000,
+        due_on=today + timedelta(days=1),
+        **change,
     )
     house.now += timedelta(seconds=1)
     _, payment = cases.post_payment(
@@ -190,9 +197,7 @@ def test_money_and_promises_count_as_posted_reversed_and_judged(house: House) ->
     assert counters["paid_minor:CNY"] == 50_000
     # Ten days later the payment is taken back: the promise was not kept after all.
     house.now += timedelta(days=10)
-    cases.reverse_payment(
-        house.store, SCOPE, CASE, payment.id, LENDERS, house.context, received_on=date(2026, 12, 3)
-    )
+    cases.reverse_payment(house.store, SCOPE, CASE, payment.id, LENDERS, house.context, received_on=date(2026, 12, 3))
     repository = KpiRepository(shanghai)
     assert repository.fold(house.events()) == []
     ports = kpis.KpiPorts(repository)

@@ -113,7 +113,9 @@ def test_the_third_text_message_of_a_day_waits_for_tomorrow(case_on_file: Store)
 
 
 def test_a_dispute_stops_messages_and_calls(case_on_file: Store) -> None:
-    hold = HoldEntry(**{"id": "hold_1", "kind": "dispute", "from": "2026-11-20T02:00:00Z", "party": PERSON, "debt": CASE})
+    hold = HoldEntry(
+        **{"id": "hold_1", "kind": "dispute", "from": "2026-11-20T02:00:00Z", "party": PERSON, "debt": CASE}
+    )
     stored(case_on_file, a_case(holds=(hold,), version=2))
     for channel in ("sms", "call"):
         decided = rule_on(case_on_file, ask(case_on_file, a_wish_for(channel)))

@@ -32,7 +32,11 @@ def program() -> ModuleType:
 
 def test_the_program_takes_nothing_from_the_system() -> None:
     assert "chalicelib" not in SCRIPT.read_text(encoding="utf-8")
-    imported = {line.split()[1].split(".")[0] for line in SCRIPT.read_text().splitlines() if line.startswith(("import ", "from "))}
+    imported = {
+        line.split()[1].split(".")[0]
+        for line in SCRIPT.read_text().splitlines()
+        if line.startswith(("import ", "from "))
+    }
     assert imported <= sys.stdlib_module_names
 
 

@@ -134,7 +134,9 @@ DEFINITIONS: tuple[Definition, ...] = (
         id="placed_amount",
         version=1,
         name=_text("委案金额", "amount placed"),
-        formula=_text("当期委案案件的委案金额之和，按币种", "sum of the amounts of the cases placed in the period, by currency"),
+        formula=_text(
+            "当期委案案件的委案金额之和，按币种", "sum of the amounts of the cases placed in the period, by currency"
+        ),
         unit=Unit.MINOR,
         numerator=_keyed("placed_minor"),
         sample=_keyed("placed_cases"),

@@ -82,18 +82,14 @@ def build(
         "orgs": orgs,
         "collectors": collectors,
         "history": history,
-        "consents": [
-            entry.model_dump(exclude_none=True) for ledger in ledgers.values() for entry in ledger.consents
-        ],
+        "consents": [entry.model_dump(exclude_none=True) for ledger in ledgers.values() for entry in ledger.consents],
         "holds": [_hold(hold) for hold in case.holds]
         + [_hold(hold) for ledger in ledgers.values() for hold in ledger.holds],
         "notices": [notice.model_dump(exclude_none=True) for notice in case.notices],
     }
 
 
-def _act(
-    attempt: Attempt, *, case: Case, line: str, history: list[dict[str, Any]], now: datetime
-) -> dict[str, Any]:
+def _act(attempt: Attempt, *, case: Case, line: str, history: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
     earlier = [
         entry
         for entry in history
