@@ -31,6 +31,7 @@ BROAD: dict[tuple[str, str], str] = {
         "_serve",
     ): "outermost: an unforeseen fault is logged by type and place, answered by 500",
     ("chalicelib/edge/observed.py", "observed"): "outermost: logged by type and place, then raised to the runtime",
+    ("chalicelib/edge/batches.py", "_consume"): "logged by type and place, then raised: the one message comes back",
     ("chalicelib/usecases/idempotency.py", "once"): "the key is given back, then raised",
     ("chalicelib/usecases/projections.py", "project"): "one projection's fault is reported; its events come again",
     ("chalicelib/usecases/due.py", "release_due"): "one item's fault is reported; the item stays due",

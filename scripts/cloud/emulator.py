@@ -1,4 +1,6 @@
-"""Runs the emulator of AWS on loopback, with what it forgets written down: ``python -m scripts.cloud.emulator --port N --home DIR``.
+"""Runs the emulator of AWS on loopback, with what it forgets written down.
+
+Start it with ``python -m scripts.cloud.emulator --port N --home DIR``.
 
 It runs in the emulator's own environment (``requirements-emulator.txt``). It reaches into the emulator's modules, so the version is
 pinned and checked, and ``tests/contracts/test_local_cloud_kill.py`` kills it and looks what is left.
