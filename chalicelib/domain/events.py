@@ -14,7 +14,7 @@ from typing import Any
 
 import rfc8785
 
-from chalicelib.domain.ids import ID_PATTERN
+from chalicelib.domain.ids import is_id
 
 
 class EventType(StrEnum):
@@ -126,7 +126,7 @@ class Event:
         """
         record = self.as_json()
         refuse_floats(record)
-        if not ID_PATTERN.match(self.stream) or not ID_PATTERN.match(self.id):
+        if not is_id(self.stream) or not is_id(self.id):
             raise ValueError("event and stream ids must be ASCII tokens")
         return rfc8785.dumps(record)
 
