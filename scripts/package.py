@@ -6,6 +6,7 @@ the template (``chalice package`` merged with ``infra/template.json``), and the 
 
 import argparse
 import compileall
+import fcntl
 import hashlib
 import json
 import os
@@ -57,6 +58,13 @@ def package(stage: str, *, build: Path = ROOT / ".local/build", with_sdk: bool =
     ``with_sdk`` keeps the AWS SDK in the zip (16 MB more) for who wants exactly the locked version of it. Raises
     ``subprocess.CalledProcessError`` when a tool fails; its output went to this process's.
     """
+    build.mkdir(parents=True, exist_ok=True)
+    with (build / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _package(stage, build, with_sdk=with_sdk)
+
+
+def _package(stage: str, build: Path, *, with_sdk: bool) -> Package:
     digest = inputs_digest(stage, with_sdk=with_sdk)
     place = build / stage
     made = Package(place / "sam.json", place / "deployment.zip", digest, built=False)
