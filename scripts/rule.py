@@ -54,7 +54,7 @@ def answers(lines: Iterable[str], packs: PackSet) -> Iterator[str]:
 def main() -> int:
     """Rule on standard input; the exit status is 0 when every line got an answer."""
     sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     packs = load_packs()
     for text in answers(sys.stdin, packs):
         sys.stdout.write(text + "\n")

@@ -91,6 +91,26 @@ def test_a_zone_that_is_not_in_the_data_is_reviewed() -> None:
     assert (ruling["verdict"], ruling["missing"]) == ("review", ["zone_data.Mars/Base"])
 
 
+def test_a_residence_without_a_country_is_reviewed() -> None:
+    dossier = dossier_of(
+        {"rule": "x", "id": "x", "base": "us.sms", "at": "2026-11-23T17:00:00Z",
+         "set": {"parties.p1.residence": {"city": "Springfield"}}}
+    )  # fmt: skip
+    ruling = rule(dossier, load_packs())
+    assert (ruling["verdict"], ruling["missing"]) == ("review", ["parties.p1.residence.country"])
+
+
+def test_times_at_the_end_of_the_calendar_are_read() -> None:
+    dossier = dossier_of(
+        {"rule": "x", "id": "\ud800", "base": "us.call", "at": "2026-11-23T17:00:00Z",
+         "set": {"debts.d1.placed_to": "9999-12-31", "debts.d1.placed_from": "0001-01-01"},
+         "add": {"holds": [{"kind": "police_no_contact", "party": "p1", "from": "0001-01-01", "until": "9999-12-31"}]}}
+    )  # fmt: skip
+    ruling = rule(dossier, load_packs())
+    assert (ruling["verdict"], ruling["next_allowed_at"], ruling["rules"][0]["until"]) == ("defer", None, None)
+    assert b"\\ud800" in run(json.dumps(dossier), "0")
+
+
 def test_the_first_duty_is_dated() -> None:
     dossier = dossier_of(
         {"rule": "x", "id": "x", "base": "us.letter", "at": "2026-11-23T17:00:00Z",

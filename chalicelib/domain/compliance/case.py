@@ -109,6 +109,19 @@ class Case:
                 yield party["residence"]
             yield from party.get("residences", ())
 
+    def stirs(self) -> frozenset[str]:
+        """Return which of ``holds``, ``ledger``, ``history`` and ``content`` the case has anything in."""
+        found = []
+        if self.holds:
+            found.append("holds")
+        if self.consents or "stop_requested_at" in self.recipient:
+            found.append("ledger")
+        if self.history:
+            found.append("history")
+        if self.claims or self.text or self.content.get("exposure", "private") != "private":
+            found.append("content")
+        return frozenset(found)
+
     @property
     def countries(self) -> frozenset[str]:
         """Countries of every residence on file of recipient and debtor."""

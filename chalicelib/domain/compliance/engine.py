@@ -13,9 +13,11 @@ from chalicelib.domain.compliance.case import Case, resolve
 from chalicelib.domain.compliance.form import check_dossier
 from chalicelib.domain.compliance.packs import Bound, Pack, PackSet, Rule
 from chalicelib.domain.compliance.scene import Answer, Finding, Scene
+from chalicelib.domain.compliance.shapes import STIRS
 from chalicelib.domain.compliance.timeline import (
     DAY,
     HORIZON_DAYS,
+    LAST,
     NEVER,
     ZONE_DATA,
     UnknownZone,
@@ -60,7 +62,8 @@ def _doubt(finding: Finding, unsure: tuple[str, ...]) -> Answer:
 class _Play:
     """All rules over one case, looked at from instant to instant."""
 
-    def __init__(self, case: Case, packs: PackSet) -> None:
+    def __init__(self, case: Case, packs: PackSet, stirs: frozenset[str] | None = None) -> None:
+        stirs = case.stirs() if stirs is None else stirs
         self.case = case
         self.missing: set[str] = set()
         self.packs: tuple[Pack, ...] = packs.chosen(case)
@@ -70,6 +73,8 @@ class _Play:
         self._turns: list[int] | None = None
         if not case.residences:
             self.missing.add(f"parties.{case.recipient_id}.residence")
+        if any("country" not in each for each in case.residences):
+            self.missing.add(f"parties.{case.recipient_id}.residence.country")
         if not case.debts:
             self.missing.add("debts")
         self.missing.update(f"rulepack.{country}" for country in case.countries - packs.covered)
@@ -83,7 +88,7 @@ class _Play:
                 zones = own
             everywhere.append(zones)
             scene = Scene(case, zones, pack.calendars, pack.words)
-            picked = pack.pick(case, zones)
+            picked = pack.pick(case, zones, stirs)
             self.rules.extend(picked)
             self.scenes.extend([scene] * len(picked))
         self._zones = everywhere
@@ -237,7 +242,7 @@ def decide(case: Case, packs: PackSet) -> dict[str, Any]:
         law = bound[4]
         lacking.update(finding.missing)
         effects.add(finding.effect)
-        until = None if finding.until >= NEVER else instant_text(finding.until)
+        until = None if finding.until >= LAST else instant_text(finding.until)
         entry = {
             "id": law.ident,
             "effect": finding.effect,
@@ -280,7 +285,7 @@ def played(dossier: Mapping[str, Any], packs: PackSet) -> list[tuple[Rule, Findi
 
     This is the ruling before it is summed up, for counter-checks of packs and for what-if runs.
     """
-    play = _Play(Case(check_dossier(dossier)), packs)
+    play = _Play(Case(check_dossier(dossier)), packs, STIRS)
     play.begin()
     return [
         (bound[4], answer if isinstance(answer, Finding) else None)

@@ -1,7 +1,7 @@
 """Shapes that look at records and facts: holds, notices, placements, stated facts, disclosures, claims and words."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.domain.compliance.case import Case, Facts, release_of
@@ -32,39 +32,55 @@ from chalicelib.domain.compliance.timeline import (
 )
 
 
-def subjects(path: str, case: Case) -> Iterator[tuple[str, Any]]:
-    """Yield each place a fact path names with what is there; None where the key is absent.
+def reader(path: str) -> Callable[[Case], list[Any]]:
+    """Return what reads a fact path: one value for each place it names, None where the key is absent.
 
-    ``debt.`` and ``creditor.`` name one for each debt of the act.
+    ``debt.`` and ``creditor.`` name one place for each debt of the act.
     """
     head, _, key = path.partition(".")
     if head == "debt":
-        for ident, debt in zip(case.debt_ids, case.debts, strict=True):
-            yield f"debts.{ident}.{key}", debt.get(key)
-    elif head == "creditor":
-        for debt in case.debts:
-            yield f"orgs.{debt['creditor']}.{key}", case.orgs.get(debt["creditor"], {}).get(key)
-    elif head in ("visit", "vehicle", "content"):
-        yield f"act.{path}", case.act.get(head, {}).get(key)
-    elif head == "act":
-        yield path, case.act.get(key)
-    elif head == "from":
-        line: str | None = case.act.get("from")
-        yield (
-            ("act.from" if line is None else f"points.{line}.{key}"),
-            (None if line is None else case.points[line].get(key)),
-        )
-    elif head == "point":
-        yield ("act.point" if case.point is None else f"points.{case.point_id}.{key}"), (case.point or {}).get(key)
-    elif head == "org":
-        yield f"orgs.{case.org_id}.{key}", case.org.get(key)
-    elif head == "collector":
-        yield (
-            ("act.collector" if case.collector is None else f"collectors.{case.collector_id}.{key}"),
-            (case.collector or {}).get(key),
-        )
-    else:
-        yield f"parties.{case.recipient_id}.{key}", case.recipient.get(key)
+        return lambda case: [debt.get(key) for debt in case.debts]
+    if head == "creditor":
+        return lambda case: [case.orgs.get(debt["creditor"], {}).get(key) for debt in case.debts]
+    if head in ("visit", "vehicle", "content"):
+        return lambda case: [case.act.get(head, {}).get(key)]
+    if head == "act":
+        return lambda case: [case.act.get(key)]
+    if head == "from":
+        return lambda case: [case.points.get(case.act.get("from") or "", {}).get(key)]
+    if head == "point":
+        return lambda case: [None if case.point is None else case.point.get(key)]
+    if head == "org":
+        return lambda case: [case.org.get(key)]
+    if head == "collector":
+        return lambda case: [None if case.collector is None else case.collector.get(key)]
+    return lambda case: [case.recipient.get(key)]
+
+
+def names(path: str, case: Case) -> list[str]:
+    """Return the places that a fact path names in a case, as ``debts.d1.status``; what is not there stops the path."""
+    head, _, key = path.partition(".")
+    if head == "debt":
+        return [f"debts.{ident}.{key}" for ident in case.debt_ids]
+    if head == "creditor":
+        return [f"orgs.{debt['creditor']}.{key}" for debt in case.debts]
+    if head in ("visit", "vehicle", "content"):
+        return [f"act.{path}"]
+    if head == "act":
+        return [path]
+    line: str | None = case.act.get("from")
+    found = {
+        "from": "act.from" if line is None else f"points.{line}.{key}",
+        "point": "act.point" if case.point is None else f"points.{case.point_id}.{key}",
+        "org": f"orgs.{case.org_id}.{key}",
+        "collector": "act.collector" if case.collector is None else f"collectors.{case.collector_id}.{key}",
+    }
+    return [found.get(head, f"parties.{case.recipient_id}.{key}")]
+
+
+def subjects(path: str, case: Case) -> list[tuple[str, Any]]:
+    """Return each place that a fact path names with what is there; None where the key is absent."""
+    return list(zip(names(path, case), reader(path)(case), strict=True))
 
 
 def _test(params: Mapping[str, Any]) -> Callable[[Any], bool]:
@@ -96,8 +112,9 @@ def fact(params: Mapping[str, Any]) -> Check:
         (params[key] for key in ("is", "any_of", "none_of", "at_least", "at_most", "below") if key in params), None
     )
 
+    read = reader(path)
+
     def check(scene: Scene, instant: int) -> Answer:
-        lacking: list[str] = []
         if if_claims and if_claims.isdisjoint(scene.case.claims):
             return NEVER
         if unless_surrendered and handed_over(scene.case):
@@ -108,13 +125,14 @@ def fact(params: Mapping[str, Any]) -> Check:
                 return missing("act.visit.place")
             if place != only_place:
                 return NEVER
-        for name, value in subjects(path, scene.case):
-            if value is None:
-                lacking.append(name)
-            elif not test(value):
+        values = read(scene.case)
+        for value in values:
+            if value is not None and not test(value):
+                name = names(path, scene.case)[values.index(value)]
                 return Finding(effect, observed=value, limit=limit, because=f"{name} is {_plain(value)}")
-        if not lacking or absent == "pass":
+        if absent == "pass" or None not in values:
             return NEVER
+        lacking = [name for name, value in zip(names(path, scene.case), values, strict=True) if value is None]
         if absent == "fail":
             return Finding(effect, limit=limit, because=f"{lacking[0]} is not on file")
         return missing(*lacking)
@@ -137,13 +155,16 @@ def span(params: Mapping[str, Any]) -> Check:
     after: str = params.get("after", "deny")
     absent: str = params.get("absent", "review")
     absent_end: str = params.get("absent_end", "pass" if first else "review")
+    read_first, read_last = reader(first or ""), reader(last or "")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
         quiet = NEVER
         lacking: list[str] = []
-        for name, begin in subjects(first, case) if first else ():
+        begins = read_first(case) if first else []
+        for index, begin in enumerate(begins):
             if begin is None:
+                name = names(first or "", case)[index]
                 if _is_null(first or "", case):
                     return Finding(before, because=f"{name} is null: it never began")
                 if absent == "review":
@@ -151,15 +172,17 @@ def span(params: Mapping[str, Any]) -> Check:
                 continue
             start = starts_last(begin, scene.zones)
             if instant < start:
-                return Finding(before, start if before == "defer" else NEVER, limit=begin, because=f"{name} is {begin}")
-        for name, finish in subjects(last, case) if last else ():
+                because = f"{names(first or '', case)[index]} is {begin}"
+                return Finding(before, start if before == "defer" else NEVER, limit=begin, because=because)
+        finishes = read_last(case) if last else []
+        for index, finish in enumerate(finishes):
             if finish is None:
                 if absent_end == "review":
-                    lacking.append(name)
+                    lacking.append(names(last or "", case)[index])
                 continue
             end = ends_first(finish, scene.zones)
             if instant >= end:
-                return Finding(after, limit=finish, because=f"{name} is {finish}")
+                return Finding(after, limit=finish, because=f"{names(last or '', case)[index]} is {finish}")
             quiet = min(quiet, end)
         return missing(*lacking) if lacking else quiet
 

@@ -64,12 +64,12 @@ def next_open(windows: Windows, zone: Zone, instant: int) -> int:
 
 
 def closes(windows: Windows, zone: Zone, instant: int) -> int:
-    """Return the instant at which the window that holds an open instant ends."""
+    """Return the instant at which the window that holds an instant ends, the instant itself when none holds it."""
     local = zone.local(instant)
     second = local % DAY
     for start, end in windows(zone, local // DAY):
         if start <= second < end:
-            return zone.first_at(local - second + end)
+            return zone.ahead(instant, end - second)
     return instant
 
 
@@ -131,9 +131,12 @@ def _base(params: Mapping[str, Any]) -> Callable[[Scene], Windows]:
     calendar = params.get("holidays")
     on_holiday = spans_of(params.get("holiday_open", []))
 
+    def by_week(zone: Zone, day: int) -> tuple[Span, ...]:
+        return week[(day + 3) % 7 + 1]
+
     def bind(scene: Scene) -> Windows:
         if calendar is None:
-            return lambda zone, day: week[weekday_of(day)]
+            return by_week
         days = scene.calendars[calendar]
         return lambda zone, day: on_holiday if day in days else week[weekday_of(day)]
 
@@ -162,7 +165,7 @@ def hours(params: Mapping[str, Any]) -> Check:
 
     def check(scene: Scene, instant: int) -> Answer:
         windows = bind(scene)
-        if may_agree:
+        if may_agree and scene.case.consents:
             standing = agreed(scene, instant, roles, direct=direct)
             if standing:
                 base = windows
@@ -178,9 +181,16 @@ def hours(params: Mapping[str, Any]) -> Check:
 
 def _decide(scene: Scene, instant: int, windows: Windows, *, reply_once: bool, mode: str, plain: bool) -> Answer:
     try:
-        shut = [zone for zone in scene.zones if not is_open(windows, zone, instant)]
+        shut = []
+        quiet = NEVER
+        for zone in scene.zones:
+            end = closes(windows, zone, instant)
+            if end == instant:
+                shut.append(zone)
+            elif end < quiet:
+                quiet = end
         if not shut:
-            return min(closes(windows, zone, instant) for zone in scene.zones)
+            return quiet
         until = max(next_open(windows, zone, instant) for zone in shut)
         if reply_once:
             used = answered_once(scene.case, instant)

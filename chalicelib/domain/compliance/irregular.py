@@ -28,12 +28,14 @@ def abroad(params: Mapping[str, Any]) -> Check:
     """Compile ``abroad``: a residence or zone on file of debtor or recipient lies outside the pack's country."""
     country: str = params["country"]
     zones = frozenset(params["zones"])
+    apart = frozenset(params.get("regions_apart", ()))
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
         people = {case.recipient_id, *case.debtors}
         places = sorted(case.countries - {country})
         found = set(places)
+        found.update(apart & {each.get("region") for each in case.residences})
         for ident in people:
             found.update(set(case.parties[ident].get("zones", ())) - zones)
         for point in case.points.values():

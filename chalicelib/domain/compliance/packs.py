@@ -13,7 +13,7 @@ from typing import Any
 
 from chalicelib.domain.compliance.case import Atlas, Case, Facts
 from chalicelib.domain.compliance.scene import Check
-from chalicelib.domain.compliance.shapes import SHAPES
+from chalicelib.domain.compliance.shapes import SHAPES, woken_by
 from chalicelib.domain.compliance.timeline import NEVER, Calendar, Zones, day_of, zone
 
 COMPILED = Path(__file__).resolve().parents[2] / "rulepacks" / "compiled"
@@ -39,7 +39,7 @@ _FACT_OF = {
 class Rule:
     """One compiled rule: where it comes from, when it is in force and its check."""
 
-    __slots__ = ("check", "citation", "data", "first_day", "ident", "last_day")
+    __slots__ = ("check", "citation", "data", "first_day", "ident", "last_day", "woken_by")
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
@@ -47,6 +47,7 @@ class Rule:
         self.citation: str = data["citation"]
         self.first_day: int | None = day_of(data["from"]) if data.get("from") else None
         self.last_day: int | None = day_of(data["to"]) if data.get("to") else None
+        self.woken_by = woken_by(data["shape"], data["params"])
         self.check: Check = SHAPES[data["shape"]].build(data["params"])
 
     def in_force(self, zones: Zones) -> tuple[int, int]:
@@ -84,7 +85,7 @@ class Pack:
         self.words = {name: tuple(tokens) for name, tokens in data["words"].items()}
         self.cities: Mapping[str, Any] = data.get("cities", {})
         self.rules = tuple(Rule(each) for each in data["rules"] if each["status"] == "enforced")
-        self._picked: dict[tuple[Signature, Zones], tuple[Bound, ...]] = {}
+        self._picked: dict[tuple[Signature, Zones, frozenset[str]], tuple[Bound, ...]] = {}
 
     def places(self, case: Case) -> frozenset[str | None]:
         """Return the regions and cities of every residence on file, with None where one is not known."""
@@ -116,15 +117,20 @@ class Pack:
             None if point is None else point.get("place", "unstated"),
         )
 
-    def pick(self, case: Case, zones: Zones) -> tuple[Bound, ...]:
-        """Return the rules that can apply to a case, bound to the instants between which they are in force."""
-        key = (self.signature(case), zones)
+    def pick(self, case: Case, zones: Zones, stirs: frozenset[str]) -> tuple[Bound, ...]:
+        """Return the rules that can apply to a case, bound to the instants between which they are in force.
+
+        Rules that have nothing to say without a hold, a ledger entry, a past or a claim are left out where none stirs.
+        """
+        key = (self.signature(case), zones, stirs)
         picked = self._picked.get(key)
         if picked is None:
             if len(self._picked) >= 512:
                 self._picked.clear()
             picked = self._picked[key] = tuple(
-                (rule.check, *rule.in_force(zones), unsure, rule) for rule, unsure in self._pick(key[0])
+                (rule.check, *rule.in_force(zones), unsure, rule)
+                for rule, unsure in self._pick(key[0])
+                if rule.woken_by is None or rule.woken_by in stirs
             )
         return picked
 

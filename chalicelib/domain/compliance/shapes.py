@@ -64,7 +64,7 @@ SHAPES: Mapping[str, Shape] = {
         gates.stopped, "", "media any_medium permanent request withdrawal exempt by_org reply_allowed one_confirmation"
     ),
     "barred": _shape(gates.barred, "", "claims channels disclosure absent any_act after_refusal"),
-    "abroad": _shape(irregular.abroad, "country zones"),
+    "abroad": _shape(irregular.abroad, "country zones", "regions_apart"),
     "lost_contact": _shape(irregular.lost_contact, "mode"),
     "silent": _shape(irregular.silent, "harmless", "lexicon purposes"),
     "workplace": _shape(irregular.workplace, "harmless neutral_purposes", "lexicon"),
@@ -91,3 +91,20 @@ SHAPES: Mapping[str, Shape] = {
     "owing": _shape(elsewhere.owing, "amount_minor share"),
     **{name: _shape(*parts) for name, parts in federal.SHAPES.items()},
 }
+
+_WOKEN_BY: Mapping[str, frozenset[str]] = {
+    "holds": frozenset(("hold", "promise", "service_member")),
+    "ledger": frozenset(("preference", "stopped", "place", "work_request", "written_only", "tcpa_revoke")),
+    "history": frozenset(("count", "nocount", "concentration", "episode", "bounced", "first_written")),
+    "content": frozenset(("words", "sms_format")),
+}
+
+STIRS = frozenset(_WOKEN_BY)
+"""What a case may hold that some shapes have nothing to say without."""
+
+
+def woken_by(shape: str, params: Mapping[str, Any]) -> str | None:
+    """Return what a case must hold for a rule to say anything at all, None when it may always."""
+    if params.get("if_claims"):
+        return "content"
+    return next((stir for stir, shapes in _WOKEN_BY.items() if shape in shapes), None)

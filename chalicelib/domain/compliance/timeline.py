@@ -21,6 +21,9 @@ HORIZON_DAYS = 120
 NEVER = 1 << 60
 """An instant that never comes: the end of what has no known end."""
 
+LAST = 253_370_764_800
+"""9999-01-01T00:00:00Z: what ends later has no end that could be written down."""
+
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 ZONE_DATA: str = tzdata.IANA_VERSION
@@ -134,7 +137,7 @@ class Zone:
         return self._offset
 
     def _raw(self, instant: int) -> int:
-        offset = datetime.fromtimestamp(instant, self._info).utcoffset()
+        offset = datetime.fromtimestamp(min(instant, LAST), self._info).utcoffset()
         assert offset is not None  # a ZoneInfo always has one
         return int(offset.total_seconds())
 
@@ -190,6 +193,12 @@ class Zone:
                 change = self._start
                 return change if change > -NEVER and self.local(change) >= local else candidate
         return max(before, after)
+
+    def ahead(self, instant: int, seconds: int) -> int:
+        """Return the instant at which the local clock stands so many seconds past where it stands at an instant."""
+        local = self.local(instant)
+        later = instant + seconds
+        return later if later < self._end else self.first_at(local + seconds)
 
     def midnight(self, day: int) -> int:
         """Return the first instant of a local date."""
@@ -284,17 +293,17 @@ class YearMissing(LookupError):
 class Calendar:
     """Named local dates by year; a year without dates is unknown, not empty."""
 
-    __slots__ = ("_days", "_spans", "name")
+    __slots__ = ("_days", "_years", "name")
 
     def __init__(self, name: str, years: dict[str, list[str]]) -> None:
         self.name = name
         self._days = frozenset(day_of(text) for dates in years.values() for text in dates)
-        self._spans = frozenset(first for year in years for first in (day_of(f"{int(year):04d}-01-01"),))
+        self._years = merged((day_of(f"{int(year):04d}-01-01"), day_of(f"{int(year) + 1:04d}-01-01")) for year in years)
 
     def __contains__(self, day: int) -> bool:
         if day in self._days:
             return True
-        year = year_of(day)
-        if day_of(f"{year:04d}-01-01") not in self._spans:
-            raise YearMissing(self.name, year)
-        return False
+        for start, end in self._years:
+            if start <= day < end:
+                return False
+        raise YearMissing(self.name, year_of(day))
