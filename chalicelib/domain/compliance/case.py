@@ -57,9 +57,8 @@ class Case:
 
     __slots__ = (
         "_countries", "_zones", "act", "at", "channel", "claims", "collector", "collector_id", "collectors", "consents",
-        "content", "debt_ids", "debtors", "debts", "dialler", "disclosures", "future", "history", "holds", "id",
-        "notices", "org", "org_id", "orgs", "other_debts", "parties", "point", "point_id", "points", "purpose",
-        "recipient", "recipient_id", "residences", "role", "text",
+        "content", "debt_ids", "debtors", "debts", "dialler", "disclosures", "history", "holds", "id", "inbound", "notices", "org", "org_id", "orgs", "other_debts", "parties", "point", "point_id", "points", "purpose",
+        "recipient", "recipient_id", "residences", "role", "strangers", "text",
     )  # fmt: skip
 
     def __init__(self, dossier: Facts) -> None:
@@ -92,6 +91,8 @@ class Case:
         self.claims: frozenset[str] = frozenset(self.content.get("claims", ()))
         self.text: str = self.content.get("text", "")
         self.history = sorted(map(Event, dossier["history"]), key=lambda event: (event.at, event.ident))
+        self.inbound = tuple(event for event in self.history if event.inbound)
+        self.strangers = tuple(event for event in self.history if event.outcome == "wrong_person")
         self.consents = tuple(sorted(dossier["consents"], key=_consent_order)) if dossier["consents"] else ()
         self.holds = tuple(sorted(dossier["holds"], key=_from_order)) if dossier["holds"] else ()
         self.notices = tuple(sorted(dossier["notices"], key=lambda each: (each["at"], _from_order(each))))
@@ -99,7 +100,6 @@ class Case:
         self.residences = tuple(self._residences())
         self._zones: tuple[str, ...] | None = None
         self._countries: frozenset[str] | None = None
-        self.future: tuple[int, ...] | None = None
 
     def _residences(self) -> Iterator[Facts]:
         """Yield every residence that the file suggests for the recipient and for the debtor."""

@@ -125,7 +125,7 @@ def _consented(scene: Scene, zone: Zone, instant: int, days: int) -> Callable[[E
 def strangers(case: Case) -> frozenset[str]:
     """Return the contact points that turned out to be somebody else's."""
     found = {ident for ident, point in case.points.items() if point.get("status") == "wrong_person"}
-    found.update(event.point for event in case.history if event.outcome == "wrong_person" and event.point is not None)
+    found.update(event.point for event in case.strangers if event.point is not None)
     return frozenset(found)
 
 

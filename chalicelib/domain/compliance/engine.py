@@ -174,9 +174,10 @@ class _Play:
 def _times(case: Case) -> Iterator[str]:
     """Yield every time on file at which a fact may begin or end."""
     at = case.at
-    for event in case.history:
-        if event.at > at:
-            yield instant_text(event.at)
+    for event in reversed(case.history):
+        if event.at <= at:
+            break
+        yield instant_text(event.at)
     for consent in case.consents:
         yield consent["at"]
         for key in ("expires", "deadline"):

@@ -93,9 +93,8 @@ def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> tuple[int 
     if own:
         marks.extend(
             (event.at, 0)
-            for event in case.history
-            if event.inbound
-            and event.channel == medium
+            for event in case.inbound
+            if event.channel == medium
             and event.party == case.recipient_id
             and event.point == case.point_id
             and event.org in (None, case.org_id)
@@ -444,7 +443,7 @@ def reassigned(params: Mapping[str, Any]) -> Check:
             and each["party"] == case.recipient_id
             and since(each) <= instant
         ]
-        marks.extend(e.at for e in case.history if e.inbound and e.point == case.point_id and e.at <= instant)
+        marks.extend(e.at for e in case.inbound if e.point == case.point_id and e.at <= instant)
         if marks:
             stale = min(zone.midnight(zone.day(max(marks)) + days + 1) for zone in scene.zones)
             if instant < stale:
@@ -461,9 +460,11 @@ def first_written(params: Mapping[str, Any]) -> Check:
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
-        if case.purpose in exempt or case.disclosures is None or is_first(case, instant):
+        if case.purpose in exempt or case.disclosures is None or disclosure in case.disclosures:
             return NEVER
-        spoken = written = False
+        if is_first(case, instant):
+            return NEVER
+        spoken = False
         for event in case.history:
             if (
                 event.inbound
@@ -475,8 +476,9 @@ def first_written(params: Mapping[str, Any]) -> Check:
             if event.debts is not None and event.debts.isdisjoint(case.debt_ids):
                 continue
             spoken = spoken or (event.channel in ("call", "visit") and event.outcome in ("conversation", "visited_met"))
-            written = written or (event.channel in _WRITTEN and event.outcome != "bounced")
-        if not spoken or written or disclosure in case.disclosures:
+            if event.channel in _WRITTEN and event.outcome != "bounced":
+                return NEVER
+        if not spoken:
             return NEVER
         return Finding("require", limit=disclosure, because=f"the first written communication lacks {disclosure}")
 

@@ -214,9 +214,7 @@ def wrong_number(params: Mapping[str, Any]) -> Check:
             return Finding("deny", observed="wrong_person", because="the contact point is somebody else's")
         if seen_by_others and point.get("third_party_seen"):
             return Finding("deny", observed="third_party_seen", because="a third party sees this contact point")
-        wrong = [
-            e.at for e in case.history if e.point == case.point_id and e.outcome == "wrong_person" and e.at <= instant
-        ]
+        wrong = [e.at for e in case.strangers if e.point == case.point_id and e.at <= instant]
         if not wrong:
             return NEVER
         last = max(wrong)

@@ -219,7 +219,8 @@ def zone(name: str) -> Zone:
 Zones = tuple[Zone, ...]
 
 
-def starts(text: str, zones: Iterable[Zone]) -> int:
+@lru_cache(maxsize=16_384)
+def starts(text: str, zones: Zones) -> int:
     """Return the earliest instant at which an instant or a whole local day begins in any of the zones."""
     if len(text) > 10:
         return instant_of(text)
@@ -227,7 +228,8 @@ def starts(text: str, zones: Iterable[Zone]) -> int:
     return min(each.midnight(day) for each in zones)
 
 
-def starts_last(text: str, zones: Iterable[Zone]) -> int:
+@lru_cache(maxsize=16_384)
+def starts_last(text: str, zones: Zones) -> int:
     """Return the instant from which an instant or a local day has begun in all of the zones."""
     if len(text) > 10:
         return _rounded_up(text)
@@ -235,7 +237,8 @@ def starts_last(text: str, zones: Iterable[Zone]) -> int:
     return max(each.midnight(day) for each in zones)
 
 
-def ends(text: str, zones: Iterable[Zone]) -> int:
+@lru_cache(maxsize=16_384)
+def ends(text: str, zones: Zones) -> int:
     """Return the instant from which an end has passed in all of the zones; a date lasts its whole day."""
     if len(text) > 10:
         return _rounded_up(text)
@@ -243,7 +246,8 @@ def ends(text: str, zones: Iterable[Zone]) -> int:
     return max(each.midnight(day) for each in zones)
 
 
-def ends_first(text: str, zones: Iterable[Zone]) -> int:
+@lru_cache(maxsize=16_384)
+def ends_first(text: str, zones: Zones) -> int:
     """Return the instant from which an end has passed in one of the zones; a date lasts its whole day."""
     if len(text) > 10:
         return instant_of(text)
