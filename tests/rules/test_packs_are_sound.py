@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.compliance import load_packs, ruleset_digest
+from chalicelib.domain.compliance import load_packs, rule, ruleset_digest
 from chalicelib.domain.compliance.packs import PackSet
 from scripts import packs as build
+from tests.rules.casebook import dossier_of
 
 RULE: dict[str, Any] = {
     "id": "XX-TEST-1",
@@ -81,6 +82,16 @@ def test_drafts_run_in_shadow() -> None:
     ]  # fmt: skip
     assert drafts
     assert {data["status"] for data in drafts} == {"shadow"}
+
+
+def test_a_draft_fires_only_when_it_is_asked_what_it_would_do() -> None:
+    vector = {
+        "rule": "x", "id": "x", "base": "in.sms.s1", "at": "2026-11-24T06:00:00Z",
+        "set": {"parties.s1.role": "spouse"},
+    }  # fmt: skip
+    enforced, supposed = (rule(dossier_of(vector), packs) for packs in (load_packs(), PackSet(shadow=True)))
+    assert (enforced["verdict"], supposed["verdict"]) == ("allow", "deny")
+    assert [fired["id"] for fired in supposed["rules"]] == ["IN-RBI-2026-PARTIES"]
 
 
 def test_digest_is_of_the_packs_and_not_of_their_order() -> None:

@@ -383,8 +383,9 @@ def answered_once(case: Case, instant: int) -> bool | None:
 def notice(params: Mapping[str, Any]) -> Check:
     """Compile shape ``notice``: a notice must be on record for each debt before the act.
 
-    ``wait_days`` are the dates that must pass after it, ``deadline`` asks that the time it sets has passed and at least
-    ``min_days`` lie between, ``before_first_touch`` that it came before the organisation's first contact.
+    ``wait_days`` are the dates that must pass after it, ``deadline`` asks that the time it sets has passed,
+    ``before_first_touch`` that it came before the organisation's first contact. ``pending`` says what a notice whose time
+    has not passed yet makes of the act.
     """
     kinds = frozenset(params["kinds"])
     whose: str = params.get("whose", "debtor")
@@ -394,6 +395,7 @@ def notice(params: Mapping[str, Any]) -> Check:
     media = frozenset(params.get("media", ()))
     effect: str = params.get("effect", "deny")
     or_event: bool = params.get("or_earlier_demand", False)
+    pending: str = params.get("pending", "defer")
     unless_surrendered: bool = params.get("unless_surrendered", False)
     if_claims = frozenset(params.get("if_claims", ()))
 
@@ -443,6 +445,8 @@ def notice(params: Mapping[str, Any]) -> Check:
                     limit="/".join(sorted(kinds)),
                     because=f"no {sorted(kinds)[0].replace('_', ' ')} on record",
                 )
+            if best > instant and pending != "defer":
+                return Finding(pending, because="the time that the notice leaves has not passed")
             if best > instant and (worst is None or best > worst.until):
                 worst = Finding(
                     "defer", best, limit=wait or None, because="the time that the notice leaves has not passed"

@@ -278,7 +278,7 @@ def forbidden_contact(params: Mapping[str, Any]) -> Check:
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
-        for ident, collector in case.collectors.items():
+        for ident, collector in sorted(case.collectors.items()):
             if case.recipient_id in collector.get("no_contact_with", ()) and (
                 ident == case.collector_id or collector["org"] == case.org_id
             ):

@@ -75,7 +75,7 @@ Bound = tuple[Check, int, int, tuple[str, ...], Rule]
 class Pack:
     """The law of one jurisdiction at one version."""
 
-    def __init__(self, data: Mapping[str, Any], sha256: str) -> None:
+    def __init__(self, data: Mapping[str, Any], sha256: str, *, shadow: bool = False) -> None:
         self.ident: str = data["id"]
         self.version: str = data["version"]
         self.sha256 = sha256
@@ -84,7 +84,7 @@ class Pack:
         self.calendars = {name: Calendar(name, years) for name, years in data["calendars"].items()}
         self.words = {name: tuple(tokens) for name, tokens in data["words"].items()}
         self.cities: Mapping[str, Any] = data.get("cities", {})
-        self.rules = tuple(Rule(each) for each in data["rules"] if each["status"] == "enforced")
+        self.rules = tuple(Rule(each) for each in data["rules"] if shadow or each["status"] == "enforced")
         self._picked: dict[tuple[Signature, Zones, frozenset[str]], tuple[Bound, ...]] = {}
 
     def places(self, case: Case) -> frozenset[str | None]:
@@ -167,10 +167,14 @@ def _city(residence: Facts, code: str, city: Mapping[str, Any]) -> str | None:
 
 
 class PackSet:
-    """Every pack that was shipped, read when first needed."""
+    """Every pack that was shipped, read when first needed.
 
-    def __init__(self, folder: Path = COMPILED) -> None:
+    With ``shadow`` drafts and unverified rules fire too: what the ruling would be if they were law. Never for sending.
+    """
+
+    def __init__(self, folder: Path = COMPILED, *, shadow: bool = False) -> None:
         self._folder = folder
+        self._shadow = shadow
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.index: Mapping[str, Mapping[str, Any]] = index["packs"]
         self.atlas = Atlas(index["zones"]["countries"], index["zones"]["regions"])
@@ -184,7 +188,7 @@ class PackSet:
         if pack is None:
             entry = self.index[ident]
             data = json.loads((self._folder / entry["file"]).read_text(encoding="utf-8"))
-            pack = self._packs[ident] = Pack(data, entry["sha256"])
+            pack = self._packs[ident] = Pack(data, entry["sha256"], shadow=self._shadow)
         return pack
 
     def chosen(self, case: Case) -> tuple[Pack, ...]:

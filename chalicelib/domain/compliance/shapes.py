@@ -50,7 +50,7 @@ SHAPES: Mapping[str, Shape] = {
     "notice": _shape(
         gates.notice,
         "kinds",
-        "whose wait_days deadline before_first_touch media effect or_earlier_demand unless_surrendered if_claims",
+        "whose wait_days deadline before_first_touch media effect or_earlier_demand unless_surrendered if_claims pending",
     ),
     "require": _shape(
         gates.require,
