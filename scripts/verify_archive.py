@@ -184,7 +184,7 @@ def unbase64(text: str) -> bytes:
 
 def canonical(value: Any) -> bytes:
     """Return the RFC 8785 form of a value without floats whose member names are ASCII."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _integer(text: str) -> int:
@@ -198,12 +198,16 @@ def _refuse(text: str) -> Any:
     raise ValueError("no floats")
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+_DECODER = json.JSONDecoder(parse_float=_refuse, parse_int=_integer, parse_constant=_refuse)
+
+
 def parse_canonical(raw: bytes) -> Any:
     """Return the JSON value of canonical bytes. Raises ValueError when they are not the value's one form.
 
     A member that stands twice vanishes when the value is written again, so it shows there, like any other deviation.
     """
-    value = json.loads(raw.decode(), parse_float=_refuse, parse_int=_integer, parse_constant=_refuse)
+    value = _DECODER.decode(raw.decode())
     if canonical(value) != raw:
         raise ValueError("not canonical")
     return value
