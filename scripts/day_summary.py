@@ -45,7 +45,7 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
         "--json",
     )
     checked = program("scripts.check_day", str(archive), str(out / "outbox.jsonl"))
-    recomputed = program("scripts.recompute_kpis", str(archive), "--against", str(export), "--json")
+    recomputed = program("scripts.recompute_kpis", str(archive), "--against", str(export))
     events = counts(archive)
     summary = {
         "note": "generated sample: nobody in it exists",

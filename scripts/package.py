@@ -26,12 +26,6 @@ STAGES = ("aws", "local")
 IN_THE_RUNTIME = ("boto3", "botocore", "s3transfer", "dateutil", "jmespath", "urllib3", "six")
 """Packages that the Lambda runtime brings (and the emulator's environment has): three quarters of a package."""
 
-NEVER_LOADED = ("pillow",)
-"""Locked because ``reportlab`` names it, and loaded by it for pictures only; letters have none.
-
-Its newest wheels also ask for a newer glibc (2.27) than the runtime of Python 3.11 has (2.26).
-"""
-
 _NEVER_READ = ("phonenumbers/geodata/", "phonenumbers/carrierdata/", "pycparser/", "cffi/")
 """Place names and carriers of numbers, and what builds C extensions: a third of a package."""
 
@@ -132,7 +126,7 @@ def _template(stage: str, staged: Path, place: Path) -> None:
 
 def dependencies(stage: str, build: Path) -> Path:
     """Return a folder with the runtime dependencies of a stage, installed once for each content of ``requirements.txt``."""
-    wanted = _requirements((ROOT / "requirements.txt").read_text())
+    wanted = (ROOT / "requirements.txt").read_text()
     key = hashlib.sha256(f"{stage} {sys.version_info[:2]} {wanted}".encode()).hexdigest()[:16]
     place = build / f"dependencies-{key}"
     if place.exists():
@@ -166,14 +160,6 @@ def _libraries(stage: str, build: Path, *, with_sdk: bool) -> Path:
         shutil.rmtree(work)
         fresh.rename(target)
     return target
-
-
-def _requirements(text: str) -> str:
-    """Return the locked requirements without those that are never loaded."""
-    blocks = re.split(r"\n(?=[A-Za-z])", text)
-    return "\n".join(
-        block for block in blocks if not block.lower().startswith(tuple(f"{name}==" for name in NEVER_LOADED))
-    )
 
 
 def _in_runtime(name: str) -> bool:
