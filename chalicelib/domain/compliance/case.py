@@ -30,8 +30,8 @@ class Event:
         self.point: str | None = event.get("point")
         self.org: str | None = event.get("org")
         self.collector: str | None = event.get("collector")
-        debts = event.get("debts")
-        self.debts: frozenset[str] | None = None if debts is None else frozenset(debts)
+        # A contact that names no debt may have been about any.
+        self.debts: frozenset[str] | None = frozenset(event["debts"]) if event.get("debts") else None
         self.outcome: str = event["outcome"]
         self.consented: bool | None = event.get("consented")
         self.reply: bool | None = event.get("reply")

@@ -198,9 +198,13 @@ class Count:
         if self.place is not None:
             at_work = self.place == "work"
             points = case.points
-            tests.append(
-                lambda event: ((event.place or points.get(event.point or "", {}).get("place")) == "work") == at_work
-            )
+
+            def there(event: Event) -> bool:
+                here = event.place or points.get(event.point or "", {}).get("place")
+                # Where a contact went is not known at all: it may have been either place.
+                return (here is None and event.point is None) or (here == "work") == at_work
+
+            tests.append(there)
         if not self.replies:
             tests.append(lambda event: not (event.reply or event.purpose == "reply"))
         return lambda event: all(test(event) for test in tests)

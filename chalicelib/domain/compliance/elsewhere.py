@@ -115,7 +115,7 @@ def minor(params: Mapping[str, Any]) -> Check:
     def check(scene: Scene, instant: int) -> Answer:
         born = scene.case.recipient.get("birth_date")
         if born is None:
-            return NEVER
+            return missing(f"parties.{scene.case.recipient_id}.birth_date")
         today = date_text(min(zone.day(instant) for zone in scene.zones))
         age = int(today[:4]) - int(born[:4]) - (today[5:] < born[5:])
         return Finding("deny", observed=age, limit=years, because="a minor") if age < years else NEVER

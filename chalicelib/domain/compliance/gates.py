@@ -114,28 +114,29 @@ def fact(params: Mapping[str, Any]) -> Check:
 
     read = reader(path)
 
-    def check(scene: Scene, instant: int) -> Answer:
-        if if_claims and if_claims.isdisjoint(scene.case.claims):
-            return NEVER
-        if unless_surrendered and handed_over(scene.case):
-            return NEVER
-        if only_place is not None:
-            place = scene.case.act.get("visit", {}).get("place") or (scene.case.point or {}).get("place")
-            if place is None:
-                return missing("act.visit.place")
-            if place != only_place:
-                return NEVER
-        values = read(scene.case)
+    def stated(case: Case) -> Finding | None:
+        values = read(case)
         for value in values:
             if value is not None and not test(value):
-                name = names(path, scene.case)[values.index(value)]
+                name = names(path, case)[values.index(value)]
                 return Finding(effect, observed=value, limit=limit, because=f"{name} is {_plain(value)}")
         if absent == "pass" or None not in values:
+            return None
+        return missing(*(name for name, value in zip(names(path, case), values, strict=True) if value is None))
+
+    def check(scene: Scene, instant: int) -> Answer:
+        case = scene.case
+        if if_claims and if_claims.isdisjoint(case.claims):
             return NEVER
-        lacking = [name for name, value in zip(names(path, scene.case), values, strict=True) if value is None]
-        if absent == "fail":
-            return Finding(effect, limit=limit, because=f"{lacking[0]} is not on file")
-        return missing(*lacking)
+        if unless_surrendered and handed_over(case):
+            return NEVER
+        finding = stated(case)
+        if finding is None or only_place is None:
+            return NEVER if finding is None else finding
+        place = case.act.get("visit", {}).get("place")
+        if place is None:
+            return missing("act.visit.place", *finding.missing)
+        return finding if place == only_place else NEVER
 
     return check
 
