@@ -14,5 +14,5 @@ def client(service: str, endpoint: str) -> Any:
     from botocore.config import Config
 
     config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=320)
-    session = boto3.session.Session("test", "test", region_name=REGION)
+    session = boto3.session.Session(ACCOUNT, "test", region_name=REGION)
     return session.client(service, endpoint_url=endpoint, config=config)

@@ -107,7 +107,7 @@ def _prepare(home: Path, port: int) -> None:
             "MINISTACK_REGION": REGION,
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_SECRET_ACCESS_KEY": "test",
             "PERSIST_STATE": "1",
             "STATE_DIR": str(home / "state"),
@@ -149,8 +149,8 @@ class _Emulator:
     def __init__(self, home: Path, record: Path, concurrency: int) -> None:
         from ministack import app
         from ministack.core import concurrency as threads
-        from ministack.core import lambda_runtime, responses
-        from ministack.services import dynamodb, eventbridge, lambda_svc, s3, scheduler, ses_v2, sns, sqs
+        from ministack.core import iam_actions, lambda_runtime, responses
+        from ministack.services import dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, ses_v2, sns, sqs
 
         self._app, self._home, self._outbox = app, home, record
         self._functions, self._responses = lambda_svc, responses
@@ -175,6 +175,8 @@ class _Emulator:
         lambda_svc._emit_lambda_logs = self._write_log
         lambda_runtime.zipfile = _Unpacked(home / "tmp" / "code")
         lambda_runtime._PYTHON_WORKER_SCRIPT = _WATCH_PARENT + lambda_runtime._PYTHON_WORKER_SCRIPT
+        # With AUTH=true every role is held to its policy; like AWS by the key, by whatever name it was asked for.
+        iam_actions.extract_resource_arn = _by_key(iam_actions.extract_resource_arn, kms)
         # Carriers.
         sns._publish = self._recording_publish(sns._publish, sns)
         ses_v2.handle_request = self._recording_mail(ses_v2.handle_request)
@@ -391,6 +393,15 @@ class _Emulator:
             return answer
 
         return filing
+
+
+def _by_key(resource: Any, kms: Any) -> Any:
+    def named(service: str, *request: Any, **more: Any) -> Any:
+        arn = resource(service, *request, **more)
+        key = kms._resolve_key(arn) if ":alias/" in arn else None
+        return arn if key is None else key["Arn"]
+
+    return named
 
 
 def _mark(marks: dict[str, str], name: str) -> str | None:
