@@ -215,12 +215,14 @@ class Day:
         acts = [Act(*entry) for entry in self.state["plan"] if entry[0] == hour]
         asked = [(act, self._ask(act)) for act in acts]
         self.quiet()
-        for act, contact in asked:
-            if contact is not None and act.kind in ("call", "visit"):
-                self._talk(act, contact)
-        self.quiet()
-        self._world_answers(hour)
-        self.quiet()
+        if any(contact is not None for _, contact in asked):
+            self._review(asked)
+            for act, contact in asked:
+                if contact is not None and act.kind in ("call", "visit"):
+                    self._talk(act, contact)
+            self.quiet()
+        if self._world_answers():
+            self.quiet()
         if hour % 4 == 3:
             self.cloud.run("compute_kpis")
         self.cloud.run("archive_events")
@@ -247,6 +249,24 @@ class Day:
             path = f"/v1/cases/{act.case}/messages"
         answer = self.api.call("POST", path, token, wish, key=self.key("ask", act.key), expect=(202, 404, 409, 422))
         return str(answer.body["id"]) if answer.status == 202 else None
+
+    def _review(self, asked: list[tuple[Act, str | None]]) -> None:
+        """Let the compliance officer look at what the rules leave to a person: every third wish passes."""
+        token = self.token("compliance", LENDER, world.COMPLIANCE_OFFICER)
+        passed = False
+        for act, contact in asked:
+            if contact is None or self.api.call("GET", f"/v1/messages/{contact}", token).body["state"] != "in_review":
+                continue
+            fit = act.slot % 3 == 0
+            body = {
+                "decision": "approve" if fit else "deny",
+                "reason": "consent seen in the file" if fit else "no consent on file, not worth the risk",
+            }
+            path = f"/v1/messages/{contact}/review"
+            self.api.call("POST", path, token, body, key=self.key("review", act.key), expect=(200, 409))
+            passed = passed or fit
+        if passed:
+            self.quiet()
 
     def _talk(self, act: Act, contact: str) -> None:
         """Make the cleared call or visit and report what came of it; do what the result calls for."""
@@ -292,8 +312,8 @@ class Day:
 
     # The world outside
 
-    def _world_answers(self, hour: int) -> None:
-        """Let carriers report on what left in this hour, and some borrowers write back."""
+    def _world_answers(self) -> bool:
+        """Let carriers report on what left in this hour, and some borrowers write back; tell whether anybody did."""
         seen = set(self.state.setdefault("answered", []))
         for left in self.cloud.outbox():
             contact = left.get("contact")
@@ -305,8 +325,10 @@ class Day:
             text = world.reply(contact, "CN" if left["to"].startswith("+86") else "US")
             if text is not None and left["carrier"] == "sns" and word == "delivered":
                 self.cloud.publish("inbound", inbound_text(left, text))
+        news = len(seen) > len(self.state["answered"])
         self.state["answered"] = sorted(seen)
         self.save()
+        return news
 
     def lender_acts(self) -> None:
         """Let the lender recall two cases, and one agency object to one recall."""

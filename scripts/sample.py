@@ -193,6 +193,9 @@ def _cn_parties(random: Random, number: int) -> list[dict[str, Any]]:
     borrower |= {"role": "borrower", "customer_no": f"CU{number:08d}", "knows_of_debt": True}
     borrower["wechats"] = [{"value": f"oSample{number:08d}", "source": "left_by_debtor",
                             "consents": [_granted("wechat")]}]  # fmt: skip
+    if number % 2:
+        borrower["emails"] = [{"value": f"borrower{number:08d}@example.com", "source": "left_by_debtor",
+                               "verified_date": "2026-09-30", "preference": 3}]  # fmt: skip
     if number % 11 == 0:
         borrower["wechats"][0]["consents"] = [_granted("wechat"), _withdrawn("wechat")]
     parties = [borrower]
