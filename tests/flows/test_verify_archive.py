@@ -228,7 +228,22 @@ def test_every_missing_and_every_emptied_file_shows(tmp_path: Path, run: Any) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["auto-fin/2026/readme", "auto-fin/2026/tile/0/000.p/3", "auto-fin/2026/tile/9/x", "stray", "rules/ab.json"]
+    "path",
+    [
+        "stray",
+        "rules/ab.json",
+        "auto-fin/2026/readme",
+        "auto-fin/2026/tile/0/000.p/3",
+        "auto-fin/2026/tile/0/000.p/03",
+        "auto-fin/2026/tile/0/000.p/0",
+        "auto-fin/2026/tile/0/000.p/256",
+        "auto-fin/2026/tile/0/000.p/x",
+        "auto-fin/2026/tile/0/00٠",
+        "auto-fin/2026/tile/0/00x",
+        "auto-fin/2026/tile/9/x",
+        "auto-fin/2026/tile/9/000",
+        "auto-fin/2026/tile/0/0001",
+    ],
 )
 def test_a_file_that_belongs_to_nothing_shows(path: str, tmp_path: Path, run: Any) -> None:
     archive_of(tmp_path, a_story())
@@ -261,6 +276,28 @@ def test_a_newer_note_than_the_latest_shows_a_log_set_back(tmp_path: Path, run: 
     assert status == 0
     assert "newer_note" in {notice["code"] for notice in report["notices"]}
     assert report["logs"][0]["size"] == len(log.entries)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\n20\n", b"\n020\n"),
+        (b"\n20\n", b"\n+20\n"),
+        (b"\n20\n", b"\n20\nextension\n"),
+        (b"\n\n", b"\n"),
+        (b"\xe2\x80\x94 ", b"- "),
+        (b"=\n\n", b"\n\n"),
+        (b"audit.", b"audit\xff."),
+    ],
+)
+def test_a_note_in_another_form_shows(old: bytes, new: bytes, tmp_path: Path, run: Any) -> None:
+    log = archive_of(tmp_path, a_story())
+    assert len(log.entries) == 14
+    note = (log.path / "checkpoint").read_bytes().replace(b"\n14\n", b"\n20\n")
+    assert old in note
+    (log.path / "checkpoint").write_bytes(note.replace(old, new, 1).replace(b"20\n", b"14\n"))
+    status, report = run(tmp_path / "archive")
+    assert (status, codes(report)) == (1, {"bad_note"})
 
 
 def test_a_rules_file_is_held_to_its_name(tmp_path: Path, run: Any) -> None:
@@ -466,6 +503,20 @@ def test_a_stream_goes_on_in_the_next_year(tmp_path: Path, run: Any) -> None:
     status, report = run(folder)
     assert (status, report["faults"]) == (0, [])
     assert [log["origin"][-4:] for log in report["logs"]] == ["2026", "2027"]
+
+
+def test_a_stream_that_begins_in_its_middle_shows_when_the_year_before_is_there(tmp_path: Path, run: Any) -> None:
+    story, late = a_story(), START + timedelta(days=60)
+    last = write_archive(tmp_path / "archive", with_heartbeats(story.events))
+    split = len(story.events)
+    story.contact(9, late, case="case_9", person="per_9")
+    genesis = {"previous": {"log": ORIGIN, "note": (last.path / "checkpoint").read_text()}, "files": {}}
+    events = with_heartbeats(story.events[split + 1 :], year="2027", genesis=genesis)
+    write_archive(tmp_path / "archive", events, origin="audit.forbear.test/auto-fin/2027")
+    assert "stream_gap" in codes(run(tmp_path / "archive")[1])
+    shutil.rmtree(tmp_path / "archive" / "auto-fin" / "2026")
+    # Alone, the year cannot know where the stream began.
+    assert "stream_gap" not in codes(run(tmp_path / "archive")[1])
 
 
 def test_a_year_that_carries_another_note_than_the_last_shows(tmp_path: Path, run: Any) -> None:
