@@ -175,7 +175,9 @@ class _Emulator:
         lambda_svc._emit_lambda_logs = self._write_log
         lambda_runtime.zipfile = _Unpacked(home / "tmp" / "code")
         lambda_runtime._PYTHON_WORKER_SCRIPT = _WATCH_PARENT + lambda_runtime._PYTHON_WORKER_SCRIPT
-        # With AUTH=true every role is held to its policy; like AWS by the key, by whatever name it was asked for.
+        # With AUTH=true every role is held to its policy; as on AWS, a key goes by itself, whatever name it was asked
+        # for by, and sending a batch of messages is sending messages.
+        iam_actions.extract_iam_action = _without_batch(iam_actions.extract_iam_action)
         iam_actions.extract_resource_arn = _by_key(iam_actions.extract_resource_arn, kms)
         # Carriers.
         sns._publish = self._recording_publish(sns._publish, sns)
@@ -257,7 +259,7 @@ class _Emulator:
             run(mapping, function, event, batch, *queue)
             with self._durable.queues.lock:
                 for message in batch:
-                    message["visible_at"] = min(message["visible_at"], time.time() + 2 ** message["receive_count"])
+                    message["visible_at"] = min(message["visible_at"], time.time() + 2 ** (message["receive_count"] - 1))
 
         return batch_run
 
@@ -400,6 +402,14 @@ def _by_key(resource: Any, kms: Any) -> Any:
         arn = resource(service, *request, **more)
         key = kms._resolve_key(arn) if ":alias/" in arn else None
         return arn if key is None else key["Arn"]
+
+    return named
+
+
+def _without_batch(action: Any) -> Any:
+    def named(service: str, *request: Any, **more: Any) -> Any:
+        found = action(service, *request, **more)
+        return found.removesuffix("Batch") if service == "sqs" and found else found
 
     return named
 
