@@ -211,10 +211,11 @@ class Day:
     def hour(self, hour: int) -> None:
         """Live one hour: the clock moves, what is due is released, people act, the world answers."""
         self.cloud.set_clock(max(self.midnight + timedelta(hours=hour), self.cloud.now()))
-        self.cloud.run("release_due")
+        released = self.cloud.run("release_due")["moved"]
         acts = [Act(*entry) for entry in self.state["plan"] if entry[0] == hour]
         asked = [(act, self._ask(act)) for act in acts]
-        self.quiet()
+        if asked or released:
+            self.quiet()
         if any(contact is not None for _, contact in asked):
             self._review(asked)
             for act, contact in asked:
@@ -225,7 +226,8 @@ class Day:
             self.quiet()
         if hour % 4 == 3:
             self.cloud.run("compute_kpis")
-        self.cloud.run("archive_events")
+        if hour % 2 == 1:
+            self.cloud.run("archive_events")
 
     def _ask(self, act: Act) -> str | None:
         """Ask for a message or a clearance and return its id; None when the case or person does not allow the wish."""
@@ -447,7 +449,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("var"), help="folder for summary and archive")
     parser.add_argument("--state", type=Path, default=Path(".local"), help="folder for the day's own file")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--size", type=int, default=40, help="contacts an agency tries")
+    parser.add_argument("--size", type=int, default=20, help="contacts an agency tries")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     given.state.mkdir(parents=True, exist_ok=True)

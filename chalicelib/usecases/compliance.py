@@ -235,7 +235,7 @@ def _commit(
             "content": attempt.content,
             "recipient": recipient,
             "country": facts.case.country,
-            "zones": _zones(facts),
+            "zones": dossiers.zones_of(facts.persons[attempt.person]),
             "not_before": approval["not_before"] if approval else None,
             "not_after": approval["not_after"] if approval else None,
             "due": ruling.get("next_allowed_at"),
@@ -352,16 +352,6 @@ def recipient_of(store: Store, scope: Scope, facts: Facts) -> str:
 def index_label(kind: str) -> str:
     """Return the label under which a contact point of this kind is indexed; all telephones share one."""
     return "mobile" if kind == "landline" else kind
-
-
-def _zones(facts: Facts) -> list[str]:
-    """Return every zone that the file suggests for the person and the point addressed, sorted."""
-    person = facts.persons[facts.attempt.person]
-    point = person.point(facts.attempt.point) if facts.attempt.point else None
-    found = set(person.zones)
-    if point is not None:
-        found |= set(point.zones) | set(point.area_zones)
-    return sorted(found)
 
 
 def _because(ruling: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
 from chalicelib.domain.outreach.approval import ApprovalSigner
 from chalicelib.domain.outreach.attempt import Attempt, AttemptState
-from chalicelib.domain.people.person import HoldEntry
+from chalicelib.domain.people.person import HoldEntry, Residence
 from chalicelib.store.repository import Store
 from chalicelib.usecases import compliance, messages
 from chalicelib.usecases.messages import Wish
@@ -30,6 +30,7 @@ from tests.builders import (
     a_collector,
     a_lender,
     a_person,
+    a_point,
     an_agency,
     stored,
 )
@@ -249,3 +250,20 @@ def test_a_clearance_that_was_not_used_gives_its_reservation_back(case_on_file: 
         req="req_4",
     )
     assert case_on_file.ledger(Scope(LENDER), PERSON).history == ()
+
+
+def test_an_area_code_of_another_zone_narrows_the_hours_though_the_file_states_a_zone(store: Store) -> None:
+    elsewhere = a_point(zones=(), area_zones=("America/Adak", "America/Anchorage"), value="+19075550123")
+    person = a_person(
+        zones=("America/Anchorage",),
+        residences=(Residence(country="US", region="US-AK"),),
+        points=(elsewhere,),
+        language="en",
+    )
+    case = a_case(country="US", region="US-AK", language="en", currency="USD", product="retail_instalment")
+    stored(store, a_lender(pay_to={"US": "official desk"}), an_agency(), a_collector(), person, case)
+    morning_in_anchorage = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
+    wish = a_wish_for("call", template="us-call-first")
+    decided = rule_on(store, ask(store, wish, now=morning_in_anchorage), now=morning_in_anchorage)
+    assert decided.state is AttemptState.DEFERRED
+    assert (decided.ruling or {})["next_allowed_at"] == "2026-11-24T18:00:00Z"

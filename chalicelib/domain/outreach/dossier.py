@@ -138,7 +138,7 @@ def _party(person: Person, role: str) -> dict[str, Any]:
     elif residences:
         party["residences"] = residences
     if person.zones:
-        party["zones"] = list(person.zones)
+        party["zones"] = zones_of(person)
     if person.birth_date is not None:
         party["birth_date"] = person.birth_date.isoformat()
     if person.lost_contact is not None:
@@ -152,6 +152,18 @@ def _party(person: Person, role: str) -> dict[str, Any]:
         if value is not None:
             party[name] = value
     return party
+
+
+def zones_of(person: Person) -> list[str]:
+    """Return every zone that the file suggests for the person, sorted: stated, or by the address or code of any point.
+
+    An explicit list stands for the whole file, so it must not leave out what an area code says (12 CFR 1006, comment
+    6(b)(1)(i)-2).
+    """
+    found = set(person.zones)
+    for point in person.points:
+        found.update(point.zones, point.area_zones)
+    return sorted(found)
 
 
 def _point(point: ContactPoint, party: str) -> dict[str, Any]:
