@@ -6,13 +6,14 @@ EMULATOR := .local/emulator
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench package lock clean
+.PHONY: help setup run test check bench campaign-kill package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
 	@echo "make test       all tests"
 	@echo "make check      format, lint, types, and which room may import which"
 	@echo "make bench      measurements"
+	@echo "make campaign-kill   kill the local cloud five times during its day, and look whether anything was lost or sent twice"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
 	@echo "make lock       new lock files from requirements*.in"
@@ -46,6 +47,9 @@ check: setup
 
 bench: setup
 	@for module in $(basename $(notdir $(wildcard scripts/bench*.py))); do echo "== $$module"; $(RUN) scripts.$$module || exit 1; done
+
+campaign-kill: setup
+	@$(RUN) scripts.campaign_kill
 
 package: setup
 	@$(RUN) scripts.package --stage aws
