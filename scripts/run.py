@@ -68,7 +68,6 @@ class Cloud:
         clock.serve(self.clock, port=self.ports["clock"])
         account = wechat.Account(self.outbox, corp_id=_CORP_ID, secret=_SECRET, account=_ACCOUNT)
         wechat.serve(account, port=self.ports["wechat"])
-        os.environ["FORBEAR_OIDC_ISSUER"] = f"http://127.0.0.1:{self.ports['issuer']}"
         keys = issuer.serve(issuer.signing_key(), port=self.ports["issuer"])
         threading.Thread(target=keys.serve_forever, name="issuer", daemon=True).start()
         self._tell("Packaging the service (only what changed)")
@@ -169,7 +168,8 @@ class Cloud:
         return {
             "Stage": STAGE,
             "AuditDomain": "forbear.example.com",
-            "OidcIssuer": at["issuer"],
+            # A name, not where it listens: that port is free to differ, and a token from another shell must say the same.
+            "OidcIssuer": issuer.issuer_url(),
             "OidcAudience": issuer.AUDIENCE,
             "OidcJwksUrl": f"{at['issuer']}/jwks.json",
             "SenderEmail": SENDER,

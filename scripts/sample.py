@@ -395,9 +395,9 @@ def faulty(number: int) -> tuple[str, str, Callable[[dict[str, Any]], None]] | N
     return FAULTS[(number // FAULT_EVERY - 1) % len(FAULTS)] if number % FAULT_EVERY == 0 else None
 
 
-def documents(rows: int, *, seed: int = SEED, faults: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield the documents of a whole sample in order, wrong ones included unless ``faults`` is false."""
-    for number in range(1, rows + 1):
+def documents(rows: int, *, seed: int = SEED, faults: bool = True, first: int = 1) -> Iterator[dict[str, Any]]:
+    """Yield the documents of a whole sample in order from number ``first``, wrong ones unless ``faults`` is false."""
+    for number in range(first, first + rows):
         row = document(number, seed=seed)
         fault = faulty(number) if faults else None
         if fault is not None:
@@ -408,16 +408,17 @@ def documents(rows: int, *, seed: int = SEED, faults: bool = True) -> Iterator[d
 # Files
 
 
-def write(path: Path, *, form: str, rows: int, seed: int = SEED, faults: bool = True) -> dict[str, Any]:
+def write(path: Path, *, form: str, rows: int, seed: int = SEED, faults: bool = True, first: int = 1) -> dict[str, Any]:
     """Write the sample as ``form`` (csv, gb18030, jsonl, xlsx) and its companions; return the control record."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    header = [] if form == "jsonl" else _header(document(n, seed=seed) for n in range(1, min(rows, _HEADER_ROWS) + 1))
-    write_file(path, form=form, rows=documents(rows, seed=seed, faults=faults), header=header)
-    control = control_of(path, documents(rows, seed=seed, faults=faults))
+    numbers = range(first, first + rows)
+    header = [] if form == "jsonl" else _header(document(n, seed=seed) for n in numbers[:_HEADER_ROWS])
+    write_file(path, form=form, rows=documents(rows, seed=seed, faults=faults, first=first), header=header)
+    control = control_of(path, documents(rows, seed=seed, faults=faults, first=first))
     path.with_suffix(".control.json").write_text(json.dumps(control, indent=2) + "\n")
     wrong = [
-        {"row": number, "code": fault[0], "why": fault[1]}
-        for number in range(1, rows + 1)
+        {"row": row, "code": fault[0], "why": fault[1]}
+        for row, number in enumerate(numbers, start=1)
         if faults and (fault := faulty(number)) is not None
     ]
     path.with_suffix(".faults.json").write_text(json.dumps(wrong, indent=1) + "\n")
@@ -504,12 +505,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--format", choices=("csv", "gb18030", "jsonl", "xlsx"), default="csv")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--first", type=int, default=1, help="number of the first row; accounts are named by it")
     parser.add_argument("--no-faults", action="store_true", help="leave out the rows that are wrong on purpose")
     parser.add_argument("--out", type=Path, default=Path("var/sample"), help="path without suffix")
     options = parser.parse_args(arguments)
     suffix = {"csv": ".csv", "gb18030": ".gb18030.csv", "jsonl": ".jsonl", "xlsx": ".xlsx"}[options.format]
     path = options.out.with_name(options.out.name + suffix)
-    control = write(path, form=options.format, rows=options.rows, seed=options.seed, faults=not options.no_faults)
+    control = write(
+        path,
+        form=options.format,
+        rows=options.rows,
+        seed=options.seed,
+        faults=not options.no_faults,
+        first=options.first,
+    )
     print(f"generated sample, {control['rows']} rows, {control['size']} bytes: {path}")
     return 0
 
