@@ -71,7 +71,7 @@ def test_a_promise_cannot_be_made_on_a_disputed_case() -> None:
     assert isinstance(answer(S.DISPUTED, E.PROMISE), Refuse)
 
 
-@pytest.mark.parametrize("state", [S.IN_WORK, S.ON_HOLD, S.DISPUTED, S.RECALL_REQUESTED, *FINAL])
+@pytest.mark.parametrize("state", [S.IN_WORK, S.ON_HOLD, S.DISPUTED, S.RECALL_REQUESTED, *sorted(FINAL)])
 @pytest.mark.parametrize("event", [E.BREAK_PROMISE, E.KEEP_PROMISE])
 def test_a_late_word_on_a_promise_is_ignored(state: CaseState, event: CaseEvent) -> None:
     assert isinstance(answer(state, event), Ignore)

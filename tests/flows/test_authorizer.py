@@ -106,7 +106,9 @@ def test_token_of_every_role_gives_its_principal(role):
 
 
 @pytest.mark.parametrize(
-    ("key", "algorithm", "kid"), [(RSA_KEY, "RS256", "rsa"), (EC_KEY, "ES256", "ec"), (KEY, "EdDSA", KID)]
+    ("key", "algorithm", "kid"),
+    [(RSA_KEY, "RS256", "rsa"), (EC_KEY, "ES256", "ec"), (KEY, "EdDSA", KID)],
+    ids=["rsa", "ec", "ed"],
 )
 def test_each_allowed_algorithm_verifies(key, algorithm, kid):
     assert a_verifier().principal(signed(claims(), key=key, algorithm=algorithm, kid=kid)).subject == "anna"
