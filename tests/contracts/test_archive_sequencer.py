@@ -444,6 +444,24 @@ def test_a_tile_of_the_edge_that_changed_or_vanished_raises_the_alarm() -> None:
         assert halted(audit, bucket).startswith("tile")
 
 
+def test_a_note_that_does_not_verify_is_never_put() -> None:
+    class Mistaken(LocalSigner):
+        def sign(self, message: bytes) -> bytes:
+            return super().sign(message + b"!")
+
+    for wrong in (archives.ED25519, archives.P256):
+        audit, bucket = MemoryAudit(), MemoryBucket()
+        enqueue_events(audit, placed(1))
+        signers = [(Mistaken if key is wrong else LocalSigner)(key) for key in (archives.ED25519, archives.P256)]
+        with pytest.raises(ExceptionGroup) as raised:
+            run_archive(memory_ports(audit, bucket, signers=signers), now=NOW)
+        assert isinstance(raised.value.exceptions[0], notes.Unsigned)
+        assert not [path for path in bucket.objects if "checkpoint" in path]
+        # The next run, with the key in order, goes on where this one stopped.
+        run_archive(memory_ports(audit, bucket), now=NOW)
+        assert len(entries_of(bucket)) == 2
+
+
 # Reading
 
 
@@ -485,6 +503,10 @@ def test_an_event_is_proved_by_number_path_and_note() -> None:
         assert merkle.inclusion_holds(leaf, number, checkpoint.size, hashes, checkpoint.root)
     with pytest.raises(NotFound):
         archive.prove_event(ports, Scope(TENANT), "2026", "evt_unknown")
+    # Numbered, and not under a note yet.
+    audit.markers[TENANT, "2026", "evt_next"] = (audit.head(LOG).size, "2026")
+    with pytest.raises(NotFound):
+        archive.prove_event(ports, Scope(TENANT), "2026", "evt_next")
     enqueue_events(audit, placed(1, first=990))
     with pytest.raises(NotFound):
         archive.prove_event(ports, Scope(TENANT), "2026", placed(1, first=990)[0].id)

@@ -288,6 +288,16 @@ def test_what_an_agency_did_unasked_fills_the_cap_of_what_was_approved(day: Day,
     assert day.counts(tmp_path) == {"contacts_over_cap": 1}
 
 
+def test_what_an_agency_noted_and_what_was_cleared_fill_no_cap_of_their_own(day: Day, tmp_path: Path) -> None:
+    for minute in range(12):
+        asked = f"msg_{minute}" if minute % 2 else None
+        data = {"activity": f"act_{minute}", "action": "call", "result": "X", "attempt": bool(asked), "connect": True}
+        data |= {"contact": asked, "person": "per_1", "at": to_text(TEN_IN_SHANGHAI + timedelta(minutes=minute))}
+        day.story.emit("case_of_per_1", EventType.ACTIVITY_RECORDED, data, TEN_IN_SHANGHAI + timedelta(minutes=minute))
+    day.call(TEN_IN_SHANGHAI + timedelta(minutes=20), connected=True)
+    assert day.counts(tmp_path) == {}
+
+
 def test_two_lenders_count_apart(day: Day, tmp_path: Path) -> None:
     other = Day()
     other.story = Story("other-lender")
@@ -341,6 +351,13 @@ def test_a_message_that_left_late_counts_by_the_carriers_clock(day: Day, tmp_pat
     before_ten = START + timedelta(hours=13, minutes=59)
     day.send(before_ten, claim_at=before_ten, outbox={"at": to_text(before_ten + timedelta(minutes=2))})
     assert day.counts(tmp_path) == {"contacts_out_of_hours": 1}
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(-1, {}), (0, {"contacts_out_of_hours": 1})])
+def test_the_last_second_is_the_one_before_ten(seconds: int, counts: dict[str, int], day: Day, tmp_path: Path) -> None:
+    at = START + timedelta(hours=14, seconds=seconds)
+    day.send(at - timedelta(minutes=1), claim_at=at, outbox={"at": to_text(at)})
+    assert day.counts(tmp_path) == counts
 
 
 def test_a_carrier_with_another_clock_is_timed_by_the_claim(day: Day, tmp_path: Path) -> None:
