@@ -26,10 +26,19 @@ def org_of(principal: Principal) -> str | None:
 
 
 def scopes_for(principal: Principal) -> list[TenantScope]:
-    """Return the scope of each lender whose data the caller may look in: their own, or those that list their agency."""
+    """Return the scope of each lender whose data the caller may look in: their own, or those that list their agency.
+
+    A listing that has ended or is suspended opens nothing: whoever may not act for a lender keeps none of its data
+    (PIPL art. 21).
+    """
     if not principal.is_agency_side:
         return [scope_of(principal)]
-    rows = wiring.feed_repository().listings(principal.org)
+    today = wiring.now().date().isoformat()
+    rows = [
+        row
+        for row in wiring.feed_repository().listings(principal.org)
+        if not row["suspended"] and (row["listed_to"] is None or row["listed_to"] >= today)
+    ]
     return list(agency_scopes(principal, [_Listing(row["lender"], principal.org) for row in rows]).values())
 
 

@@ -35,6 +35,10 @@ def put_lender(
 
     Raises PreconditionRequired when the lender exists and no version is given, PreconditionFailed when it moved on.
     """
+    known = store.lender(scope)
+    if known is not None and known.zone != lender.zone:
+        # Figures are kept by the lender's business day; another zone would make past days mean something else.
+        raise InvalidInput("/zone", "fixed", "a lender's zone does not change")
     event = {"lender": lender.id, "country": lender.country, "zone": lender.zone, "licensed": lender.licensed}
     return retrying(
         lambda: _put(
@@ -63,6 +67,8 @@ def put_agency(
     """
     if store.lender(scope) is None:
         raise NotFound("lender", scope.tenant)
+    if agency.id == scope.tenant:
+        raise InvalidInput("", "own_id", "an agency has another id than the lender that lists it")
     if agency.listed_from is not None and agency.listed_to is not None and agency.listed_to < agency.listed_from:
         raise InvalidInput("/listed_to", "before_listed_from", "the listing ends before it begins")
     event = {

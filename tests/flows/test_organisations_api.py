@@ -134,3 +134,25 @@ def test_the_lender_confirms_balances_and_the_confirmation_never_goes_back(api: 
     assert body_of(earlier)["balances_confirmed_at"] == "2026-11-23T01:30:00Z"
     assert api.call("lender", "PUT", path, {"confirmed_at": "2026-11-24T00:00:00Z"}).status_code == 422
     assert api.call("agency", "PUT", path, {"confirmed_at": "2026-11-23T01:30:00Z"}).status_code == 403
+
+
+def test_a_lenders_zone_does_not_change(api: Api) -> None:
+    register(api)
+    path = f"/v1/lenders/{LENDER}"
+    moved = api.call("platform", "PUT", path, {**LENDER_BODY, "zone": "Asia/Tokyo"}, If_Match='"1"')
+    assert moved.status_code == 422
+    assert body_of(moved)["errors"][0]["code"] == "fixed"
+
+
+def test_an_agency_cannot_have_the_lenders_own_id(api: Api) -> None:
+    register(api)
+    assert api.call("lender", "PUT", f"/v1/agencies/{LENDER}", AGENCY_BODY).status_code == 422
+
+
+@pytest.mark.parametrize("ended", [{"listed_to": "2026-11-22"}, {"suspended": True}])
+def test_a_listing_that_ended_or_is_suspended_opens_nothing(api: Api, ended: dict[str, Any]) -> None:
+    register(api)
+    assert api.get("agency", f"/v1/lenders/{LENDER}").status_code == 200
+    changed = api.call("lender", "PUT", f"/v1/agencies/{AGENCY}", {**AGENCY_BODY, **ended}, If_Match='"1"')
+    assert changed.status_code == 200
+    assert api.get("agency", f"/v1/lenders/{LENDER}").status_code == 404
