@@ -37,7 +37,7 @@ run: setup
 	@$(RUN) scripts.run $(if $(PORT),--port $(PORT))
 
 test: setup
-	@$(RUN) pytest
+	@$(RUN) pytest -n auto --maxprocesses 4
 
 check: setup
 	@$(VENV)/bin/ruff format --check .
