@@ -9,6 +9,7 @@ pinned and checked, and ``tests/contracts/test_local_cloud_kill.py`` kills it an
 import argparse
 import asyncio
 import fcntl
+import functools
 import importlib.metadata
 import json
 import logging
@@ -98,6 +99,9 @@ def _prepare(home: Path, port: int) -> None:
         sys.exit(f"The emulator is version {found}; this launcher knows {VERSION}. Run `make setup`.")
     rubbish = home / "tmp"
     shutil.rmtree(rubbish, ignore_errors=True)
+    packages = sorted((home / "code").glob("*"), key=lambda place: place.stat().st_mtime)
+    for old in packages[:-2]:
+        shutil.rmtree(old)
     for folder in (rubbish, home / "state", home / "s3", home / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(
@@ -173,12 +177,16 @@ class _Emulator:
         lambda_svc._ESM_SQS_DEFAULT_CONCURRENCY = concurrency
         lambda_svc._run_sqs_batch = self._hurrying(lambda_svc._run_sqs_batch)
         lambda_svc._emit_lambda_logs = self._write_log
-        lambda_runtime.zipfile = _Unpacked(home / "tmp" / "code")
+        lambda_runtime.zipfile = _Unpacked(home / "code")
         lambda_runtime._PYTHON_WORKER_SCRIPT = _WATCH_PARENT + lambda_runtime._PYTHON_WORKER_SCRIPT
         # With AUTH=true every role is held to its policy; as on AWS, a key goes by itself, whatever name it was asked
         # for by, and sending a batch of messages is sending messages.
         iam_actions.extract_iam_action = _without_batch(iam_actions.extract_iam_action)
         iam_actions.extract_resource_arn = _by_key(iam_actions.extract_resource_arn, kms)
+        # A query parses its condition for each item that it looks at; once is enough.
+        for step in ("_check_redundant_parens", "_check_reserved_keyword_usage", "_condition_syntax_error"):
+            setattr(dynamodb, step, _once(getattr(dynamodb, step)))
+        dynamodb._tokenize = _remembered(dynamodb._tokenize)
         # Carriers.
         sns._publish = self._recording_publish(sns._publish, sns)
         ses_v2.handle_request = self._recording_mail(ses_v2.handle_request)
@@ -259,7 +267,9 @@ class _Emulator:
             run(mapping, function, event, batch, *queue)
             with self._durable.queues.lock:
                 for message in batch:
-                    message["visible_at"] = min(message["visible_at"], time.time() + 2 ** (message["receive_count"] - 1))
+                    message["visible_at"] = min(
+                        message["visible_at"], time.time() + 2 ** (message["receive_count"] - 1)
+                    )
 
         return batch_run
 
@@ -397,6 +407,33 @@ class _Emulator:
         return filing
 
 
+class _Tokens(list[Any]):
+    """The tokens of one expression, told from others by identity; nobody changes them."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def _remembered(tokenize: Any) -> Any:
+    @functools.lru_cache(4096)
+    def tokens(expression: str) -> _Tokens:
+        return _Tokens(tokenize(expression))
+
+    return tokens
+
+
+def _once(check: Any) -> Any:
+    """Remember a check of an expression, or of its tokens where they are remembered themselves."""
+    remembering = functools.lru_cache(4096)(check)
+
+    def checked(subject: Any, *rest: Any) -> Any:
+        return (remembering if isinstance(subject, str | _Tokens) else check)(subject, *rest)
+
+    return checked
+
+
 def _by_key(resource: Any, kms: Any) -> Any:
     def named(service: str, *request: Any, **more: Any) -> Any:
         arn = resource(service, *request, **more)
@@ -476,6 +513,7 @@ class _Package:
             place = self._cache / hashlib.sha256(self._path.read_bytes()).hexdigest()[:24]
             if not place.exists():
                 fresh = place.with_suffix(".new")
+                shutil.rmtree(fresh, ignore_errors=True)
                 with zipfile.ZipFile(self._path) as package:
                     package.extractall(fresh)
                 fresh.rename(place)
