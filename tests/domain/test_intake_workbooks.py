@@ -326,7 +326,7 @@ def test_limits_on_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_shared_strings_do_not_lie_in_memory() -> None:
-    few = flat_cells(document(1))
+    few = flat_cells(document(2))
 
     def file(count: int) -> io.BytesIO:
         # Every row has a long text of its own; together they would show in the peak.

@@ -72,7 +72,9 @@ def test_every_operation_of_the_app_is_generated_for() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
-def test_generated_requests_get_the_answers_that_the_document_describes(operation: Any, api: Api) -> None:
+def test_generated_requests_get_the_answers_that_the_document_describes(
+    operation: Any, api: Api, buckets: list[str]
+) -> None:
     route = ROUTES[(operation.method.upper(), operation.path)]
     roles = [role for role in Role if route.scope is None or route.scope in ROLE_SCOPES[role]]
     modes = [GenerationMode.POSITIVE]
