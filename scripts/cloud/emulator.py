@@ -157,7 +157,7 @@ class _Emulator:
         from ministack.services import dynamodb, eventbridge, kms, lambda_svc, s3, scheduler, ses_v2, sns, sqs
 
         self._app, self._home, self._outbox = app, home, record
-        self._functions, self._responses = lambda_svc, responses
+        self._functions, self._runtime, self._responses = lambda_svc, lambda_runtime, responses
         self._dynamodb, self._sqs, self._threads = dynamodb, sqs, threads
         self._path = home / "journal.jsonl"
         self._journal = Journal(self._path)
@@ -232,7 +232,21 @@ class _Emulator:
         if self._journal.size() > COMPACT_BYTES:
             self._durable.compact()
         self._restored.set()
+        self._threads.spawn_background(self._warm, thread_name="warm")
         logging.getLogger("launcher").info("restored %d entries in %.2f s", count, time.perf_counter() - started)
+
+    def _warm(self) -> None:
+        """Start one process for each function that is always needed, while nobody waits for it yet."""
+        for name in _ALWAYS_NEEDED:
+            for (account, region, deployed), function in self._functions._functions.all_items():
+                if deployed.endswith(f"-{name}") and function.get("code_zip"):
+                    self._responses.set_request_account_id(account)
+                    self._responses.set_request_region(region)
+                    worker, _ = self._runtime.acquire_worker(deployed, function["config"], function["code_zip"])
+                    try:
+                        self._runtime.ensure_spawned(worker)
+                    finally:
+                        self._runtime.release_worker(worker)
 
     def save(self) -> None:
         """Save every definition. Runs on the event loop, so that no request sees half of it."""
@@ -477,6 +491,16 @@ def _changes_definitions(scope: Any) -> bool:
         return not path.endswith(("invocations", "outbound-emails"))
     return "/cloudformation/" in headers.get(b"authorization", b"").decode("latin-1")
 
+
+_ALWAYS_NEEDED = (
+    "api_handler",
+    "authorize",
+    "project_events",
+    "release_due",
+    "check_compliance",
+    "dispatch_messages",
+    "settle_provider_events",
+)
 
 _ONLY_GROWS = frozenset({"cloudwatch_logs", "cloudwatch", "cloudtrail"})
 """State that grows with use and that nothing here needs after a restart."""
