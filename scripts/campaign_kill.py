@@ -24,7 +24,9 @@ LONGEST_DAY_SECONDS = 900
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the campaign; exit status 0 when every check holds."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.campaign_kill", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.campaign_kill", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=8700)

@@ -206,7 +206,7 @@ def _commit(
     ruleset = engine.ruleset(ruling)
     recipient = recipient_of(store, scope, facts)
     verdict = _effective_verdict(attempt, ruling)
-    approval = None
+    approval, due = None, None
     update: dict[str, Any] = {"ruling": ruling, "version": attempt.version + 1, "reason": _because(ruling)}
     if verdict == "allow":
         approval = _approve(
@@ -223,7 +223,8 @@ def _commit(
             "due_at": to_text(from_text(approval["not_after"]) + USE_GRACE),
         }
     else:
-        update |= _waiting(attempt, verdict, ruling, now)
+        due = _due(ruling, now) if verdict == "defer" else None
+        update |= _waiting(attempt, verdict, due)
     decided = attempt.model_copy(update=update)
     unit.replace(store.attempt_record(scope, decided), expected=attempt.version)
     _check_reads(unit, scope, facts)
@@ -238,7 +239,7 @@ def _commit(
             "zones": dossiers.zones_of(facts.persons[attempt.person]),
             "not_before": approval["not_before"] if approval else None,
             "not_after": approval["not_after"] if approval else None,
-            "due": ruling.get("next_allowed_at"),
+            "due": due,
             "approval": approval,
             "agency": facts.case.agency,
         },
@@ -255,12 +256,40 @@ def _commit(
 
 
 def _effective_verdict(attempt: Attempt, ruling: Mapping[str, Any]) -> str:
-    """Return the verdict, where ``review`` counts as ``allow`` for exactly the rules and facts a person has passed."""
+    """Return the verdict, where a review that a person has passed leaves what the other rules say.
+
+    Passed are exactly the rules and missing facts that the person saw. What is not for a person to pass stands: a rule
+    that says "not now" beside the review still does.
+    """
     if ruling["verdict"] != "review" or attempt.review is None or attempt.review["decision"] != "approve":
         return str(ruling["verdict"])
-    asked = {rule["id"] for rule in ruling["rules"] if rule["effect"] == "review"}
-    passed = asked <= set(attempt.review["rules"]) and set(ruling["missing"]) <= set(attempt.review["missing"])
-    return "allow" if passed else "review"
+    effects = {effect: {rule["id"] for rule in ruling["rules"] if rule["effect"] == effect} for effect in _STRICTER}
+    passed = effects["review"] <= set(attempt.review["rules"]) and set(ruling["missing"]) <= set(
+        attempt.review["missing"]
+    )
+    if not passed:
+        return "review"
+    if effects["deny"] or effects["require"]:
+        return "deny"
+    return "defer" if effects["defer"] else "allow"
+
+
+_STRICTER = ("deny", "require", "review", "defer")
+
+RETRY = timedelta(hours=1)
+"""When a passed review is ruled on again that other rules put off without saying until when."""
+
+
+def _due(ruling: Mapping[str, Any], now: datetime) -> str | None:
+    """Return the instant at which a wish that is put off is ruled on again, or None when no rule will ever allow it.
+
+    A ruling of ``review`` names no such instant of its own: then it is the latest that a rule names.
+    """
+    if ruling["verdict"] != "review":
+        due = ruling.get("next_allowed_at")
+        return None if due is None else str(due)
+    named = [from_text(r["until"]) for r in ruling["rules"] if r["effect"] == "defer" and "T" in (r["until"] or "")]
+    return to_seconds_text(max([moment for moment in named if moment > now], default=now + RETRY))
 
 
 def _approve(
@@ -315,13 +344,12 @@ def _reservation(attempt: Attempt, now: datetime) -> ContactEntry:
     )
 
 
-def _waiting(attempt: Attempt, verdict: str, ruling: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def _waiting(attempt: Attempt, verdict: str, due: str | None) -> dict[str, Any]:
     """Return the state of an attempt that may not go out now, and when the clock must look at it again."""
     if verdict == "deny":
         return {"state": AttemptState.DENIED, "due_at": None}
     if verdict == "review":
         return {"state": AttemptState.IN_REVIEW, "due_at": attempt.expires_at}
-    due = ruling.get("next_allowed_at")
     # A person who wanted to call asks again when the time has come; a message waits by itself, if it can be in time.
     waits = due is not None and not attempt.human and from_text(due) < from_text(attempt.expires_at)
     return {"state": AttemptState.DEFERRED, "due_at": to_text(from_text(due)) if waits and due else attempt.expires_at}

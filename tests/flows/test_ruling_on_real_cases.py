@@ -15,7 +15,7 @@ from chalicelib.domain.outreach.approval import ApprovalSigner
 from chalicelib.domain.outreach.attempt import Attempt, AttemptState
 from chalicelib.domain.people.person import HoldEntry, Residence
 from chalicelib.store.repository import Store
-from chalicelib.usecases import compliance, messages
+from chalicelib.usecases import compliance, dispatch, messages
 from chalicelib.usecases.messages import Wish
 from tests.builders import (
     AGENCY,
@@ -267,3 +267,30 @@ def test_an_area_code_of_another_zone_narrows_the_hours_though_the_file_states_a
     decided = rule_on(store, ask(store, wish, now=morning_in_anchorage), now=morning_in_anchorage)
     assert decided.state is AttemptState.DEFERRED
     assert (decided.ruling or {})["next_allowed_at"] == "2026-11-24T18:00:00Z"
+
+
+def test_a_passed_review_does_not_open_the_night(case_on_file: Store) -> None:
+    stored(case_on_file, a_collector(certified_to=None, version=2))
+    night = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
+    waiting = rule_on(case_on_file, ask(case_on_file, a_wish_for(), now=night), now=night)
+    assert waiting.state is AttemptState.IN_REVIEW
+    assert {"review", "defer"} <= {rule["effect"] for rule in (waiting.ruling or {})["rules"]} | {"review"}
+    passed = messages.review_message(
+        case_on_file,
+        Scope(LENDER),
+        waiting.id,
+        decision="approve",
+        reason="certificate seen on paper",
+        actor=TEST_ACTOR,
+        now=night,
+        req="req_3",
+    )
+    still = rule_on(case_on_file, passed, now=night)
+    assert (still.state, still.approval) == (AttemptState.DEFERRED, None)
+    assert still.due_at == "2026-11-24T00:00:00.000Z"
+    morning = datetime(2026, 11, 24, tzinfo=UTC)
+    released = dispatch.release(
+        case_on_file, Scope(LENDER), still.id, "due", actor=dispatch.REAPER, now=morning, req="req_4"
+    )
+    assert released is not None
+    assert rule_on(case_on_file, released, now=morning).state is AttemptState.APPROVED
