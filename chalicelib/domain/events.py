@@ -63,6 +63,18 @@ class EventType(StrEnum):
     LOG_HEARTBEAT = "log.heartbeat"
 
 
+MOST_BYTES = 65_000
+"""The most canonical bytes of one event: an entry of the log holds 65,535, and its envelope needs some of them."""
+
+
+class EventTooLarge(ValueError):
+    """The event could never be archived, so what it tells of must not happen."""
+
+    def __init__(self, event_type: EventType, size: int) -> None:
+        """Name the type and the size; never the content."""
+        super().__init__(f"{event_type} of {size} bytes, at most {MOST_BYTES}")
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who caused an event: ``kind`` is system, user, agency or lender; ``auth`` names the credential, never its secret."""

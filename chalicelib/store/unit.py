@@ -13,7 +13,7 @@ from pynamodb.transactions import TransactWrite
 
 from chalicelib.domain import keys
 from chalicelib.domain.concurrency import Conflict
-from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.events import MOST_BYTES, Actor, Event, EventTooLarge, EventType
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_text
 from chalicelib.store.sealing import EVIDENCE, Sealer
@@ -106,7 +106,8 @@ class Unit:
 
         ``fresh`` says that the stream has no event yet, which saves the read of its head. ``secret`` is sealed under
         the ``evidence`` key of the person ``subject``, bound to the log, the event's id and its type; ``prepared`` is
-        a payload sealed before, for events whose open part names the sealed bytes' digest.
+        a payload sealed before, for events whose open part names the sealed bytes' digest. Raises EventTooLarge for an
+        event that the archive could never hold: then nothing of the command is committed.
         """
         seq, prev = (0, None) if fresh and aggregate_pk not in self._heads else self._head(aggregate_pk)
         at = to_text(self.now)
@@ -131,6 +132,8 @@ class Unit:
             sealed=prepared.sealed if prepared is not None else None,
         )
         canonical = event.canonical()
+        if len(canonical) > MOST_BYTES:
+            raise EventTooLarge(event_type, len(canonical))
         self._heads[aggregate_pk] = (event.seq, event.digest())
         self.events.append(event)
         self.create(Record(aggregate_pk, keys.event_sk(event.seq), s=event_type.value, e=canonical))

@@ -1,5 +1,6 @@
 """The sending protocol over the real store: decide, reserve, claim, send once, settle; and every way it can go wrong."""
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chalicelib.domain import keys
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.concurrency import Conflict
-from chalicelib.domain.events import EventType
+from chalicelib.domain.events import EventTooLarge, EventType
 from chalicelib.domain.outreach import approval as approvals
 from chalicelib.domain.outreach.attempt import Attempt, AttemptState
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Outbound, Refused
@@ -354,3 +355,13 @@ def test_the_command_gives_up_when_rivals_always_win(house: Callable[..., House]
     with pytest.raises(Conflict):
         h.check()
     assert h.attempt().state is AttemptState.REQUESTED
+
+
+def test_a_ruling_that_could_never_be_archived_approves_nothing(house: Callable[..., House]) -> None:
+    # Noise does not compress, so the sealed ruling outgrows an entry of the log.
+    h = house(engine=Engine(obligations=[os.urandom(60_000).hex()]))
+    with pytest.raises(EventTooLarge):
+        h.check()
+    assert (h.attempt().state, h.reserved(), h.events()) == (AttemptState.REQUESTED, [], [])
+    assert isinstance(h.dispatch(), dispatch.NotSent)
+    assert h.carrier.sent == []
