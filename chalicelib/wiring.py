@@ -93,6 +93,30 @@ def explain(ruling: Mapping[str, Any], language: str) -> list[str]:
     return explain(ruling, language, load_packs())
 
 
+def explained(dossier: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ruling on a dossier with its rules annotated, and what the watched rules would say."""
+    from chalicelib.domain.compliance import load_packs
+    from chalicelib.domain.compliance.explained import explained
+
+    return explained(dossier, load_packs(), _watching())
+
+
+@cache
+def _watching() -> Any:
+    from chalicelib.domain.compliance import PackSet
+
+    return PackSet(shadow=True)
+
+
+@cache
+def rulebook() -> Any:
+    """Return the rule book of the packs in this package."""
+    from chalicelib.domain.compliance import load_packs
+    from chalicelib.domain.compliance.rulebook import RuleBook
+
+    return RuleBook(load_packs())
+
+
 class _Engine:
     """The compliance engine over the packs in this package."""
 

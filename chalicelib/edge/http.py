@@ -184,6 +184,7 @@ def route(
     content_type: str = "application/json",
     also_types: tuple[str, ...] = (),
     path_patterns: Mapping[str, str] | None = None,
+    cache: str = "no-store",
     registry: Registry = API,
 ) -> Callable[[View], View]:
     """Return the decorator that serves a view at this route and enters it in the table of routes.
@@ -192,7 +193,7 @@ def route(
     POST unless it is said to be False (a POST that changes nothing). ``content_tag`` gives answers without a version
     an entity tag of their bytes, for polls. ``content_type`` is that of text and bytes; an answer that names another
     in its headers needs it in ``also_types``. ``path_patterns`` are regular expressions for path parameters that are
-    no ids. The view itself stays callable as it was written. Raises ValueError for a route that is there already, or
+    no ids. ``cache`` is the ``Cache-Control`` of a good answer that holds nothing personal. The view itself stays callable as it was written. Raises ValueError for a route that is there already, or
     a scope that no role has.
     """
 
@@ -216,6 +217,7 @@ def route(
                 content_type=content_type,
                 also_types=also_types,
                 path_patterns=dict(path_patterns or {}),
+                cache=cache,
             )
         )
 
@@ -244,6 +246,8 @@ def _serve(entry: Route, raw: RawRequest, values: dict[str, str], view: View, ma
     except Exception as fault:
         response = _problem(fault, request_id, entry)
     response.headers.update(SECURITY_HEADERS)
+    if response.status_code in (200, 304):
+        response.headers["Cache-Control"] = entry.cache
     response.headers["X-Request-Id"] = request_id
     record_request(
         entry.name,

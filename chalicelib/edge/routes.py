@@ -54,6 +54,7 @@ class Route:
     content_type: str = "application/json"
     also_types: tuple[str, ...] = ()
     path_patterns: dict[str, str] = field(default_factory=dict)
+    cache: str = "no-store"
 
     @property
     def parameters(self) -> list[str]:

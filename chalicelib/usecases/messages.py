@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,6 +84,45 @@ def request_message(
     written = store.attempt(scope, message_id)
     if written is not None and written.case == case_id:
         return written
+    facts = drafted(
+        store, scope, case_id, wish, message_id=message_id, org=org, collector=collector, human=human, now=now
+    )
+    attempt, case = facts.attempt, facts.case
+    unit = store.unit(scope, actor=actor, req=req, now=now)
+    unit.create(store.attempt_record(scope, attempt))
+    unit.emit(
+        keys.case_pk(scope.tenant, case.id),
+        EventType.CONTACT_REQUESTED,
+        {
+            **event_data(attempt),
+            "content": attempt.content,
+            "template": attempt.template,
+            "reply_to": attempt.reply_to,
+            "agency": case.agency,
+        },
+    )
+    unit.commit()
+    return attempt
+
+
+def drafted(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    wish: Wish,
+    *,
+    message_id: str,
+    org: str,
+    collector: str | None,
+    human: bool,
+    now: datetime,
+    text: str | None = None,
+) -> Facts:
+    """Return the attempt that a wish would become, rendered, with what it was made from; nothing is written.
+
+    ``text`` stands in the place of a template: no sender can use it, the rules can be asked about it. Raises as
+    ``request_message`` does.
+    """
     case = store.case(scope, case_id)
     lender = store.lender(scope)
     if case is None or lender is None or org not in (case.agency, scope.tenant):
@@ -120,22 +159,12 @@ def request_message(
         persons={person.id: person},
         ledgers={},
     )
-    attempt = _rendered(facts, wish, now)
-    unit = store.unit(scope, actor=actor, req=req, now=now)
-    unit.create(store.attempt_record(scope, attempt))
-    unit.emit(
-        keys.case_pk(scope.tenant, case.id),
-        EventType.CONTACT_REQUESTED,
-        {
-            **event_data(attempt),
-            "content": attempt.content,
-            "template": attempt.template,
-            "reply_to": attempt.reply_to,
-            "agency": case.agency,
-        },
-    )
-    unit.commit()
-    return attempt
+    return replace(facts, attempt=_rendered(facts, wish, now) if text is None else _worded(facts, text))
+
+
+def _worded(facts: Facts, text: str) -> Attempt:
+    changes = {"body": text, "language": facts.case.language, "content": hashlib.sha256(text.encode()).hexdigest()}
+    return facts.attempt.model_copy(update=changes)
 
 
 def _addressee(store: Store, scope: Scope, case: Case, wish: Wish) -> Person:
