@@ -15,62 +15,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from chalicelib.domain.compliance import form
-from chalicelib.domain.compliance.packs import COMPILED, KEYS
-from chalicelib.domain.compliance.shapes import SHAPES
+from chalicelib.domain.compliance.authoring import Fault, MalformedRules, compile_rules, compiled_text
+from chalicelib.domain.compliance.packs import COMPILED
 from chalicelib.domain.compliance.timeline import zone
 
 SOURCE = COMPILED.parent
 
-RULE_KEYS = frozenset(
-    [
-        "id",
-        "shape",
-        "params",
-        "when",
-        "citation",
-        "source",
-        "grade",
-        "confidence",
-        "status",
-        "from",
-        "to",
-        "published",
-        "checked",
-        "note",
-    ]
-)
-NEEDED = frozenset(["id", "shape", "citation", "source", "grade", "confidence", "status", "checked", "note"])
-GRADES = frozenset(
-    [
-        "statute",
-        "regulation",
-        "presumption",
-        "standard",
-        "self-regulation",
-        "guideline",
-        "code",
-        "platform",
-        "house",
-        "case-law",
-        "draft",
-    ]
-)
-CONFIDENCES = frozenset(("source", "memory", "memory-weak", "infer"))
-STATUSES = frozenset(("enforced", "shadow"))
 PACK_KEYS = frozenset(["id", "version", "name", "countries", "currencies", "zone", "cities", "words", "calendars"])
-VALUES: Mapping[str, frozenset[str]] = {
-    "channel": form.CHANNELS,
-    "purpose": form.PURPOSES,
-    "dialler": form.DIALLERS,
-    "actor": form.ORG_ROLES,
-    "to": form.ROLES,
-    "product": form.PRODUCTS,
-    "creditor_kind": form.CREDITOR_KINDS,
-    "creditor_role": form.ORG_ROLES,
-    "point_kind": form.POINT_KINDS,
-    "point_place": form.PLACES | {"unstated"},
-}
 
 
 class Malformed(ValueError):
@@ -104,44 +55,6 @@ def calendars() -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def check_rule(rule: Mapping[str, Any], where: str, known_calendars: frozenset[str], words: frozenset[str]) -> None:
-    """Raise Malformed unless a rule has every needed key, none that is unknown, and values its shape takes."""
-    name = f"{where} {rule.get('id', '?')}"
-    if not rule.keys() <= RULE_KEYS:
-        raise Malformed(f"{name}: unknown keys {sorted(rule.keys() - RULE_KEYS)}")
-    if not rule.keys() >= NEEDED:
-        raise Malformed(f"{name}: lacks {sorted(NEEDED - rule.keys())}")
-    for key, allowed in (("grade", GRADES), ("confidence", CONFIDENCES), ("status", STATUSES)):
-        if rule[key] not in allowed:
-            raise Malformed(f"{name}: {key} {rule[key]!r} is not one of {sorted(allowed)}")
-    if not rule["citation"].strip() or not rule["source"].strip():
-        raise Malformed(f"{name}: citation and source may not be empty")
-    if rule["note"].keys() != {"en", "zh"} or not all(text.strip() for text in rule["note"].values()):
-        raise Malformed(f"{name}: a note in en and zh is needed")
-    if rule["confidence"] == "memory-weak" and rule["status"] == "enforced" and "reading" not in rule["note"]["en"]:
-        raise Malformed(f"{name}: weakly remembered law may be enforced only where the note says on which reading")
-    shape = SHAPES.get(rule["shape"])
-    if shape is None:
-        raise Malformed(f"{name}: no shape {rule['shape']!r}")
-    params = rule.get("params", {})
-    if not params.keys() <= shape.needs | shape.takes:
-        raise Malformed(f"{name}: shape {rule['shape']} takes no {sorted(params.keys() - shape.needs - shape.takes)}")
-    if not params.keys() >= shape.needs:
-        raise Malformed(f"{name}: shape {rule['shape']} needs {sorted(shape.needs - params.keys())}")
-    for key, condition in rule.get("when", {}).items():
-        plain = key.removeprefix("not_")
-        if plain not in KEYS or not isinstance(condition, list) or not condition:
-            raise Malformed(f"{name}: when.{key} is unknown or no list")
-        if plain in VALUES and not VALUES[plain].issuperset(condition):
-            raise Malformed(f"{name}: when.{key} holds {sorted(set(condition) - VALUES[plain])}")
-    for key in ("holidays", "calendar"):
-        if key in params and params[key] not in known_calendars:
-            raise Malformed(f"{name}: no calendar {params[key]!r}")
-    if "lexicon" in params and params["lexicon"] not in words:
-        raise Malformed(f"{name}: no word list {params['lexicon']!r}")
-    shape.build(params)
-
-
 def authored(folder: Path, every_calendar: Mapping[str, Any]) -> dict[str, Any]:
     """Return one pack as it is compiled, validated. Raises Malformed."""
     pack = _dates_as_text(_read(folder / "pack.toml"))
@@ -154,6 +67,7 @@ def authored(folder: Path, every_calendar: Mapping[str, Any]) -> dict[str, Any]:
         raise Malformed(f"{folder.name}: unknown calendars {sorted(set(wanted) - every_calendar.keys())}")
     words = pack.get("words", {})
     rules: list[dict[str, Any]] = []
+    files: list[str] = []
     for path in sorted(folder.glob("*.toml")):
         if path.name == "pack.toml":
             continue
@@ -161,24 +75,32 @@ def authored(folder: Path, every_calendar: Mapping[str, Any]) -> dict[str, Any]:
         if not data.keys() <= {"defaults", "rule"}:
             raise Malformed(f"{path}: unknown keys {sorted(data.keys() - {'defaults', 'rule'})}")
         for entry in data["rule"]:
-            rule = {**data.get("defaults", {}), **entry}
-            if rule.get("from") and rule.get("to") and rule["from"] > rule["to"]:
-                raise Malformed(f"{folder.name}/{path.name} {rule['id']}: ends before it begins")
-            check_rule(rule, f"{folder.name}/{path.name}", frozenset(wanted), frozenset(words))
-            rules.append({**rule, "params": rule.get("params", {})})
-    rules.sort(key=lambda rule: (rule["id"], rule.get("from", ""), json.dumps(rule, sort_keys=True)))
-    return {
-        "id": pack["id"],
-        "version": pack["version"],
-        "name": pack["name"],
-        "countries": pack["countries"],
-        "currencies": pack.get("currencies", []),
-        "zone": pack.get("zone"),
-        "cities": pack.get("cities", {}),
-        "words": words,
-        "calendars": {name: every_calendar[name] for name in wanted},
-        "rules": rules,
-    }
+            rules.append({**data.get("defaults", {}), **entry})
+            files.append(path.name)
+    try:
+        return compile_rules(
+            rules,
+            ident=pack["id"],
+            version=pack["version"],
+            name=pack["name"],
+            countries=pack["countries"],
+            currencies=pack.get("currencies", []),
+            zone_name=pack.get("zone"),
+            cities=pack.get("cities", {}),
+            words=words,
+            calendars={name: every_calendar[name] for name in wanted},
+        )
+    except MalformedRules as refused:
+        raise Malformed("\n".join(_told(fault, folder, rules, files) for fault in refused.faults)) from refused
+
+
+def _told(fault: Fault, folder: Path, rules: list[dict[str, Any]], files: list[str]) -> str:
+    """Return a fault with the file and the id of the rule that its pointer leads to."""
+    index = fault.pointer.split("/")[1] if fault.pointer else ""
+    if not index.isdecimal():
+        return f"{folder.name}: {fault.message}"
+    number = int(index)
+    return f"{folder.name}/{files[number]} {rules[number].get('id', '?')} {fault.pointer}: {fault.message}"
 
 
 def compiled() -> dict[str, str]:
@@ -189,7 +111,7 @@ def compiled() -> dict[str, str]:
     for path in sorted(SOURCE.glob("*/pack.toml")):
         pack = authored(path.parent, every_calendar)
         name = f"{pack['id'].lower()}.json"
-        text = json.dumps(pack, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+        text = compiled_text(pack)
         files[name] = text
         index[pack["id"]] = {
             "file": name,

@@ -11,51 +11,14 @@ from chalicelib.domain.compliance.packs import PackSet
 from scripts import packs as build
 from tests.rules.casebook import dossier_of
 
-RULE: dict[str, Any] = {
-    "id": "XX-TEST-1",
-    "shape": "count",
-    "params": {"cap": 1, "days": 7},
-    "when": {"channel": ["call"]},
-    "citation": "a law",
-    "source": "a page",
-    "grade": "statute",
-    "confidence": "source",
-    "status": "enforced",
-    "checked": "2026-11-23",
-    "note": {"en": "one", "zh": "一"},
-}
 
-
-def checked(**changes: Any) -> None:
-    rule = {key: value for key, value in {**RULE, **changes}.items() if value is not None}
-    build.check_rule(rule, "xx/test.toml", frozenset(), frozenset())
-
-
-def test_a_complete_rule_is_accepted() -> None:
-    checked()
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"efective": "2026-01-01"}, "unknown keys"),
-        ({"citation": None}, "lacks"),
-        ({"citation": " "}, "may not be empty"),
-        ({"shape": "guess"}, "no shape"),
-        ({"params": {"cap": 1, "days": 7, "per_head": 2}}, "takes no"),
-        ({"params": {"days": 7}}, "needs"),
-        ({"grade": "rumour"}, "grade"),
-        ({"status": "maybe"}, "status"),
-        ({"note": {"en": "one"}}, "note in en and zh"),
-        ({"when": {"weather": ["rain"]}}, "when.weather"),
-        ({"when": {"channel": ["fax"]}}, "when.channel"),
-        ({"confidence": "memory-weak"}, "weakly remembered"),
-        ({"shape": "quiet_dates", "params": {"calendar": "mars"}}, "no calendar"),
-    ],
-)
-def test_a_malformed_rule_is_refused(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(build.Malformed, match=says):
-        checked(**changes)
+def test_a_malformed_rule_file_is_refused_by_file_and_rule(tmp_path: Path) -> None:
+    folder = tmp_path / "xx"
+    folder.mkdir()
+    (folder / "pack.toml").write_text('id = "XX"\nversion = "1"\nname = "Nowhere"\ncountries = ["XX"]\n')
+    (folder / "one.toml").write_text('[[rule]]\nid = "XX-TEST-1"\nshape = "guess"\n')
+    with pytest.raises(build.Malformed, match=r"xx/one.toml XX-TEST-1 /0: lacks checked, citation"):
+        build.authored(folder, {})
 
 
 def test_compiled_packs_are_what_the_law_compiles_to() -> None:

@@ -191,6 +191,16 @@ class PackSet:
             pack = self._packs[ident] = Pack(data, entry["sha256"], shadow=self._shadow)
         return pack
 
+    @cached_property
+    def patterns(self) -> frozenset[str]:
+        """Return every regular expression that a shipped rule has: rules from outside may use these and no other."""
+        return frozenset(
+            pattern
+            for ident in self.index
+            for rule in self.pack(ident).data["rules"]
+            for pattern in rule["params"].get("patterns", ())
+        )
+
     def chosen(self, case: Case) -> tuple[Pack, ...]:
         """Return the packs that reach a case, by residence on file and by the currency of its debts."""
         currencies = frozenset(debt.get("currency") for debt in case.debts)
