@@ -18,14 +18,13 @@ from typing import Any
 from chalicelib.domain.compliance.authoring import Fault, MalformedRules, compile_rules, compiled_text
 from chalicelib.domain.compliance.packs import COMPILED
 from chalicelib.domain.compliance.timeline import zone
+from scripts import lexicons
+from scripts.lexicons import Malformed
 
 SOURCE = COMPILED.parent
 
-PACK_KEYS = frozenset(["id", "version", "name", "countries", "currencies", "zone", "cities", "words", "calendars"])
-
-
-class Malformed(ValueError):
-    """An authored pack that may not be shipped; the message says where and why."""
+PACK_KEYS = frozenset(["id", "version", "name", "countries", "currencies", "zone", "cities", "calendars"])
+NOT_RULES = frozenset(("pack.toml", "lexicon.toml"))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -65,11 +64,12 @@ def authored(folder: Path, every_calendar: Mapping[str, Any]) -> dict[str, Any]:
     wanted = pack.get("calendars", [])
     if not set(wanted) <= every_calendar.keys():
         raise Malformed(f"{folder.name}: unknown calendars {sorted(set(wanted) - every_calendar.keys())}")
-    words = pack.get("words", {})
+    lists = folder / "lexicon.toml"
+    words = lexicons.authored(lists) if lists.exists() else None
     rules: list[dict[str, Any]] = []
     files: list[str] = []
     for path in sorted(folder.glob("*.toml")):
-        if path.name == "pack.toml":
+        if path.name in NOT_RULES:
             continue
         data = _dates_as_text(_read(path))
         if not data.keys() <= {"defaults", "rule"}:
@@ -77,6 +77,9 @@ def authored(folder: Path, every_calendar: Mapping[str, Any]) -> dict[str, Any]:
         for entry in data["rule"]:
             rules.append({**data.get("defaults", {}), **entry})
             files.append(path.name)
+    if words is not None and not {rule.get("id") for rule in rules} >= words["rules"]:
+        raise Malformed(f"{folder.name}/lexicon.toml: a category names a rule that the pack does not have")
+    patterns = [pattern for rule in rules for pattern in rule.get("params", {}).get("patterns", ())]
     try:
         return compile_rules(
             rules,
@@ -87,7 +90,7 @@ def authored(folder: Path, every_calendar: Mapping[str, Any]) -> dict[str, Any]:
             currencies=pack.get("currencies", []),
             zone_name=pack.get("zone"),
             cities=pack.get("cities", {}),
-            words=words,
+            lexicon=None if words is None else lexicons.compiled(words, also=patterns),
             calendars={name: every_calendar[name] for name in wanted},
         )
     except MalformedRules as refused:

@@ -13,6 +13,7 @@ from typing import Any
 
 from chalicelib.domain.compliance import form
 from chalicelib.domain.compliance.counts import UNITS
+from chalicelib.domain.compliance.lexicon import NO_WORDS
 from chalicelib.domain.compliance.packs import KEYS
 from chalicelib.domain.compliance.shapes import SHAPES
 from chalicelib.domain.compliance.timeline import UnknownZone, zone
@@ -574,16 +575,16 @@ def compile_rules(
     currencies: Sequence[str] = (),
     zone_name: str | None = None,
     cities: Mapping[str, Any] | None = None,
-    words: Mapping[str, Sequence[str]] | None = None,
+    lexicon: Mapping[str, Any] | None = None,
     calendars: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     patterns: frozenset[str] | None = None,
 ) -> dict[str, Any]:
-    """Return a pack in its compiled form: the rules in one order, with the words and calendars that they refer to.
+    """Return a pack in its compiled form: the rules in one order, with the lexicon and calendars that they refer to.
 
     Raises MalformedRules, with every fault's pointer into ``rules``, unless the rules are valid.
     """
-    words, calendars = words or {}, calendars or {}
-    faults = validate_rules(rules, Book(frozenset(calendars), frozenset(words), patterns))
+    lexicon, calendars = lexicon or NO_WORDS, calendars or {}
+    faults = validate_rules(rules, Book(frozenset(calendars), frozenset(lexicon["lists"]), patterns))
     if faults:
         raise MalformedRules(faults)
     ordered = [{**rule, "params": rule.get("params", {})} for rule in rules]
@@ -596,7 +597,7 @@ def compile_rules(
         "currencies": list(currencies),
         "zone": zone_name,
         "cities": dict(cities or {}),
-        "words": {key: list(texts) for key, texts in words.items()},
+        "lexicon": dict(lexicon),
         "calendars": {key: {year: list(days) for year, days in years.items()} for key, years in calendars.items()},
         "rules": ordered,
     }

@@ -87,7 +87,7 @@ class _Play:
                     own = self._own_zones(packs)
                 zones = own
             everywhere.append(zones)
-            scene = Scene(case, zones, pack.calendars, pack.words)
+            scene = Scene(case, zones, pack.calendars, pack.lexicon)
             picked = pack.pick(case, zones, stirs)
             self.rules.extend(picked)
             self.scenes.extend([scene] * len(picked))

@@ -643,14 +643,18 @@ def words(params: Mapping[str, Any]) -> Check:
             seen.extend(sorted(claims & case.claims))
         if exposures and case.content.get("exposure") in exposures:
             seen.append(f"exposure {case.content['exposure']}")
-        if case.text:
-            if lexicon is not None and scene.says(lexicon):
-                seen.append("forbidden words")
-            if raw is not None and (re.search(raw, case.text) or re.search(raw, scene.folded_text)):
-                seen.append("a forbidden pattern")
-        if not seen or (unless is not None and _excused(unless, case)):
+        if raw is not None and case.text and (re.search(raw, case.text) or re.search(raw, scene.folded_text)):
+            seen.append("a forbidden pattern")
+        until, quiet = NEVER if seen else 0, NEVER
+        if lexicon is not None and case.text:
+            found = scene.words(lexicon, instant)
+            seen.extend(found.seen)
+            until, quiet = max(until, found.until), found.quiet
+        if unless is not None and _excused(unless, case):
             return NEVER
-        return Finding(effect, observed=seen, because=", ".join(seen))
+        if not seen:
+            return quiet
+        return Finding(effect, until, observed=seen, because=", ".join(seen))
 
     return check
 

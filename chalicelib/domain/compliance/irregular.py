@@ -12,7 +12,6 @@ from chalicelib.domain.compliance.scene import (
     Scene,
     concerns,
     covers,
-    folded,
     missing,
     since,
     stops,
@@ -150,7 +149,7 @@ def silent(params: Mapping[str, Any]) -> Check:
             return NEVER
         if purposes and case.purpose not in purposes:
             return Finding("deny", observed=case.purpose, limit=sorted(purposes), because=f"purpose {case.purpose}")
-        telling = tells(scene, harmless, lexicon)
+        telling = tells(scene, harmless, lexicon, instant)
         if isinstance(telling, Finding):
             return telling
         if telling:
@@ -160,14 +159,14 @@ def silent(params: Mapping[str, Any]) -> Check:
     return check
 
 
-def tells(scene: Scene, harmless: frozenset[str], lexicon: str | None) -> list[str] | Finding:
+def tells(scene: Scene, harmless: frozenset[str], lexicon: str | None, instant: int) -> list[str] | Finding:
     """Return what in the content tells of the debt, or what is missing to see that."""
     case = scene.case
     telling = sorted(case.claims)
     if "amount_minor" in case.content:
         telling.append("amount")
-    if case.text and lexicon is not None and scene.says(lexicon):
-        telling.append("words")
+    if case.text and lexicon is not None:
+        telling.extend(scene.words(lexicon, instant).seen)
     if telling:
         return telling
     if case.disclosures is None and case.text:
@@ -190,7 +189,7 @@ def workplace(params: Mapping[str, Any]) -> Check:
         if case.role != "employer" and point.get("place") != "work" and not point.get("employer_provided"):
             return NEVER
         if case.purpose in purposes:
-            telling = tells(scene, harmless, lexicon)
+            telling = tells(scene, harmless, lexicon, instant)
             if isinstance(telling, Finding):
                 return telling
             if not telling:
@@ -554,4 +553,4 @@ def sms_format(params: Mapping[str, Any]) -> Check:
     return check
 
 
-__all__ = ["DEBT_SIDE", "folded", "touches"]
+__all__ = ["DEBT_SIDE", "touches"]

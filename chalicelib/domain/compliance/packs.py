@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.compliance.case import Atlas, Case, Facts
+from chalicelib.domain.compliance.lexicon import Lexicon
 from chalicelib.domain.compliance.scene import Check
 from chalicelib.domain.compliance.shapes import SHAPES, woken_by
 from chalicelib.domain.compliance.timeline import NEVER, Calendar, Zones, day_of, zone
@@ -82,7 +83,7 @@ class Pack:
         self.data = data
         self.zones: Zones | None = (zone(data["zone"]),) if data.get("zone") else None
         self.calendars = {name: Calendar(name, years) for name, years in data["calendars"].items()}
-        self.words = {name: tuple(tokens) for name, tokens in data["words"].items()}
+        self.lexicon = Lexicon(data["lexicon"])
         self.cities: Mapping[str, Any] = data.get("cities", {})
         self.rules = tuple(Rule(each) for each in data["rules"] if shadow or each["status"] == "enforced")
         self._picked: dict[tuple[Signature, Zones, frozenset[str]], tuple[Bound, ...]] = {}

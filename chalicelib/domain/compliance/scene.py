@@ -1,12 +1,10 @@
 """What one rule looks at: the case, the zones of the pack that the rule is in, and how a rule answers."""
 
-import re
-import unicodedata
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.domain.compliance.case import DEBT_SIDE, Case, Event, Facts
+from chalicelib.domain.compliance.lexicon import Hit, Lexicon
 from chalicelib.domain.compliance.timeline import NEVER, Calendar, Zones, instant_of
 
 
@@ -41,32 +39,45 @@ Answer = Finding | int
 """A finding, or the instant until which the rule surely does not fire."""
 
 
+class Words(NamedTuple):
+    """What a list finds: each word with its category and place, until when one of them is forbidden, and if none is
+    now, from when one will be."""
+
+    seen: tuple[str, ...]
+    until: int
+    quiet: int
+
+
 class Scene:
     """One case under one pack. The zones are the pack's own where the law names one, else the recipient's."""
 
-    __slots__ = ("_folded", "_lender_debts", "calendars", "case", "words", "zones")
+    __slots__ = ("_lender_debts", "calendars", "case", "lexicon", "zones")
 
-    def __init__(
-        self, case: Case, zones: Zones, calendars: Mapping[str, Calendar], words: Mapping[str, tuple[str, ...]]
-    ) -> None:
+    def __init__(self, case: Case, zones: Zones, calendars: Mapping[str, Calendar], lexicon: Lexicon) -> None:
         self.case = case
         self.zones = zones
         self.calendars = calendars
-        self.words = words
-        self._folded: str | None = None
+        self.lexicon = lexicon
         self._lender_debts: frozenset[str] | None = None
 
     @property
     def folded_text(self) -> str:
         """Text of the content with look-alikes, spaces and punctuation taken away."""
-        if self._folded is None:
-            self._folded = folded(self.case.text)
-        return self._folded
+        return self.lexicon.scan(self.case.text)[0].text
 
-    def says(self, lexicon: str) -> bool:
-        """Tell whether the text holds a word of a list."""
-        text = self.folded_text
-        return any(word in text for word in self.words[lexicon])
+    def words(self, name: str, instant: int) -> "Words":
+        """Return the words of a list that the text holds and that are forbidden at an instant."""
+        hits: list[Hit] = []
+        until, quiet = 0, NEVER
+        for hit in self.lexicon.hits(name, self.case.text):
+            begins = -NEVER if hit.first is None else min(each.midnight(hit.first) for each in self.zones)
+            ends = NEVER if hit.last is None else max(each.midnight(hit.last + 1) for each in self.zones)
+            if instant < begins:
+                quiet = min(quiet, begins)
+            elif instant < ends:
+                hits.append(hit)
+                until = max(until, ends)
+        return Words(tuple(f"{name}: {hit.word} at {hit.at}" for hit in hits), until, quiet)
 
     @property
     def lender_debts(self) -> frozenset[str]:
@@ -83,24 +94,6 @@ Check = Callable[[Scene, int], Answer]
 def missing(*facts: str) -> Finding:
     """Return the review that a rule asks for when facts it needs are not on file."""
     return Finding("review", because="not on file: " + ", ".join(facts), missing=facts)
-
-
-_MARKS = re.compile(r"[\W_]+")
-_TRADITIONAL = str.maketrans(
-    "後負責門殺執調詢組警務檢察車鎖斷電還債務討貸優惠險現帳轉個號碼碼寄傳單達國學讓們說話騙賴錢聯絡錄機關訴訟達師開來時間無應當會將強製收強給這樣輛虛構銀",
-    "后负责门杀执调询组警务检察车锁断电还债务讨贷优惠险现账转个号码码寄传单达国学让们说话骗赖钱联络录机关诉讼达师开来时间无应当会将强制收强给这样辆虚构银",
-)
-
-
-@lru_cache(maxsize=256)
-def folded(text: str) -> str:
-    """Return the text as the word lists see it: compatibility forms folded, lower case, simplified, no marks or spaces.
-
-    >>> folded("后 果.自 负")
-    '后果自负'
-    """
-    plain = unicodedata.normalize("NFKC", text).lower().translate(_TRADITIONAL)
-    return _MARKS.sub("", "".join(char for char in plain if unicodedata.category(char) not in ("Cf", "So", "Mn")))
 
 
 def third_party_actor(case: Case) -> bool:

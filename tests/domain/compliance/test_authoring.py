@@ -145,7 +145,7 @@ def test_shipped_packs_compile_to_themselves() -> None:
             currencies=data["currencies"],
             zone_name=data["zone"],
             cities=data["cities"],
-            words=data["words"],
+            lexicon=data["lexicon"],
             calendars=data["calendars"],
             patterns=PackSet().patterns,
         )
