@@ -58,6 +58,9 @@ class MemoryStore:
     def case(self, scope: Any, case: str) -> Case | None:
         return self._body(keys.case_pk(scope.tenant, case), "CASE")
 
+    def erased_cases(self, scope: Any, cases: Iterable[str]) -> set[str]:
+        return set()
+
     def attempt(self, scope: Any, message: str) -> Any:
         return self._body(keys.message_pk(scope.tenant, message), "MSG")
 

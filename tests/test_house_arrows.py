@@ -72,6 +72,7 @@ WALL_TIME: dict[tuple[str, str], str] = {
     ("chalicelib/gateways/oidc.py", "time.time"): "a token ends in real time, also where the business clock is set",
     ("chalicelib/edge/http.py", "time.time"): "tokens, leases and cursors live in real time; ids of requests",
     ("chalicelib/edge/cases_api.py", "time.time"): "a feed cursor lives in real time, like its issuer's tokens",
+    ("chalicelib/store/sealing.py", "time.time"): "a key ages in real time, also in a process that was frozen",
 }
 """Everywhere that reads the time of day, and why; all else is given ``now``."""
 

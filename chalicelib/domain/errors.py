@@ -48,6 +48,14 @@ class NotFound(DomainError):
         self.identity = identity
 
 
+class PersonErased(NotFound):
+    """What was asked for lies sealed under a key of this person that was destroyed. A caller hears that it is unknown."""
+
+    def __init__(self, identity: str) -> None:
+        """Take the person's id."""
+        super().__init__("person", identity)
+
+
 class NotPermitted(DomainError):
     """The credential is good and does not reach that far."""
 

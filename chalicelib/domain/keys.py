@@ -57,6 +57,11 @@ def point_index_pk(tenant: str, index: str) -> str:
     return f"T#{tenant}#IX#{index}"
 
 
+def person_cases_pk(tenant: str, person: str) -> str:
+    """Return the view partition that leads from a person to the cases they are a party of; sk is the case."""
+    return f"T#{tenant}#PERC#{person}"
+
+
 def event_sk(seq: int) -> str:
     """Return the sort key of the event with this dense number."""
     return f"{EVENT_PREFIX}{seq:08d}"

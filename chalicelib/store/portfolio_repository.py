@@ -36,9 +36,9 @@ class PortfolioRepository:
             index=lambda label, value: blind_index(key=key, label=label, value=value),
         )
 
-    def create_keys(self, scope: Scope, persons: Iterable[str]) -> None:
-        """Make the keys of those persons that have none."""
-        self._store.sealer.create_subjects(scope.tenant, persons)
+    def create_keys(self, scope: Scope, persons: Iterable[str]) -> frozenset[str]:
+        """Make the keys of those persons that have none, and return those who were erased: nothing is stored of them."""
+        return self._store.sealer.create_subjects(scope.tenant, persons)
 
     def write_points(self, scope: Scope, persons: Iterable[Person]) -> None:
         """Write the index rows that lead from telephones, e-mail and WeChat to persons; repeating changes nothing."""
@@ -54,6 +54,12 @@ class PortfolioRepository:
                     if row not in written:
                         written.add(row)
                         batch.save(View(*row))
+
+    def write_parties(self, scope: Scope, parties: Iterable[tuple[str, str]]) -> None:
+        """Write the index rows that lead from a person to their cases, by (person, case); repeating changes nothing."""
+        with View.batch_write() as batch:
+            for person, case in dict.fromkeys(parties):
+                batch.save(View(keys.person_cases_pk(scope.tenant, person), case))
 
     # Portfolios
 

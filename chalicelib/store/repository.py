@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
+from pynamodb.exceptions import UpdateError
 
 from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import Actor, Event, event_from_canonical
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.outreach.attempt import Attempt
@@ -104,13 +106,15 @@ class Store:
     # Persons and ledgers
 
     def person(self, scope: Scope, person: str) -> Person | None:
-        """Return the person, or None."""
+        """Return the person, or None; None as well for one who was erased."""
         return self._sealed(keys.person_pk(scope.tenant, person), "PERSON", Person, scope, OPS)
 
     def ledger(self, scope: Scope, person: str) -> ContactLedger:
-        """Return the person's contact ledger by a strongly consistent read; an empty one at version 0 when none exists."""
-        found = self._sealed(keys.person_pk(scope.tenant, person), "LEDGER", ContactLedger, scope, EVIDENCE)
-        return found or ContactLedger(person=person)
+        """Return the person's contact ledger by a strongly consistent read; an empty one at version 0 when none exists.
+
+        Of a ledger whose key was destroyed an empty one that says so: nobody may write on it.
+        """
+        return self.ledgers(scope, [person])[person]
 
     def person_record(self, scope: Scope, person: Person) -> Record:
         """Return the record of the person as ``person.version``, sealed under their ``ops`` key."""
@@ -131,18 +135,32 @@ class Store:
         """Return a ledger for each of these persons (empty ones at version 0 where none exists), in few reads."""
         wanted = list(dict.fromkeys(persons))
         pks = {keys.person_pk(scope.tenant, p): p for p in wanted}
-        found = self._many(scope, pks, "LEDGER", ContactLedger, EVIDENCE)
-        return {person: found.get(person) or ContactLedger(person=person) for person in wanted}
+        erased: set[str] = set()
+        found = self._many(scope, pks, "LEDGER", ContactLedger, EVIDENCE, erased=erased)
+        return {
+            person: found.get(person) or ContactLedger(person=person, is_erased=person in erased) for person in wanted
+        }
 
     # Cases
 
     def case(self, scope: Scope, case: str) -> Case | None:
-        """Return the case by a strongly consistent read, or None."""
+        """Return the case by a strongly consistent read, or None; None as well when its debtor was erased."""
         return self._sealed(keys.case_pk(scope.tenant, case), "CASE", Case, scope, OPS)
 
     def cases(self, scope: Scope, cases: Iterable[str]) -> dict[str, Case]:
         """Return the cases that exist among these ids, in few reads."""
         return self._many(scope, {keys.case_pk(scope.tenant, c): c for c in cases}, "CASE", Case, OPS)
+
+    def cases_of(self, scope: Scope, person: str) -> list[str]:
+        """Return the ids of all cases that the person was ever a party of, from their own index rows."""
+        found = View.query(keys.person_cases_pk(scope.tenant, person), consistent_read=True)
+        return [item.sk for item in found]
+
+    def erased_cases(self, scope: Scope, cases: Iterable[str]) -> set[str]:
+        """Return those of the cases that are there and cannot be read any more, because their debtor was erased."""
+        erased: set[str] = set()
+        self._many(scope, {keys.case_pk(scope.tenant, c): c for c in cases}, "CASE", Case, OPS, erased=erased)
+        return erased
 
     def case_record(self, scope: Scope, case: Case) -> Record:
         """Return the record of the case as ``case.version``, sealed under its debtor's ``ops`` key."""
@@ -156,7 +174,7 @@ class Store:
     # Attempts
 
     def attempt(self, scope: Scope, message: str) -> Attempt | None:
-        """Return the attempt by a strongly consistent read, or None."""
+        """Return the attempt by a strongly consistent read, or None; None as well when its evidence key is destroyed."""
         return self._sealed(keys.message_pk(scope.tenant, message), "MSG", Attempt, scope, EVIDENCE)
 
     def attempt_record(self, scope: Scope, attempt: Attempt) -> Record:
@@ -172,6 +190,28 @@ class Store:
         """Return up to ``limit`` keys (pk, sk) of a shard whose due instant is at or before ``until``, oldest first."""
         found = Record.due.query(shard, Record.due_at <= until, limit=limit)
         return [(item.pk, item.sk) for item in found]
+
+    def leave_due(self, scope: Scope, pk: str, sk: str) -> bool:
+        """Take an item out of the due index whose person was erased: the clock can do nothing for it any more.
+
+        False, and nothing changes, when the item can be read, is gone, or has just been written.
+        """
+        try:
+            item = Record.get(pk, sk, consistent_read=True)
+        except Record.DoesNotExist:
+            return False
+        if item.k is None or item.due_at is None or keys.tenant_of(pk) != scope.tenant:
+            return False
+        purpose = EVIDENCE if sk == "MSG" else OPS
+        if purpose in self.sealer.standing(scope.tenant, item.k):
+            return False
+        try:
+            item.update([Record.due_shard.remove(), Record.due_at.remove()], condition=Record.v == item.v)
+        except UpdateError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     # Events and indexes
 
@@ -223,16 +263,37 @@ class Store:
             item = Record.get(pk, sk, consistent_read=True)
         except Record.DoesNotExist:
             return None
-        return self._open(item, model, scope, purpose)
+        return self._unless_erased(item, model, scope, purpose)
 
-    def _many(self, scope: Scope, pks: dict[str, str], sk: str, model: type[_Model], purpose: str) -> dict[str, _Model]:
+    def _unless_erased(self, item: Record, model: type[_Model], scope: Scope, purpose: str) -> _Model | None:
+        if item.b is None:
+            return None
+        try:
+            return self._open(item, model, scope, purpose)
+        except PersonErased:
+            return None
+
+    def _many(
+        self,
+        scope: Scope,
+        pks: dict[str, str],
+        sk: str,
+        model: type[_Model],
+        purpose: str,
+        *,
+        erased: set[str] | None = None,
+    ) -> dict[str, _Model]:
+        """Return what can be read, by name; ``erased`` takes the names of what is there and cannot."""
         wanted: Sequence[str] = list(pks)
         items: list[Record] = []
         for start in range(0, len(wanted), _BATCH_GET):
             batch = [(pk, sk) for pk in wanted[start : start + _BATCH_GET]]
             items.extend(Record.batch_get(batch, consistent_read=True))
-        self.sealer.load_subjects(scope.tenant, [item.k for item in items])
-        return {pks[item.pk]: self._open(item, model, scope, purpose) for item in items}
+        self.sealer.load_subjects(scope.tenant, [item.k for item in items if item.k is not None])
+        found = {pks[item.pk]: self._unless_erased(item, model, scope, purpose) for item in items}
+        if erased is not None:
+            erased |= {name for name, value in found.items() if value is None}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def _plain_body(item: Record, model: type[_Model]) -> _Model:

@@ -69,7 +69,11 @@ class View(Model):
 
 
 class SubjectKey(Model):
-    """Wrapped keys: one item a lender and one a person, in a table without stream, backup bounded."""
+    """Wrapped keys in a table without stream, backup bounded: versions of a lender's key, and one item a person.
+
+    ``kv`` is the version of the lender's key that the item is, or that wraps it. ``ops_gone`` and ``evidence_gone`` are
+    tombstones: the instants at which those keys were destroyed. ``generation`` counts a lender's destructions.
+    """
 
     class Meta:
         """The name comes from the settings, see ``connect``."""
@@ -82,6 +86,10 @@ class SubjectKey(Model):
     ops = BinaryAttribute(null=True, legacy_encoding=False)
     evidence = BinaryAttribute(null=True, legacy_encoding=False)
     wrapped = BinaryAttribute(null=True, legacy_encoding=False)
+    kv = NumberAttribute(null=True)
+    ops_gone = UnicodeAttribute(null=True)
+    evidence_gone = UnicodeAttribute(null=True)
+    generation = NumberAttribute(null=True)
 
 
 def connect(settings: Settings, *, region: str) -> None:

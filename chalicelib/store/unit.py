@@ -16,8 +16,8 @@ from chalicelib.domain.concurrency import Conflict
 from chalicelib.domain.events import MOST_BYTES, Actor, Event, EventTooLarge, EventType
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_text
-from chalicelib.store.sealing import EVIDENCE, Sealer
-from chalicelib.store.tables import Record, connection
+from chalicelib.store.sealing import EVIDENCE, Sealer, Write
+from chalicelib.store.tables import Record, View, connection
 
 MOST_ACTIONS = 100
 """DynamoDB's limit of actions in one transaction."""
@@ -48,13 +48,16 @@ class Unit:
         self._audit_domain = audit_domain
         self._puts: list[tuple[Record, Condition | None]] = []
         self._checks: list[tuple[str, str, Condition]] = []
+        self._drops: list[View] = []
+        self._shreds: dict[str, list[Write]] = {}
         self._heads: dict[str, tuple[int, str | None]] = {}
         self.events: list[Event] = []
 
     @property
     def size(self) -> int:
         """Return the number of actions so far; at most 100 go into one transaction."""
-        return len(self._puts) + len(self._checks)
+        shreds = sum(len(writes) for writes in self._shreds.values())
+        return len(self._puts) + len(self._checks) + len(self._drops) + shreds
 
     def create(self, record: Record) -> None:
         """Put a record that must not exist yet."""
@@ -64,6 +67,18 @@ class Unit:
         """Put a record over the one whose version is ``expected``; 0 means that there is none."""
         condition = Record.pk.does_not_exist() if expected == 0 else Record.v == expected
         self._puts.append((record, condition))
+
+    def drop(self, view: View) -> None:
+        """Delete the item of a view; one that is not there is no matter."""
+        self._drops.append(view)
+
+    def destroy_keys(self, person: str, purposes: Sequence[str]) -> None:
+        """Destroy those keys (``ops``, ``evidence``) of the person for good, with everything else or not at all.
+
+        The commit is a conflict when one of them is destroyed already. One person a unit.
+        """
+        at = to_text(self.now)
+        self._shreds[person] = self._sealer.destruction(self.tenant, person, purposes, at=at)
 
     def writes(self, pk: str, sk: str) -> bool:
         """Tell whether this unit already puts that item (a transaction takes one action an item)."""
@@ -159,7 +174,7 @@ class Unit:
 
     def commit(self) -> None:
         """Write everything in one transaction. Raises Conflict when a condition failed or another writer won."""
-        if not self._puts and not self._checks:
+        if not self.size:
             return
         if self.size > MOST_ACTIONS:
             raise ValueError(f"{self.size} actions do not fit into one transaction")
@@ -169,10 +184,16 @@ class Unit:
                     transaction.condition_check(Record, pk, sk, condition=condition)
                 for record, put_condition in self._puts:
                     transaction.save(record, condition=put_condition)
+                for view in self._drops:
+                    transaction.delete(view)
+                for write in [write for writes in self._shreds.values() for write in writes]:
+                    transaction.update(write.item, actions=list(write.actions), condition=write.condition)
         except TransactWriteError as error:
             if is_conflict(error):
                 raise Conflict from error
             raise
+        for person in self._shreds:
+            self._sealer.forget(self.tenant, person)
 
     def _head(self, aggregate_pk: str) -> tuple[int, str | None]:
         if aggregate_pk not in self._heads:

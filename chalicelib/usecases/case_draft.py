@@ -121,7 +121,8 @@ class CaseDraft:
         self.load_ledgers(parties)
         for person in parties:
             ledger = self.ledger(person)
-            self.set_ledger(ledger.model_copy(update={"stop_epoch": ledger.stop_epoch + 1}))
+            if not ledger.is_erased:
+                self.set_ledger(ledger.model_copy(update={"stop_epoch": ledger.stop_epoch + 1}))
 
     def load_ledgers(self, persons: list[str]) -> None:
         """Read several ledgers at once."""

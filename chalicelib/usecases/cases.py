@@ -627,9 +627,7 @@ def outer_form(
         "days_past_due": case.days_past_due(today),
         "bucket": case.bucket(today),
         "parties": [
-            {**party.model_dump(mode="json"), **_person_form(persons[party.person])}
-            for party in case.parties
-            if party.person in persons
+            {**party.model_dump(mode="json"), **_person_form(persons.get(party.person))} for party in case.parties
         ],
         "promises": [promise.model_dump(mode="json") for promise in case.promises],
         "holds": [hold.model_dump(mode="json", by_alias=True, exclude_none=True) for hold in holds],
@@ -638,7 +636,9 @@ def outer_form(
     }
 
 
-def _person_form(person: Person) -> dict[str, Any]:
+def _person_form(person: Person | None) -> dict[str, Any]:
+    if person is None:
+        return {"erased": True, "points": []}
     form = person.model_dump(
         mode="json", include={"name", "name_local", "birth_date", "national_id", "language", "zones"}, exclude_none=True
     )

@@ -55,6 +55,14 @@ class Skipped:
     reason: str
 
 
+class CaseGone(LookupError):
+    """The case or the lender is not there; the case may be unreadable because its borrower was erased."""
+
+
+ERASED = "the borrower's data were erased"
+"""Why a wish ends whose case cannot be read any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What one ruling rests on, as read at one instant."""
@@ -106,14 +114,19 @@ def _check_once(
         return Skipped("no such attempt")
     if attempt.state is not AttemptState.REQUESTED:
         return Skipped(f"the attempt is {attempt.state}")
-    facts = gather(store, scope, attempt)
+    try:
+        facts = gather(store, scope, attempt)
+    except CaseGone:
+        if not store.erased_cases(scope, [attempt.case]):
+            raise
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, ERASED, now, req)
     if now >= from_text(attempt.expires_at):
         return _end(
-            store, scope, facts, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", now, req
+            store, scope, attempt, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", now, req
         )
     if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
         reason = f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
-        return _end(store, scope, facts, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
     facts = replace(facts, attempt=refresh(facts, now))
     dossier = dossier_of(facts, now=now)
     ruling = engine.rule(dossier)
@@ -121,11 +134,11 @@ def _check_once(
 
 
 def gather(store: Store, scope: Scope, attempt: Attempt) -> Facts:
-    """Read everything that a ruling on the attempt rests on. Raises LookupError when the case or lender is gone."""
+    """Read everything that a ruling on the attempt rests on. Raises CaseGone when the case or lender is gone."""
     case = store.case(scope, attempt.case)
     lender = store.lender(scope)
     if case is None or lender is None:
-        raise LookupError(f"the case or lender of {attempt.id} is gone")
+        raise CaseGone(f"the case or lender of {attempt.id} is gone")
     is_lender = attempt.org == scope.tenant
     parties = [party.person for party in case.parties]
     return Facts(
@@ -169,14 +182,13 @@ def event_data(attempt: Attempt) -> dict[str, Any]:
 def _end(
     store: Store,
     scope: Scope,
-    facts: Facts,
+    attempt: Attempt,
     state: AttemptState,
     event: EventType,
     reason: str,
     now: datetime,
     req: str,
 ) -> Attempt:
-    attempt = facts.attempt
     ended = attempt.model_copy(
         update={"state": state, "reason": reason, "due_at": None, "version": attempt.version + 1}
     )

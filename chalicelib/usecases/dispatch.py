@@ -72,7 +72,12 @@ def dispatch(
         return NotSent("no such message")
     if attempt.state is not AttemptState.APPROVED:
         return NotSent(f"the message is {attempt.state}")
-    facts = compliance.gather(store, scope, attempt)
+    try:
+        facts = compliance.gather(store, scope, attempt)
+    except compliance.CaseGone:
+        if not store.erased_cases(scope, [attempt.case]):
+            raise
+        return _withdraw(store, scope, message, compliance.ERASED, now=now, req=req)
     doubt = _doubt(store, verifier, scope, facts, now)
     if doubt is not None:
         return _withdraw(store, scope, message, doubt, now=now, req=req)
@@ -87,8 +92,8 @@ def dispatch(
 
 def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Facts, now: datetime) -> str | None:
     """Return why the approval must not be acted on now, or None."""
-    attempt, person = facts.attempt, facts.persons[facts.attempt.person]
-    point = person.point(attempt.point) if attempt.point else None
+    attempt, person = facts.attempt, facts.persons.get(facts.attempt.person)
+    point = person.point(attempt.point) if person is not None and attempt.point else None
     if point is None or point.do_not_use or point.status not in ("ok", "unverified"):
         return "the contact point may not be used any more"
     if facts.agency is None and attempt.org != scope.tenant:

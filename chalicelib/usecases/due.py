@@ -48,7 +48,7 @@ def release_due(
     """Handle everything that is due at ``now``; ``others`` handles aggregates by the kind in their key (CASE, PF)."""
     report = DueReport()
     for shard in range(keys.DUE_SHARDS):
-        for pk, _ in store.due(str(shard), until=to_text(now), limit=MOST_A_SHARD):
+        for pk, sk in store.due(str(shard), until=to_text(now), limit=MOST_A_SHARD):
             scope, kind, identity = scope_for(keys.tenant_of(pk)), pk.split("#")[2], keys.stream_of(pk)
             try:
                 moved = (
@@ -56,6 +56,8 @@ def release_due(
                     if kind == "MSG"
                     else others[kind](scope, identity, now)
                 )
+                if moved is None and store.leave_due(scope, pk, sk):
+                    moved = "erased"
             except Conflict:
                 # Somebody is at it right now; the item stays due if they leave it so.
                 continue

@@ -81,11 +81,15 @@ class Portfolios(Protocol):
         """Return ids under the lender's index key."""
         ...
 
-    def create_keys(self, scope: Scope, persons: Iterable[str]) -> None:
-        """Make the keys of those persons that have none."""
+    def create_keys(self, scope: Scope, persons: Iterable[str]) -> frozenset[str]:
+        """Make the keys of those persons that have none; return those who were erased."""
+        ...
 
     def write_points(self, scope: Scope, persons: Iterable[Person]) -> None:
         """Index the persons' contact points."""
+
+    def write_parties(self, scope: Scope, parties: Iterable[tuple[str, str]]) -> None:
+        """Index persons' cases by (person, case)."""
 
     def portfolio(self, scope: Scope, portfolio: str) -> Portfolio | None:
         """Return the portfolio."""
@@ -401,14 +405,29 @@ class ChunkLoader:
             problem = Problem("account_conflict", "lender_account_id")
             self._rejections.append(rejection(placement.row, placement.line, [problem], placement.case.account))
 
+    def _refuse(self, cases: Iterable[str]) -> None:
+        """Refuse the rows of those cases: a person in them was erased, and nothing is stored of them any more."""
+        for case in cases:
+            placement = self._waiting.pop(case, None)
+            if placement is None:
+                continue
+            problem = Problem("person_erased", "lender_account_id")
+            self._rejections.append(rejection(placement.row, placement.line, [problem], placement.case.account))
+
     def _flush(self) -> None:
         persons = [person for placement in self._waiting.values() for person in placement.persons]
         if persons:
-            self._ports.portfolios.create_keys(self._scope, (person.id for person in persons))
-            self._ports.portfolios.write_points(self._scope, persons)
+            erased = self._ports.portfolios.create_keys(self._scope, (person.id for person in persons))
+            self._refuse(
+                {identity for identity, each in self._waiting.items() if erased & {p.id for p in each.persons}}
+            )
+            taken = list(self._waiting.values())
+            self._ports.portfolios.write_points(self._scope, [person for each in taken for person in each.persons])
+            parties = [(party.person, each.case.id) for each in taken for party in each.case.parties]
+            self._ports.portfolios.write_parties(self._scope, parties)
         group: list[Placement] = []
         size = 0
-        for placement in self._waiting.values():
+        for placement in list(self._waiting.values()):
             actions = 2 + len(placement.persons) + len(placement.ledgers)
             if size + actions > _MOST_ACTIONS:
                 self._write(group)
@@ -430,6 +449,10 @@ class ChunkLoader:
 
     def _write_known(self, group: Sequence[Placement]) -> None:
         known = self._ports.store.cases(self._scope, [placement.case.id for placement in group])
+        unknown = [placement.case.id for placement in group if placement.case.id not in known]
+        erased = self._ports.store.erased_cases(self._scope, unknown)
+        self._refuse(erased)
+        group = [placement for placement in group if placement.case.id not in erased]
         fresh = [placement for placement in group if placement.case.id not in known]
         named = {person.id for placement in fresh for person in placement.persons}
         persons = self._ports.store.persons(self._scope, named)
@@ -477,6 +500,9 @@ class ChunkLoader:
             if person != known_persons.get(identity):
                 changed = person.model_copy(update={"version": expected + 1})
                 unit.replace(store.person_record(scope, changed), expected=expected)
+            else:
+                # An erasure at the same moment wins: the case would lie sealed under a key that is gone.
+                unit.check_version(keys.person_pk(scope.tenant, identity), "PERSON", expected)
         for identity, ledger in ledgers.items():
             expected = known_ledgers[identity].version if identity in known_ledgers else 0
             if ledger != known_ledgers.get(identity):

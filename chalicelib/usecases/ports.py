@@ -140,6 +140,14 @@ class Store(Protocol):
         """Return the cases that exist among these ids, in few reads."""
         ...
 
+    def erased_cases(self, scope: Scope, cases: Iterable[str]) -> set[str]:
+        """Return those cases that are there and cannot be read, because their debtor was erased."""
+        ...
+
+    def leave_due(self, scope: Scope, pk: str, sk: str) -> bool:
+        """Take an item out of the due index that cannot be read any more; False when it can."""
+        ...
+
     def attempt(self, scope: Scope, message: str) -> Attempt | None:
         """Return the attempt."""
         ...

@@ -162,6 +162,31 @@ def test_the_same_account_with_other_content_is_a_conflict_and_stays_as_it_was(
     assert case is not None and case.amount_due_minor == document(1)["overdue"]["total_minor"]
 
 
+def test_nothing_is_taken_in_about_a_person_who_was_erased(ports: PortfolioPorts, sample: dict[str, Any]) -> None:
+    loaded(ports, sample)
+    case_id = ports.store.case_id(SCOPE, account="AC00000001", placement_stage=1)  # type: ignore[attr-defined]
+    case = ports.store.case(SCOPE, case_id)
+    assert case is not None
+    unit = ports.store.unit(SCOPE, actor=TEST_ACTOR, req="req_4", now=NOW)
+    unit.destroy_keys(case.debtor, ["ops"])
+    unit.commit()
+    anew = document(1)
+    anew["loan"]["lender_account_id"] = "AC00000901"
+    portfolio = inline(ports, [document(1), anew, document(2)])
+    assert (portfolio.accepted, portfolio.unchanged, portfolio.rejected) == (0, 1, 2)
+    assert portfolio.codes == {"person_erased": 2}
+    assert ports.store.erased_cases(SCOPE, [case_id, "case_none"]) == {case_id}
+
+
+def test_a_loaded_case_is_found_by_each_of_its_parties(ports: PortfolioPorts, sample: dict[str, Any]) -> None:
+    loaded(ports, sample)
+    case_id = ports.store.case_id(SCOPE, account="AC00000001", placement_stage=1)  # type: ignore[attr-defined]
+    case = ports.store.case(SCOPE, case_id)
+    assert case is not None
+    for party in case.parties:
+        assert case_id in ports.store.cases_of(SCOPE, party.person)  # type: ignore[attr-defined]
+
+
 def test_a_second_account_of_a_known_person_joins_the_person(ports: PortfolioPorts) -> None:
     first, second = document(1), document(1)
     second["loan"] |= {"lender_account_id": "AC-SECOND", "contract_no": "SECOND"}

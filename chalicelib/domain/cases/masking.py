@@ -101,6 +101,7 @@ CLEAR: Mapping[str, frozenset[str]] = {
             "parties[].person",
             "parties[].role",
             "parties[].relation",
+            "parties[].erased",
             "parties[].language",
             "parties[].zones",
             "parties[].points[].id",

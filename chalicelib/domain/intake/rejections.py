@@ -98,6 +98,10 @@ ROW_CODES: dict[str, tuple[str, str]] = {
     ),
     "party_reference": ("引用了本行不存在的当事人", "names a party that is not in this row"),
     "payment_mismatch": ("还款记录前后矛盾", "the payment record contradicts itself"),
+    "person_erased": (
+        "该户当事人的个人信息已依法删除，不再接收其数据",
+        "a person of the account was erased; nothing is taken in about them any more",
+    ),
     "phone_invalid": ("电话号码无效", "not a valid telephone number"),
     "plate_invalid": ("车牌号格式错误", "not a vehicle plate of that country"),
     "point_missing": ("借款人至少需要一个联系方式", "the borrower needs at least one phone, e-mail, WeChat or address"),

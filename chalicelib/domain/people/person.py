@@ -164,10 +164,12 @@ class ContactLedger(_Value):
 
     Counters are never kept: each ruling counts ``history`` anew. ``stop_epoch`` grows with every stop (opt-out, hold,
     a case of the person closed or recalled), so that one number tells a dispatcher whether an approval is stale.
+    ``is_erased`` says that what it held is unreadable for good; it is never written so.
     """
 
     person: str
     version: int = 0
+    is_erased: bool = False
     stop_epoch: int = 0
     history: tuple[ContactEntry, ...] = ()
     consents: tuple[ConsentEntry, ...] = ()
