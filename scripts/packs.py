@@ -18,7 +18,7 @@ from typing import Any
 from chalicelib.domain.compliance.authoring import Fault, MalformedRules, compile_rules, compiled_text
 from chalicelib.domain.compliance.packs import COMPILED
 from chalicelib.domain.compliance.timeline import zone
-from scripts import lexicons
+from scripts import coverage, lexicons
 from scripts.lexicons import Malformed
 
 SOURCE = COMPILED.parent
@@ -142,32 +142,14 @@ def stale() -> Iterator[str]:
 
 
 def table() -> str:
-    """Return the page that lists every rule with its shape, dates, grade, status and citation."""
+    """Return the page that lists every row of law with what became of it, and every rule part. Raises Malformed."""
     every_calendar = calendars()
-    lines = [
-        "# Coverage of law",
-        "",
-        "Printed by `python -m scripts.packs --table`. One row a rule part; shadow rules are known and fire nothing.",
-    ]
-    for path in sorted(SOURCE.glob("*/pack.toml")):
-        pack = authored(path.parent, every_calendar)
-        lines += [
-            "",
-            f"## {pack['id']}: {pack['name']}",
-            "",
-            "| rule | shape | in force | grade | confidence | status | citation |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        for rule in pack["rules"]:
-            span = (
-                f"{rule.get('from', '')} to {rule.get('to', '')}".strip()
-                if rule.get("to")
-                else rule.get("from", "always")
-            )
-            lines.append(
-                f"| {rule['id']} | {rule['shape']} | {span} | {rule['grade']} | {rule['confidence']} | {rule['status']} | {rule['citation']} |"
-            )
-    return "\n".join(lines) + "\n"
+    packs = [authored(path.parent, every_calendar) for path in sorted(SOURCE.glob("*/pack.toml"))]
+    listed = coverage.rows(SOURCE / "rows.toml")
+    wrong = coverage.faults(listed, [rule for pack in packs for rule in pack["rules"]])
+    if wrong:
+        raise Malformed("rows.toml: " + "; ".join(wrong))
+    return coverage.page(packs, listed)
 
 
 def main() -> int:

@@ -2,7 +2,8 @@
 
 A vector is one line of ``chalicelib/rulepacks/<pack>/vectors.jsonl``: ``base`` names a compliant dossier, ``at`` its
 instant, ``set`` changes paths (null deletes), ``add`` appends to lists or maps. Times may be relative to ``at``:
-``@-3d`` is an instant three days before, ``@-3d#`` that date (UTC), units d, h, m, s.
+``@-3d`` is an instant three days before, ``@-3d#`` that date (UTC), units d, h, m, s. ``each`` gives one path several
+values, and the vector is as many vectors. ``shadow`` asks for the ruling with drafts in force.
 """
 
 import copy
@@ -332,10 +333,30 @@ def dossier_of(vector: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
+KEYS = frozenset(
+    ("rule", "note", "base", "at", "set", "add", "each", "verdict", "fires", "next", "not_after", "missing", "shadow")
+)
+
+
+def spread(vector: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the vectors that a line with ``each`` stands for, the line itself when it has none."""
+    if "each" not in vector:
+        yield vector
+        return
+    [(path, values)] = vector["each"].items()
+    plain = {key: value for key, value in vector.items() if key != "each"}
+    for number, value in enumerate(values):
+        own = {**plain, "id": f"{vector['id']}.{number}"}
+        if path in ("at", "base"):
+            yield {**own, path: value}
+        else:
+            yield {**own, "set": {**vector.get("set", {}), path: value}}
+
+
 def vectors() -> Iterator[dict[str, Any]]:
     """Yield every vector beside the packs, with its pack and line under ``id``."""
     for path in sorted(PACKS.glob("*/vectors.jsonl")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             vector = json.loads(line)
-            vector["id"] = f"{path.parent.name}:{number}"
-            yield vector
+            assert vector.keys() <= KEYS, f"{path.parent.name}:{number}"
+            yield from spread({**vector, "id": f"{path.parent.name}:{number}"})

@@ -22,7 +22,7 @@ LISTS = {
     "impersonation": "CN-BAN-1", "threat": "CN-BAN-2", "publicity": "CN-BAN-3", "falsehood": "CN-BAN-4",
     "process": "CN-BAN-5", "lawyer": "CN-BAN-5", "charges": "CN-BAN-6", "private_line": "CN-BAN-8",
     "diversion": "CN-BAN-9", "vehicle": "CN-BAN-11", "assembly": "CN-BAN-12", "illegal": "CN-BAN-13",
-    "marketing": "CN-BAN-14", "pressure": "CN-BAN-15",
+    "marketing": "CN-BAN-14", "pressure": "CN-BAN-15", "as_lawyer": "CN-BAN-1",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.domain.compliance import load_packs, rule, ruleset_digest
 from chalicelib.domain.compliance.packs import PackSet
+from scripts import coverage
 from scripts import packs as build
 from tests.rules.casebook import dossier_of
 
@@ -28,6 +29,52 @@ def test_compiled_packs_are_what_the_law_compiles_to() -> None:
 def test_coverage_page_lists_every_rule() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "coverage-of-law.md").read_text(encoding="utf-8")
     assert page == build.table()
+
+
+def test_every_row_of_law_is_a_rule_or_says_why_not() -> None:
+    listed = coverage.rows(build.SOURCE / "rows.toml")
+    rules = [data for name in load_packs().index for data in load_packs().pack(name).data["rules"]]
+    assert coverage.faults(listed, rules) == []
+    assert len(listed) >= 300
+    for row in listed:
+        if "fate" not in row:
+            gone = [data for data in rules if data["id"] not in row.get("rules", [row["id"]])]
+            assert coverage.faults(listed, gone), row["id"]
+    for name in {data["id"] for data in rules if "HOUSE-" not in data["id"]}:
+        without = [row for row in listed if "fate" in row or name not in row.get("rules", [row["id"]])]
+        assert f"{name}: there is no row for this rule" in coverage.faults(without, rules)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"table": "cn 2.1", "id": "CN-NO-1"}, "no rule"),
+        ({"table": "cn 2.1", "id": "CN-HOURS-1"}, "stands twice"),
+        ({"table": "cn 9", "id": "A duty", "fate": "duty"}, "says why"),
+        ({"table": "cn 9", "id": "A duty", "fate": "gone", "why": {"en": "a", "zh": "b"}}, "says why"),
+        ({"table": "cn 9", "id": "CN-HOURS-1", "fate": "duty", "why": {"en": "a", "zh": "b"}}, "says it has none"),
+    ],
+)
+def test_a_bad_row_is_told(row: dict[str, Any], says: str) -> None:
+    rules = [data for name in load_packs().index for data in load_packs().pack(name).data["rules"]]
+    [fault] = coverage.faults([*coverage.rows(build.SOURCE / "rows.toml"), row], rules)
+    assert says in fault
+
+
+def test_known_drafts_and_weak_memories_run_in_shadow() -> None:
+    for name in load_packs().index:
+        for data in load_packs().pack(name).data["rules"]:
+            if data["grade"] == "draft" or data["source"] == "memory (weak)" or data["id"] == "US-TCPA-HOURS":
+                assert data["status"] == "shadow", data["id"]
+            else:
+                assert data["status"] == "enforced", data["id"]
+
+
+def test_no_rule_was_published_after_it_came_into_force() -> None:
+    for name in load_packs().index:
+        for data in load_packs().pack(name).data["rules"]:
+            if data.get("published"):
+                assert data["published"] <= data["from"], data["id"]
 
 
 def test_every_rule_names_its_law_and_says_it_in_both_languages() -> None:

@@ -34,6 +34,7 @@ RULE_KEYS = frozenset(
         "published",
         "checked",
         "note",
+        "doubt",
     ]
 )
 NEEDED = frozenset(["id", "shape", "citation", "source", "grade", "confidence", "status", "checked", "note"])
@@ -322,10 +323,10 @@ PARAMS: Mapping[str, Kind] = {
         "after_refusal agreed all_matters any_act any_medium attempts_review before_first_touch both_ways by_org "
         "consent_frees_act court_opens deadline direct ends_by_until first limited_free limited_only one_confirmation "
         "one_reply or_earlier_demand partial permanent proof replies reply_allowed reply_once request same_point "
-        "seen_by_others unless_granted unless_surrendered unless_volunteered until_verified withdrawal written",
+        "seen_by_others at_address unless_granted unless_surrendered unless_volunteered until_verified withdrawal written",
         _flag,
     ),
-    **_each("confirm_days consent_days days days_after_release due_days notice_days wait_days", _days),
+    **_each("confirm_days confirm_minutes consent_days days days_after_release due_days notice_days wait_days", _days),
     **_each("cap working_days", _some_days),
     **_each("amount_minor", _whole(0, 2**53 - 1)),
     **_each("connected longest minutes on_one_date periods persons", _number),
@@ -385,7 +386,7 @@ PARAMS: Mapping[str, Kind] = {
     "concentration.days": _some_days,
     "count.days": _some_days,
     "hold.kinds": _list_of(_one_of(form.HOLD_KINDS)),
-    "hold.whose": _one_of(("case", "recipient", "others", "anybody")),
+    "hold.whose": _one_of(("case", "recipient", "debtors", "others", "anybody")),
     "hours.mode": _one_of(("window", "conflict", "reply_used")),
     "lost_contact.mode": _one_of(("gate", "reopened")),
     "nocount.days": _some_days,
@@ -463,12 +464,16 @@ def _is_date(value: Any) -> bool:
 
 
 def _note(rule: Mapping[str, Any], at: str, book: Book) -> Iterator[Fault]:
+    for name in ("note", "doubt"):
+        said = rule.get(name)
+        if said is None and name == "doubt":
+            continue
+        if type(said) is not dict or said.keys() != {"en", "zh"}:
+            yield Fault(f"{at}/{name}", "malformed", f"a {name} in en and zh is needed")
+            return
+        for key in ("en", "zh"):
+            yield from _text(said[key], f"{at}/{name}/{key}", book)
     note = rule["note"]
-    if type(note) is not dict or note.keys() != {"en", "zh"}:
-        yield Fault(f"{at}/note", "malformed", "a note in en and zh is needed")
-        return
-    for key in ("en", "zh"):
-        yield from _text(note[key], f"{at}/note/{key}", book)
     weak = rule["confidence"] == "memory-weak" and rule["status"] == "enforced"
     if weak and type(note["en"]) is str and "reading" not in note["en"]:
         yield Fault(

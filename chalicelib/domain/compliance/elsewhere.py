@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.domain.compliance.gates import subjects
 from chalicelib.domain.compliance.hours import hours
 from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, missing, since, touches
-from chalicelib.domain.compliance.timeline import NEVER, date_text, day_of, weekday_of
+from chalicelib.domain.compliance.timeline import NEVER, Calendar, YearMissing, date_text, day_of, weekday_of
 
 
 def work_request(params: Mapping[str, Any]) -> Check:
@@ -124,19 +124,27 @@ def minor(params: Mapping[str, Any]) -> Check:
 
 
 def visit_notice(params: Mapping[str, Any]) -> Check:
-    """Compile ``visit_notice``: a letter announced the visit at least so many working days before."""
+    """Compile ``visit_notice``: a letter announced the visit at least so many working days before.
+
+    Working days are Monday to Friday save the ``holidays`` of a calendar; a year without dates is a review.
+    """
     wanted: int = params["working_days"]
+    calendar: str | None = params.get("holidays")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
         own = frozenset(case.debt_ids)
+        closed = frozenset[int]() if calendar is None else scene.calendars[calendar]
         best: int | None = None
         for event in case.history:
             if event.at > instant or event.inbound or event.channel != "letter" or event.purpose != "required_notice":
                 continue
             if event.party != case.recipient_id or event.outcome == "bounced" or not touches(event, own):
                 continue
-            free = max(zone.midnight(_working_days_on(zone.day(event.at), wanted)) for zone in scene.zones)
+            try:
+                free = max(zone.midnight(_working_days_on(zone.day(event.at), wanted, closed)) for zone in scene.zones)
+            except YearMissing as gap:
+                return missing(f"calendar.{gap.calendar}.{gap.year}")
             best = free if best is None else min(best, free)
         if best is None:
             return Finding("deny", limit=wanted, because="no letter announced the visit")
@@ -149,12 +157,12 @@ def visit_notice(params: Mapping[str, Any]) -> Check:
     return check
 
 
-def _working_days_on(day: int, count: int) -> int:
-    """Return the day after ``count`` full working days that follow a day."""
+def _working_days_on(day: int, count: int, closed: Calendar | frozenset[int]) -> int:
+    """Return the day after ``count`` full working days that follow a day. Raises YearMissing."""
     left = count
     while left:
         day += 1
-        left -= weekday_of(day) < 6
+        left -= weekday_of(day) < 6 and day not in closed
     return day + 1
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chalicelib.domain.compliance.case import Facts
 from chalicelib.domain.compliance.gates import answered_once, subjects, validation_end, was_confirmed
 from chalicelib.domain.compliance.scene import (
     Answer,
@@ -126,15 +127,17 @@ def _notice_stands(scene: Scene, instant: int, *, own: bool, days: int) -> tuple
         ):
             continue
         deadline = consent["deadline"]
-        zone = scene.zones[0]
-        last_day = day_of(deadline) if len(deadline) == 10 else zone.day(instant_of(deadline))
-        if last_day - zone.day(at) < days:
+        lengths = (
+            (day_of(deadline) if len(deadline) == 10 else zone.day(instant_of(deadline))) - zone.day(at)
+            for zone in scene.zones
+        )
+        if min(lengths) < days:
             continue
         point = case.point or {}
         if (
             not point.get("public_domain")
             or point.get("employer_provided")
-            or point.get("source", "contract") not in _LAWFUL_SOURCES
+            or point.get("source") not in _LAWFUL_SOURCES
         ):
             continue
         end = ends(deadline, scene.zones)
@@ -401,9 +404,11 @@ def tcpa_consent(params: Mapping[str, Any]) -> Check:
 def tcpa_revoke(params: Mapping[str, Any]) -> Check:
     """Compile ``tcpa_revoke``: a revocation by any reasonable means ends automated contact with the number.
 
-    With ``all_matters`` it reaches every number and matter of the caller.
+    With ``all_matters`` it reaches every number and matter of the caller. One text may confirm it; with
+    ``confirm_minutes`` the rule looks at that text alone, and a person decides when it is later than so many minutes.
     """
     all_matters: bool = params.get("all_matters", False)
+    confirm_minutes: int | None = params.get("confirm_minutes")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -415,18 +420,35 @@ def tcpa_revoke(params: Mapping[str, Any]) -> Check:
             if consent["party"] != case.recipient_id:
                 continue
             event = consent["event"]
-            if event in ("withdrawn", "stop_medium") and consent.get("medium", "all") in ("sms", "call", "all"):
-                if all_matters or consent.get("point", case.point_id) == case.point_id:
+            if event in ("withdrawn", "stop_medium") and _automated(consent):
+                # What a revocation does not narrow to its number reaches them all.
+                narrow = not all_matters and consent.get("scope", "address") == "address"
+                if not narrow or consent.get("point", case.point_id) == case.point_id:
                     revoked = at
             elif event == "granted" and covers(consent, case, case.channel):
                 revoked = None
         if revoked is None:
             return NEVER
-        if case.purpose == "opt_out_confirmation" and not was_confirmed(case, revoked, instant):
+        if confirm_minutes is not None:
+            late = revoked + confirm_minutes * 60 + 1
+            if instant < late:
+                return late
+            minutes = (instant - revoked) // 60
+            return Finding("review", NEVER, minutes, confirm_minutes, "late for a confirmation of the opt-out")
+        if (
+            case.purpose == "opt_out_confirmation"
+            and case.channel == "sms"
+            and not was_confirmed(case, revoked, instant)
+        ):
             return NEVER
         return Finding("deny", because="consent to automated contact was revoked")
 
     return check
+
+
+def _automated(consent: Facts) -> bool:
+    """Tell whether a refusal reaches calls or texts: it names one of them, names no medium, or covers all."""
+    return consent.get("scope") == "all" or consent.get("medium", "all") in ("sms", "call", "all")
 
 
 def reassigned(params: Mapping[str, Any]) -> Check:
@@ -562,7 +584,7 @@ SHAPES: dict[str, tuple[Callable[[Mapping[str, Any]], Check], str, str]] = {
     "esign": (esign, "purposes purposes_on_hold hold_kinds", ""),
     "furnish": (furnish, "days", ""),
     "tcpa_consent": (tcpa_consent, "", ""),
-    "tcpa_revoke": (tcpa_revoke, "", "all_matters"),
+    "tcpa_revoke": (tcpa_revoke, "", "all_matters confirm_minutes"),
     "reassigned": (reassigned, "days", ""),
     "first_written": (first_written, "disclosure", "exempt"),
     "bounced": (bounced, "", ""),

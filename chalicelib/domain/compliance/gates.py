@@ -31,6 +31,8 @@ from chalicelib.domain.compliance.timeline import (
     starts_last,
 )
 
+ELECTRONIC = frozenset(("sms", "email", "wechat", "push"))
+
 
 def reader(path: str) -> Callable[[Case], list[Any]]:
     """Return what reads a fact path: one value for each place it names, None where the key is absent.
@@ -274,6 +276,8 @@ def hold(params: Mapping[str, Any]) -> Check:
             if whose == "case" and not on_case(party, case):
                 continue
             if whose == "others" and party == case.recipient_id:
+                continue
+            if whose == "debtors" and party is not None and party not in case.debtors:
                 continue
             if chapter is not None and "chapter" not in each:
                 return missing("holds.chapter")
@@ -671,8 +675,9 @@ def _excused(unless: str, case: Case) -> bool:
 def stopped(params: Mapping[str, Any]) -> Check:
     """Compile shape ``stopped``: the person asked for no more, in this medium or altogether.
 
-    ``any_medium`` lets a stop of any medium stop all. A later grant for the same medium lifts a stop unless
-    ``permanent``. ``withdrawal`` also honours a withdrawn consent.
+    ``any_medium`` lets a stop of any medium stop all, ``at_address`` looks only at those that name an address. A later
+    grant for the same medium lifts a stop unless ``permanent``. ``withdrawal`` also honours a withdrawn consent.
+    ``one_confirmation`` lets one electronic message confirm the stop.
     """
     media = tuple(params.get("media", ()))
     any_medium: bool = params.get("any_medium", False)
@@ -683,6 +688,7 @@ def stopped(params: Mapping[str, Any]) -> Check:
     by_org: bool = params.get("by_org", False)
     replies: bool = params.get("reply_allowed", False)
     one_confirmation: bool = params.get("one_confirmation", False)
+    at_address: bool = params.get("at_address", False)
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -705,6 +711,8 @@ def stopped(params: Mapping[str, Any]) -> Check:
             if event == "stop_medium" or (withdrawal and event == "withdrawn"):
                 if by_org and consent.get("org", case.org_id) != case.org_id:
                     continue
+                if at_address and "point" not in consent:
+                    continue
                 if any_medium or (
                     stops(consent, case, medium) if not media else any(stops(consent, case, each) for each in media)
                 ):
@@ -725,6 +733,7 @@ def stopped(params: Mapping[str, Any]) -> Check:
         if (
             one_confirmation
             and case.purpose == "opt_out_confirmation"
+            and case.channel in ELECTRONIC
             and not was_confirmed(case, instant_of(stop), instant)
         ):
             return NEVER
@@ -753,9 +762,12 @@ def barred(params: Mapping[str, Any]) -> Check:
     any_act: bool = params.get("any_act", False)
     after_refusal: bool = params.get("after_refusal", False)
     absent: str = params.get("absent", "review")
+    unless_surrendered: bool = params.get("unless_surrendered", False)
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
+        if unless_surrendered and handed_over(case):
+            return NEVER
         touched = bool(claims & case.claims) or case.channel in channels or disclosure is not None or any_act
         if not touched:
             return NEVER

@@ -61,9 +61,11 @@ SHAPES: Mapping[str, Shape] = {
     "consent": _shape(gates.consent, "", "exempt"),
     "words": _shape(gates.words, "", "claims exposures lexicon patterns unless effect"),
     "stopped": _shape(
-        gates.stopped, "", "media any_medium permanent request withdrawal exempt by_org reply_allowed one_confirmation"
+        gates.stopped,
+        "",
+        "media any_medium permanent request withdrawal exempt by_org reply_allowed one_confirmation at_address",
     ),
-    "barred": _shape(gates.barred, "", "claims channels disclosure absent any_act after_refusal"),
+    "barred": _shape(gates.barred, "", "claims channels disclosure absent any_act after_refusal unless_surrendered"),
     "abroad": _shape(irregular.abroad, "country zones", "regions_apart"),
     "lost_contact": _shape(irregular.lost_contact, "mode"),
     "silent": _shape(irregular.silent, "harmless", "lexicon purposes"),
@@ -86,7 +88,7 @@ SHAPES: Mapping[str, Shape] = {
     "written_only": _shape(elsewhere.written_only, "months"),
     "hours_by_age": _shape(elsewhere.hours_by_age, "windows free_after review_after"),
     "minor": _shape(elsewhere.minor, "years"),
-    "visit_notice": _shape(elsewhere.visit_notice, "working_days"),
+    "visit_notice": _shape(elsewhere.visit_notice, "working_days", "holidays"),
     "duty": _shape(elsewhere.duty, "due_days what"),
     "owing": _shape(elsewhere.owing, "amount_minor share"),
     **{name: _shape(*parts) for name, parts in federal.SHAPES.items()},
