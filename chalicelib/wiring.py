@@ -98,14 +98,7 @@ def explained(dossier: Mapping[str, Any]) -> dict[str, Any]:
     from chalicelib.domain.compliance import load_packs
     from chalicelib.domain.compliance.explained import explained
 
-    return explained(dossier, load_packs(), _watching())
-
-
-@cache
-def _watching() -> Any:
-    from chalicelib.domain.compliance import PackSet
-
-    return PackSet(shadow=True)
+    return explained(dossier, load_packs())
 
 
 @cache

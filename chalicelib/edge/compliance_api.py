@@ -85,13 +85,13 @@ class FiredRule(_Model):
     id: str
     effect: str
     citation: str
-    grade: str | None
-    confidence: str | None
+    grade: str
+    confidence: str
     observed: Any
     limit: Any
     until: str | None
     because: str
-    note: Bilingual | None
+    note: Bilingual
 
 
 class RulingView(_Model):

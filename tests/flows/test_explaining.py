@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import wiring
+from chalicelib.domain.compliance.packs import Pack, PackSet
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record, SubjectKey, View
@@ -83,12 +83,15 @@ def test_a_text_of_ones_own_is_judged_by_its_words(api: Api) -> None:
 
 def test_what_only_watches_is_told_apart_and_decides_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = body_of(explained(api))
-    pack = wiring._watching().pack("CN")
-    drafted = next(rule for rule in pack.rules if rule.ident == "CN-HOURS-1")
-    monkeypatch.setitem(drafted.data, "status", "shadow")
+    packs = PackSet()
+    law = packs.pack("CN").data
+    rules = [{**each, "status": "shadow"} if each["id"] == "CN-HOURS-1" else each for each in law["rules"]]
+    packs._packs["CN"] = Pack({**law, "rules": rules}, "0" * 64)
+    monkeypatch.setattr("chalicelib.domain.compliance.load_packs", lambda: packs)
     told = body_of(explained(api, at=NIGHT))
     assert [rule["id"] for rule in told["shadow"]] == ["CN-HOURS-1"]
-    assert quiet["verdict"] == "allow" and quiet["shadow"] == []
+    assert told["shadow"][0]["note"]["zh"] and told["shadow"][0]["grade"] == "standard"
+    assert told["verdict"] == quiet["verdict"] == "allow" and quiet["shadow"] == []
 
 
 def test_who_has_nothing_to_do_with_the_case_is_told_that_there_is_none(api: Api) -> None:

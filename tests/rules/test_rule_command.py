@@ -58,9 +58,12 @@ def test_what_json_allows_and_a_dossier_does_not() -> None:
 def test_a_ruling_has_exactly_the_contract_keys() -> None:
     ruling = rule(SMS, load_packs())
     assert list(ruling) == [
-        "id", "verdict", "next_allowed_at", "not_after", "rules", "obligations", "missing", "packs", "zone_data",
+        "id", "verdict", "next_allowed_at", "not_after", "rules", "shadow", "obligations", "missing", "packs",
+        "zone_data",
     ]  # fmt: skip
-    assert list(ruling["rules"][0]) == ["id", "effect", "citation", "observed", "limit", "until", "because"]
+    assert list(ruling["rules"][0]) == [
+        "id", "effect", "citation", "grade", "confidence", "observed", "limit", "until", "because",
+    ]  # fmt: skip
     assert [each["id"] for each in ruling["packs"]] == ["CN"]
     assert ruling["zone_data"] == "2026f"
 

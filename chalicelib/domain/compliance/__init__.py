@@ -3,6 +3,6 @@
 from chalicelib.domain.compliance.engine import rule
 from chalicelib.domain.compliance.explain import explain
 from chalicelib.domain.compliance.form import DossierError, check_dossier
-from chalicelib.domain.compliance.packs import PackSet, load_packs, ruleset_digest
+from chalicelib.domain.compliance.packs import Pack, PackSet, load_packs, ruleset_digest
 
-__all__ = ["DossierError", "PackSet", "check_dossier", "explain", "load_packs", "rule", "ruleset_digest"]
+__all__ = ["DossierError", "Pack", "PackSet", "check_dossier", "explain", "load_packs", "rule", "ruleset_digest"]

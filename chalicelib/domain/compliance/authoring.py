@@ -583,10 +583,12 @@ def compile_rules(
     lexicon: Mapping[str, Any] | None = None,
     calendars: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     patterns: frozenset[str] | None = None,
+    enforce: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return a pack in its compiled form: the rules in one order, with the lexicon and calendars that they refer to.
 
-    Raises MalformedRules, with every fault's pointer into ``rules``, unless the rules are valid.
+    ``enforce`` names shadow rules that bind wherever this pack, a lender's house rules, is laid beside the law. Raises MalformedRules,
+    with every fault's pointer into ``rules``, unless the rules are valid.
     """
     lexicon, calendars = lexicon or NO_WORDS, calendars or {}
     faults = validate_rules(rules, Book(frozenset(calendars), frozenset(lexicon["lists"]), patterns))
@@ -605,6 +607,7 @@ def compile_rules(
         "lexicon": dict(lexicon),
         "calendars": {key: {year: list(days) for year, days in years.items()} for key, years in calendars.items()},
         "rules": ordered,
+        **({"enforce": sorted(set(enforce))} if enforce else {}),
     }
 
 

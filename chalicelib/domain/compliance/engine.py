@@ -6,7 +6,7 @@ stand, look again, and so on. Facts that begin or end later (a hold, a placement
 which everything is looked at again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chalicelib.domain.compliance.case import Case, resolve
@@ -62,13 +62,16 @@ def _doubt(finding: Finding, unsure: tuple[str, ...]) -> Answer:
 class _Play:
     """All rules over one case, looked at from instant to instant."""
 
-    def __init__(self, case: Case, packs: PackSet, stirs: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, case: Case, packs: PackSet, house: Sequence[Pack] = (), stirs: frozenset[str] | None = None
+    ) -> None:
         stirs = case.stirs() if stirs is None else stirs
         self.case = case
         self.missing: set[str] = set()
-        self.packs: tuple[Pack, ...] = packs.chosen(case)
+        self.packs: tuple[Pack, ...] = (*packs.chosen(case), *house)
         self.rules: list[Bound] = []
         self.scenes: list[Scene] = []
+        self.watched: list[tuple[Bound, Scene]] = []
         self.answers: list[Answer] = []
         self._turns: list[int] | None = None
         if not case.residences:
@@ -78,6 +81,7 @@ class _Play:
         if not case.debts:
             self.missing.add("debts")
         self.missing.update(f"rulepack.{country}" for country in case.countries - packs.covered)
+        enforce = frozenset(ident for pack in house for ident in pack.enforce)
         own: Zones | None = None
         everywhere: list[Zones] = []
         for pack in self.packs:
@@ -88,9 +92,10 @@ class _Play:
                 zones = own
             everywhere.append(zones)
             scene = Scene(case, zones, pack.calendars, pack.lexicon)
-            picked = pack.pick(case, zones, stirs)
-            self.rules.extend(picked)
-            self.scenes.extend([scene] * len(picked))
+            picked = pack.pick(case, zones, stirs, enforce)
+            self.rules.extend(picked.binding)
+            self.scenes.extend([scene] * len(picked.binding))
+            self.watched.extend((bound, scene) for bound in picked.watched)
         self._zones = everywhere
 
     def _own_zones(self, packs: PackSet) -> Zones:
@@ -108,6 +113,21 @@ class _Play:
         """Look at every rule at the instant of the act."""
         at = self.case.at
         self.answers = [_look(bound, scene, at) for bound, scene in zip(self.rules, self.scenes, strict=True)]
+
+    def fired(self) -> list[tuple[Rule, Finding]]:
+        """Return each rule that fired at the instant of the act, once ``begin`` was called."""
+        return [
+            (bound[4], answer)
+            for bound, answer in zip(self.rules, self.answers, strict=True)
+            if isinstance(answer, Finding)
+        ]
+
+    def watch(self) -> Iterator[tuple[Rule, Finding]]:
+        """Yield each shadow rule that would have fired at the instant of the act."""
+        for bound, scene in self.watched:
+            answer = _look(bound, scene, self.case.at)
+            if isinstance(answer, Finding):
+                yield bound[4], answer
 
     def look(self, instant: int, *, afresh: bool) -> list[Finding]:
         """Return what holds the act back at an instant; without ``afresh`` only outdated answers are asked for again."""
@@ -220,43 +240,49 @@ def _times(case: Case) -> Iterator[str]:
                 yield party["attorney"][key]
 
 
-def rule(dossier: Mapping[str, Any], packs: PackSet) -> dict[str, Any]:
-    """Return the ruling on a dossier under the given packs.
+def rule(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ()) -> dict[str, Any]:
+    """Return the ruling on a dossier under the given packs, and under a lender's house packs beside them.
 
-    Pure: it depends on nothing but its arguments and the pinned zone data, and not on the order of lists that are
-    ledgers. Raises DossierError when the dossier is malformed.
+    House packs only add findings, so the ruling with them is never looser than without. Pure: it depends on nothing but
+    its arguments and the pinned zone data, and not on the order of lists that are ledgers. Raises DossierError when the
+    dossier is malformed.
     """
-    return decide(Case(check_dossier(dossier)), packs)
+    return decide(Case(check_dossier(dossier)), packs, house)
 
 
-def decide(case: Case, packs: PackSet) -> dict[str, Any]:
+def _entry(law: Rule, finding: Finding) -> dict[str, Any]:
+    """Return how a ruling tells of one rule that fired."""
+    return {
+        "id": law.ident,
+        "effect": finding.effect,
+        "citation": law.citation,
+        "grade": law.data["grade"],
+        "confidence": law.data["confidence"],
+        "observed": finding.observed,
+        "limit": finding.limit,
+        "until": None if finding.until >= LAST else instant_text(finding.until),
+        "because": finding.because,
+    }
+
+
+def _in_order(fired: Iterable[tuple[Rule, Finding]]) -> list[dict[str, Any]]:
+    """Return the entries of rules that fired, the gravest first."""
+    entries = [_entry(law, finding) for law, finding in fired]
+    return sorted(entries, key=lambda each: (_SEVERITY[each["effect"]], each["id"], each["because"]))
+
+
+def decide(case: Case, packs: PackSet, house: Sequence[Pack] = ()) -> dict[str, Any]:
     """Return the ruling on a case whose dossier was checked before."""
-    play = _Play(case, packs)
+    play = _Play(case, packs, house)
     play.begin()
-    lacking = set(play.missing)
-    effects = set()
-    entries: list[tuple[int, str, str, dict[str, Any]]] = []
-    duties: list[dict[str, Any]] = []
-    for bound, finding in zip(play.rules, play.answers, strict=True):
-        if not isinstance(finding, Finding):
-            continue
-        law = bound[4]
-        lacking.update(finding.missing)
-        effects.add(finding.effect)
-        until = None if finding.until >= LAST else instant_text(finding.until)
-        entry = {
-            "id": law.ident,
-            "effect": finding.effect,
-            "citation": law.citation,
-            "observed": finding.observed,
-            "limit": finding.limit,
-            "until": until,
-            "because": finding.because,
-        }
-        entries.append((_SEVERITY[finding.effect], law.ident, finding.because, entry))
-        if finding.duty is not None:
-            duties.append({"rule": law.ident, "due": instant_text(finding.duty["due"]), "what": finding.duty["what"]})
-    entries.sort(key=lambda each: each[:3])
+    fired = play.fired()
+    lacking = play.missing.union(*(finding.missing for _, finding in fired))
+    effects = {finding.effect for _, finding in fired}
+    duties = [
+        {"rule": law.ident, "due": instant_text(finding.duty["due"]), "what": finding.duty["what"]}
+        for law, finding in fired
+        if finding.duty is not None
+    ]
     verdict = (
         "deny"
         if not effects.isdisjoint(("deny", "require"))
@@ -273,7 +299,8 @@ def decide(case: Case, packs: PackSet) -> dict[str, Any]:
         "verdict": verdict,
         "next_allowed_at": None if following is None else instant_text(following),
         "not_after": None if last is None else instant_text(last),
-        "rules": [each[3] for each in entries],
+        "rules": _in_order(fired),
+        "shadow": _in_order(play.watch()),
         "obligations": sorted(duties, key=lambda each: (each["due"], each["rule"])),
         "missing": sorted(lacking),
         "packs": [{"id": each.ident, "version": each.version, "sha256": each.sha256} for each in play.packs],
@@ -281,12 +308,12 @@ def decide(case: Case, packs: PackSet) -> dict[str, Any]:
     }
 
 
-def played(dossier: Mapping[str, Any], packs: PackSet) -> list[tuple[Rule, Finding | None]]:
+def played(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ()) -> list[tuple[Rule, Finding | None]]:
     """Return every rule that can apply to a dossier with its finding, None where it stays silent.
 
     This is the ruling before it is summed up, for counter-checks of packs and for what-if runs.
     """
-    play = _Play(Case(check_dossier(dossier)), packs, STIRS)
+    play = _Play(Case(check_dossier(dossier)), packs, house, STIRS)
     play.begin()
     return [
         (bound[4], answer if isinstance(answer, Finding) else None)
@@ -294,7 +321,10 @@ def played(dossier: Mapping[str, Any], packs: PackSet) -> list[tuple[Rule, Findi
     ]
 
 
-def rule_each(dossiers: Sequence[Mapping[str, Any]], packs: PackSet) -> Iterator[dict[str, Any]]:
-    """Yield the ruling on each dossier, for replays and what-if runs over many."""
-    for dossier in dossiers:
-        yield rule(dossier, packs)
+def fired(
+    dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ()
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return the authored data of each rule that a ruling names, shadow rules included, by its id and ``because``."""
+    play = _Play(Case(check_dossier(dossier)), packs, house)
+    play.begin()
+    return {(law.ident, finding.because): law.data for law, finding in (*play.fired(), *play.watch())}

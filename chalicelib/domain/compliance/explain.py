@@ -1,9 +1,9 @@
 """Reasons in the reader's language: what each rule that fired demands, what was seen, and until when it holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.domain.compliance.packs import PackSet
+from chalicelib.domain.compliance.packs import Pack, PackSet
 
 _EFFECTS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -21,16 +21,19 @@ _PARTS: Mapping[str, tuple[str, str, str, str]] = {
 }
 
 
-def explain(ruling: Mapping[str, Any], language: str, packs: PackSet) -> list[str]:
+def explain(ruling: Mapping[str, Any], language: str, packs: PackSet, house: Sequence[Pack] = ()) -> list[str]:
     """Return one sentence for each rule that fired, and one for missing facts, in ``en`` or ``zh``.
 
-    Raises KeyError for another language.
+    Shadow rules decide nothing and are no reason. Raises KeyError for another language, and for a ruling that names a
+    pack which is neither shipped nor in ``house``.
     """
     effects = _EFFECTS[language]
     observed, limit, until, lacking = _PARTS[language]
+    own = {pack.ident: pack for pack in house}
     notes: dict[str, str] = {}
     for named in ruling["packs"]:
-        for ident, data in packs.pack(named["id"]).described.items():
+        pack = own.get(named["id"]) or packs.pack(named["id"])
+        for ident, data in pack.described.items():
             notes[ident] = data["note"][language]
     sentences = []
     for fired in ruling["rules"]:

@@ -6,10 +6,10 @@ when a case first needs it, and the rules that can apply to one kind of act are 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.domain.compliance.case import Atlas, Case, Facts
 from chalicelib.domain.compliance.lexicon import Lexicon
@@ -73,8 +73,19 @@ Bound = tuple[Check, int, int, tuple[str, ...], Rule]
 """A rule that can apply: its check, from and until when it is in force, the facts without which that is unsure."""
 
 
+class Picked(NamedTuple):
+    """The rules that can apply to one kind of act: those that bind, and those that are only watched."""
+
+    binding: tuple[Bound, ...]
+    watched: tuple[Bound, ...]
+
+
 class Pack:
-    """The law of one jurisdiction at one version."""
+    """The law of one jurisdiction at one version, or the house rules of one lender, which have the same form.
+
+    ``enforce`` of a house pack names shadow rules, its own or the law's, that bind all the same for this lender.
+    With ``shadow`` every shadow rule binds: what the ruling would be if they were law.
+    """
 
     def __init__(self, data: Mapping[str, Any], sha256: str, *, shadow: bool = False) -> None:
         self.ident: str = data["id"]
@@ -85,8 +96,10 @@ class Pack:
         self.calendars = {name: Calendar(name, years) for name, years in data["calendars"].items()}
         self.lexicon = Lexicon(data["lexicon"])
         self.cities: Mapping[str, Any] = data.get("cities", {})
+        self.enforce = frozenset(data.get("enforce", ()))
         self.rules = tuple(Rule(each) for each in data["rules"] if shadow or each["status"] == "enforced")
-        self._picked: dict[tuple[Signature, Zones, frozenset[str]], tuple[Bound, ...]] = {}
+        self.watched = tuple(Rule(each) for each in data["rules"] if not shadow and each["status"] == "shadow")
+        self._picked: dict[tuple[Signature, Zones, frozenset[str], frozenset[str]], Picked] = {}
 
     def places(self, case: Case) -> frozenset[str | None]:
         """Return the regions and cities of every residence on file, with None where one is not known."""
@@ -118,43 +131,51 @@ class Pack:
             None if point is None else point.get("place", "unstated"),
         )
 
-    def pick(self, case: Case, zones: Zones, stirs: frozenset[str]) -> tuple[Bound, ...]:
+    def pick(self, case: Case, zones: Zones, stirs: frozenset[str], enforce: frozenset[str] = frozenset()) -> Picked:
         """Return the rules that can apply to a case, bound to the instants between which they are in force.
 
         Rules that have nothing to say without a hold, a ledger entry, a past or a claim are left out where none stirs.
+        Shadow rules whose id is in ``enforce`` bind like the others.
         """
-        key = (self.signature(case), zones, stirs)
+        key = (self.signature(case), zones, stirs, enforce)
         picked = self._picked.get(key)
         if picked is None:
             if len(self._picked) >= 512:
                 self._picked.clear()
-            picked = self._picked[key] = tuple(
-                (rule.check, *rule.in_force(zones), unsure, rule)
-                for rule, unsure in self._pick(key[0])
-                if rule.woken_by is None or rule.woken_by in stirs
+            values = dict(zip(KEYS, key[0], strict=True))
+            binding = [*self.rules, *(rule for rule in self.watched if rule.ident in enforce)]
+            watched = [rule for rule in self.watched if rule.ident not in enforce]
+            picked = self._picked[key] = Picked(
+                *(
+                    tuple(
+                        (rule.check, *rule.in_force(zones), unsure, rule)
+                        for rule, unsure in _reaching(rules, values)
+                        if rule.woken_by is None or rule.woken_by in stirs
+                    )
+                    for rules in (binding, watched)
+                )
             )
         return picked
-
-    def _pick(self, signature: Signature) -> tuple[tuple[Rule, tuple[str, ...]], ...]:
-        values = dict(zip(KEYS, signature, strict=True))
-        rules: list[tuple[Rule, tuple[str, ...]]] = []
-        for rule in self.rules:
-            unknown: list[str] = []
-            for key, condition in rule.data.get("when", {}).items():
-                name = key.removeprefix("not_")
-                meets = _meets(condition, values[name])
-                if meets is None:
-                    unknown.append(_FACT_OF.get(name, name))
-                elif meets is key.startswith("not_"):
-                    break
-            else:
-                rules.append((rule, tuple(sorted(unknown))))
-        return tuple(rules)
 
     @cached_property
     def described(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the authored data of each rule by its id, shadow rules included."""
         return {each["id"]: each for each in self.data["rules"]}
+
+
+def _reaching(rules: Iterable[Rule], values: Mapping[str, Any]) -> Iterator[tuple[Rule, tuple[str, ...]]]:
+    """Yield the rules whose conditions an act meets, with the facts without which that is unsure."""
+    for rule in rules:
+        unknown: list[str] = []
+        for key, condition in rule.data.get("when", {}).items():
+            name = key.removeprefix("not_")
+            meets = _meets(condition, values[name])
+            if meets is None:
+                unknown.append(_FACT_OF.get(name, name))
+            elif meets is key.startswith("not_"):
+                break
+        else:
+            yield rule, tuple(sorted(unknown))
 
 
 def _city(residence: Facts, code: str, city: Mapping[str, Any]) -> str | None:
