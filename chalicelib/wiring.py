@@ -119,11 +119,11 @@ class _Engine:
 
         return rule(dict(dossier), load_packs())
 
-    def ruleset(self, ruling: Mapping[str, Any]) -> str:
-        """Return the digest of the packs that the ruling rests on."""
-        from chalicelib.domain.compliance import ruleset_digest
+    def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the rule set that the ruling rests on."""
+        from chalicelib.domain.compliance import load_packs, rule_set
 
-        return ruleset_digest(ruling["packs"])
+        return rule_set(ruling, load_packs())
 
 
 @cache
@@ -249,11 +249,11 @@ def archive_ports() -> archive.ArchivePorts:
 
 
 def _rule_documents(digests: Iterable[str]) -> Mapping[str, bytes]:
-    """Return the documents behind rule sets that these packs make."""
+    """Return those packs and atlases, by digest, that this package holds."""
     from chalicelib.domain.compliance import load_packs
-    from chalicelib.domain.compliance.documents import rule_set_documents
+    from chalicelib.domain.compliance.documents import shipped_documents
 
-    return rule_set_documents(digests, load_packs())
+    return shipped_documents(digests, load_packs())
 
 
 def due_handlers() -> dict[str, Handler]:

@@ -24,6 +24,9 @@ CHECKS = (
     "entries_missing",
 )
 
+REPLAY = ("rulings", "same", "different", "erased")
+"""What ``summary.json`` tells of the replay of every ruling under the packs of its day."""
+
 
 def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
     """Write archive, keys, outbox and ``summary.json`` into ``out``, print the summary, and return it."""
@@ -46,6 +49,7 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
     )
     checked = program("scripts.check_day", str(archive), str(out / "outbox.jsonl"))
     recomputed = program("scripts.recompute_kpis", str(archive), "--against", str(export))
+    replayed = program("scripts.replay", str(archive), "--json")
     events = counts(archive)
     summary = {
         "note": "generated sample: nobody in it exists",
@@ -60,6 +64,7 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
         "figures": headline(day),
         "archive": verified,
         "figures_recomputed": recomputed,
+        "replay": {name: replayed["answer"].get(name) for name in REPLAY},
         "checks": {name: checked["answer"].get(name) for name in CHECKS},
     }
     (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
@@ -73,6 +78,7 @@ def holds(summary: dict[str, Any]) -> bool:
         all(summary["checks"][name] == 0 for name in CHECKS)
         and summary["archive"]["status"] == 0
         and summary["figures_recomputed"]["status"] == 0
+        and summary["replay"]["different"] == 0
     )
 
 
@@ -186,6 +192,7 @@ def text(summary: dict[str, Any], out: Path) -> str:
         f"  存档 archive     {sum(summary['events'].values())} entries, "
         f"{'verified' if summary['archive']['status'] == 0 else 'NOT VERIFIED'} offline",
         f"  指标 figures     {'recomputed from the archive, equal' if summary['figures_recomputed']['status'] == 0 else 'DIFFER'}",
+        "  重演 replay      " + "  ".join(f"{name} {summary['replay'][name]}" for name in REPLAY),
         "  检查 checks      " + "  ".join(f"{name} {summary['checks'][name]}" for name in CHECKS),
         f"  {out}/summary.json  {out}/archive/  {out}/archive.pub.pem  {out}/archive.vkey",
         "",

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
+from scripts import packs
+
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("aws", "local")
 
@@ -222,6 +224,12 @@ def main() -> None:
     options.add_argument("--stage", choices=STAGES, default="aws")
     options.add_argument("--with-sdk", action="store_true", help="keep the AWS SDK in the zip")
     known = options.parse_args()
+    if known.stage == "aws" and (unshipped := packs.Past().lacks(packs.compiled())):
+        print(
+            f"Not kept for replays yet: {', '.join(unshipped)}. Before this package decides anything for real, run\n"
+            "python -m scripts.packs --ship and commit chalicelib/rulepacks/past.",
+            file=sys.stderr,
+        )
     made = package(known.stage, with_sdk=known.with_sdk)
     size = made.archive.stat().st_size / 1e6
     print(f"{'Built' if made.built else 'Unchanged:'} {made.archive.relative_to(ROOT)} ({size:.1f} MB)")

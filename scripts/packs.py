@@ -3,6 +3,7 @@
 python -m scripts.packs            write chalicelib/rulepacks/compiled
 python -m scripts.packs --check    fail when the law is malformed or the compiled form is not what it would be
 python -m scripts.packs --table    print docs/coverage-of-law.md from the packs
+python -m scripts.packs --ship     keep the compiled form for good: a version that was shipped never changes again
 """
 
 import argparse
@@ -11,12 +12,14 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.compliance.authoring import Fault, MalformedRules, compile_rules, compiled_text
-from chalicelib.domain.compliance.packs import COMPILED
+from chalicelib.domain.compliance.documents import PAST
+from chalicelib.domain.compliance.packs import COMPILED, atlas_text
 from chalicelib.domain.compliance.timeline import zone
 from scripts import coverage, lexicons
 from scripts.lexicons import Malformed
@@ -131,9 +134,76 @@ def compiled() -> dict[str, str]:
     return files
 
 
+@dataclass(frozen=True)
+class Past:
+    """What was ever shipped: ``past/<sha256>.json`` with each pack and atlas, and the list ``past/shipped.json``.
+
+    A pack that was compiled and never shipped decided nothing outside a developer's machine, and is not kept.
+    """
+
+    folder: Path = PAST
+
+    def shipped(self) -> dict[str, dict[str, str]]:
+        """Return SHA-256 by version by pack id; the atlas has the id ``atlas`` and its digest for a version."""
+        file = self.folder / "shipped.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    def check(self, files: Mapping[str, str]) -> None:
+        """Raise Malformed when a shipped version would change, or a shipped document is gone or altered."""
+        shipped = self.shipped()
+        for ident, version, sha256, _ in _documents(files):
+            known = shipped.get(ident, {}).get(version, sha256)
+            if known != sha256:
+                raise Malformed(f"{ident} {version} was shipped as {known[:12]}: give the changed pack a new version")
+        for ident, versions in shipped.items():
+            for version, sha256 in versions.items():
+                file = self.folder / f"{sha256}.json"
+                if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+                    raise Malformed(f"{file.name}, the shipped {ident} {version}, is gone or altered")
+        listed = {sha256 for versions in shipped.values() for sha256 in versions.values()}
+        for path in sorted(self.folder.glob("*.json")):
+            if path.name != "shipped.json" and path.stem not in listed:
+                raise Malformed(f"{path.name} stands among what was shipped and never was")
+
+    def ship(self, files: Mapping[str, str]) -> int:
+        """Keep every pack and the atlas of a compiled form; return how many were new. Raises Malformed."""
+        self.check(files)
+        shipped, fresh = self.shipped(), 0
+        self.folder.mkdir(exist_ok=True)
+        for ident, version, sha256, text in _documents(files):
+            if version not in shipped.setdefault(ident, {}):
+                (self.folder / f"{sha256}.json").write_text(text, encoding="utf-8")
+                shipped[ident][version] = sha256
+                fresh += 1
+        text = json.dumps(shipped, indent=1, sort_keys=True) + "\n"
+        (self.folder / "shipped.json").write_text(text, encoding="utf-8")
+        return fresh
+
+    def lacks(self, files: Mapping[str, str]) -> list[str]:
+        """Return what of a compiled form was not shipped yet, as ``id version``."""
+        shipped = self.shipped()
+        return [
+            f"{ident} {version}" for ident, version, _, _ in _documents(files) if version not in shipped.get(ident, {})
+        ]
+
+
+def _documents(files: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (id, version, SHA-256, text) of each pack of a compiled form, and of its atlas."""
+    index = json.loads(files["index.json"])
+    for ident, entry in index["packs"].items():
+        yield ident, entry["version"], entry["sha256"], files[entry["file"]]
+    atlas = atlas_text(index["zones"])
+    digest = hashlib.sha256(atlas.encode()).hexdigest()
+    yield "atlas", digest, digest, atlas
+
+
 def stale() -> Iterator[str]:
-    """Yield the names of compiled files that are missing, superfluous or not what the law compiles to."""
+    """Yield the names of compiled files that are missing, superfluous or not what the law compiles to.
+
+    Raises Malformed also when what was shipped before is not as it was.
+    """
     wanted = compiled()
+    Past().check(wanted)
     present = {path.name for path in COMPILED.glob("*.json")} if COMPILED.is_dir() else set()
     yield from sorted(present - wanted.keys())
     for name, text in wanted.items():
@@ -157,6 +227,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--check", action="store_true", help="write nothing, fail when something would change")
     parser.add_argument("--table", action="store_true", help="print the coverage of law")
+    parser.add_argument("--ship", action="store_true", help="keep every pack for good, as it is compiled now")
     options = parser.parse_args()
     try:
         if options.table:
@@ -168,6 +239,8 @@ def main() -> int:
                 print(f"stale: {name}")
             return 1 if names else 0
         files = compiled()
+        Past().check(files)
+        fresh = Past().ship(files) if options.ship else None
     except Malformed as fault:
         print(fault, file=sys.stderr)
         return 1
@@ -178,6 +251,8 @@ def main() -> int:
     for name, text in files.items():
         (COMPILED / name).write_text(text, encoding="utf-8")
     print(f"{len(files) - 1} packs compiled")
+    if fresh is not None:
+        print(f"{fresh} of them, the atlas included, were not shipped before and are kept now")
     return 0
 
 

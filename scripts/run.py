@@ -21,7 +21,7 @@ from typing import Any
 
 from scripts import issuer
 from scripts.cloud import clock, front, schedules, wechat
-from scripts.cloud.aws import ACCOUNT, REGION, client
+from scripts.cloud.aws import ACCOUNT, environment
 from scripts.cloud.deploy import Deployed, deploy
 from scripts.cloud.processes import PARENT, end_with_parent, free_port, is_free
 from scripts.cloud.views import views
@@ -100,18 +100,7 @@ class Cloud:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a program that works with this cloud: the functions' own, and where things are."""
-        functions = client("lambda", self.endpoint)
-        config = functions.get_function_configuration(FunctionName=f"forbear-{STAGE}-api_handler")
-        return {
-            **os.environ,
-            **config["Environment"]["Variables"],
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "FORBEAR_OUTBOX": str(self.outbox),
-        }
+        return {**os.environ, **environment(self.endpoint, stage=STAGE), "FORBEAR_OUTBOX": str(self.outbox)}
 
     def watch(self, until: Callable[[], bool]) -> None:
         """Wait until the condition holds, and start the emulator again when it ended: nothing is lost by that."""

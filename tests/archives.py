@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from chalicelib.domain.audit import merkle, tiles
 from chalicelib.domain.audit.notes import Checkpoint, Note, NoteKey, Signature, SignatureType
 from chalicelib.domain.audit.record import record_bytes
+from chalicelib.domain.audit.rulesets import digest_of
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.outreach.approval import ApprovalSigner
@@ -25,6 +26,15 @@ ACTOR = Actor("system", "tests", "none")
 ED25519 = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 P256 = ec.derive_private_key(123456789, ec.SECP256R1())
 APPROVAL_ROOT = ec.derive_private_key(987654321, ec.SECP256R1())
+
+
+PACK, ATLAS = b'{"pack":1}', b'{"atlas":1}'
+RULE_SET = {
+    "atlas": hashlib.sha256(ATLAS).hexdigest(),
+    "engine": 1,
+    "packs": [["CN", "1", hashlib.sha256(PACK).hexdigest()]],
+    "zone_data": "2026f",
+}
 
 
 def spki(key: Any) -> bytes:
@@ -179,7 +189,7 @@ class Story:
         common |= {"purpose": purpose, "human": human}
         sealed = hashlib.sha256(f"sealed {number}".encode()).digest()
         inputs = hashlib.sha256(sealed).hexdigest()
-        ruleset = hashlib.sha256(b"rules").hexdigest()
+        ruleset = digest_of(RULE_SET)
         window = to_text(at), to_text(at + timedelta(minutes=15))
         wish = {
             "id": f"apr_{number}",
@@ -211,7 +221,7 @@ class Story:
             elif step == "decided":
                 ruled = {**common, "content": content, "recipient": recipient, "country": country, "zones": list(zones)}
                 ruled |= {"not_before": window[0], "not_after": window[1], "due": None, "approval": signed}
-                ruled |= {"agency": "agency-a"}
+                ruled |= {"agency": "agency-a", "rule_set": RULE_SET}
                 if outcome != "allow":
                     ruled |= {"not_before": None, "not_after": None, "approval": None}
                 decision = {"outcome": outcome, "ruleset": ruleset, "reasons": [], "inputs": inputs}

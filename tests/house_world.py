@@ -77,9 +77,9 @@ class World:
         base = {"verdict": self.ruling, "rules": rules, "missing": [], "next_allowed_at": later, "not_after": None}
         return {"id": dossier["id"], **base}
 
-    def ruleset(self, ruling: Mapping[str, Any]) -> str:
-        """Return a digest."""
-        return "cd" * 32
+    def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a rule set of no packs."""
+        return {"atlas": "cd" * 32, "engine": 1, "packs": [], "zone_data": "2026f"}
 
     def sign(self, approval: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
         """Return the approval as if it were signed."""

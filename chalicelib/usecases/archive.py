@@ -40,6 +40,7 @@ from chalicelib.domain.audit.notes import (
     verified,
 )
 from chalicelib.domain.audit.record import BadRecord, parse_record, record_bytes
+from chalicelib.domain.audit.rulesets import digest_of, document_of, parts_of
 from chalicelib.domain.audit.tiles import (
     TILE_WIDTH,
     Edge,
@@ -155,7 +156,7 @@ class NoteSigner(Protocol):
 class ArchivePorts:
     """What the sequencer needs.
 
-    ``rule_documents`` takes digests of rule sets and returns the documents that are known, by digest.
+    ``rule_documents`` takes digests of packs and atlases and returns the documents that are known, by digest.
     """
 
     repository: AuditRepository
@@ -455,15 +456,20 @@ def _put_once(ports: ArchivePorts, log: LogName, path: str, body: bytes, now: da
 
 
 def _put_rule_sets(ports: ArchivePorts, run: LogRun, events: Sequence[Mapping[str, Any]], now: datetime) -> None:
-    named = {event["decision"]["ruleset"] for event in events if "decision" in event}
-    if not named:
+    """Put each rule set that the decisions rest on, as the events state it, with its packs and atlas; name what is not known."""
+    sets = {event["decision"]["ruleset"]: event["data"].get("rule_set") for event in events if "decision" in event}
+    stated = {digest: stated for digest, stated in sets.items() if stated is not None and digest_of(stated) == digest}
+    if not sets:
         return
-    documents = ports.rule_documents(sorted(named))
+    parts = {part for each in stated.values() for part in parts_of(each)}
+    documents = {digest: document_of(each) for digest, each in stated.items()}
+    documents |= ports.rule_documents(sorted(parts))
     for digest, body in documents.items():
         if hashlib.sha256(body).hexdigest() != digest:
             raise ValueError(f"the document of rule set {digest} has another digest")
         ports.bucket.put_once(f"rules/{digest}.json", body, retain_until=now + RETENTION)
-    run.unknown_rule_sets = sorted({*run.unknown_rule_sets, *(named - documents.keys())})
+    unknown = (parts | sets.keys()) - documents.keys()
+    run.unknown_rule_sets = sorted({*run.unknown_rule_sets, *unknown})
 
 
 # Publishing

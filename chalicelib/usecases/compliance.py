@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from chalicelib.domain import keys
+from chalicelib.domain.audit.rulesets import digest_of
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.concurrency import retrying
@@ -35,8 +36,8 @@ class Engine(Protocol):
         """Return the ruling of a dossier. Raises on one that it cannot read: a fault, and nothing leaves because of it."""
         ...
 
-    def ruleset(self, ruling: Mapping[str, Any]) -> str:
-        """Return the SHA-256 (hex) of the packs and zone data that the ruling rests on."""
+    def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the rule set that the ruling rests on: packs, atlas, zone data, engine; see ``domain.audit.rulesets``."""
         ...
 
 
@@ -215,7 +216,8 @@ def _commit(
     sealed = unit.prepare(
         EventType.CONTACT_DECIDED, subject=attempt.person, secret={"dossier": dossier, "ruling": ruling}
     )
-    ruleset = engine.ruleset(ruling)
+    rule_set = engine.rule_set(ruling)
+    ruleset = digest_of(rule_set)
     recipient = recipient_of(store, scope, facts)
     verdict = _effective_verdict(attempt, ruling)
     approval, due = None, None
@@ -254,6 +256,7 @@ def _commit(
             "due": due,
             "approval": approval,
             "agency": facts.case.agency,
+            "rule_set": rule_set,
         },
         decision={
             "outcome": verdict,

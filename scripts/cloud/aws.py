@@ -16,3 +16,16 @@ def client(service: str, endpoint: str) -> Any:
     config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=320)
     session = boto3.session.Session(ACCOUNT, "test", region_name=REGION)
     return session.client(service, endpoint_url=endpoint, config=config)
+
+
+def environment(endpoint: str, *, stage: str) -> dict[str, str]:
+    """Return what a program needs in its environment to work as the cloud's functions do, from outside of them."""
+    config = client("lambda", endpoint).get_function_configuration(FunctionName=f"forbear-{stage}-api_handler")
+    return {
+        **config["Environment"]["Variables"],
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }

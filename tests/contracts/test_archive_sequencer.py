@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chalicelib.domain.audit import merkle, notes, tiles
 from chalicelib.domain.audit.log import LogName, WaitingBatch, in_stream_order, next_batches, waiting_of
 from chalicelib.domain.audit.record import BadRecord, parse_record, record_bytes
-from chalicelib.domain.audit.rulesets import PackFile, rule_documents
+from chalicelib.domain.audit.rulesets import digest_of
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.events import Event, EventType
 from chalicelib.usecases import archive
@@ -176,32 +176,43 @@ def test_a_day_of_ten_thousand_events_is_a_few_transactions(tmp_path: Path) -> N
     assert faults_of(bucket, tmp_path) == []
 
 
-def test_what_is_archived_of_a_rule_set_is_what_its_digest_stands_for(tmp_path: Path) -> None:
-    packs = [PackFile("CN", "1", b'{"cn":1}'), PackFile("US", "2", b'{"us":1}')]
-    named = sorted([pack.id, pack.version, pack.sha256] for pack in packs)
-    both = hashlib.sha256(json.dumps(named, separators=(",", ":")).encode()).hexdigest()
-    assert set(rule_documents(packs, [both])) == {both, *(pack.sha256 for pack in packs)}
-    assert rule_documents(packs, ["0" * 64]) == {}
-    audit, bucket = MemoryAudit(), MemoryBucket()
-    story = Story()
-    story.contact(1, START, steps=("requested", "decided"))
-    known = story.events[1].decision or {}
-    audit_events = [story.events[0], story.events[1]]
-    enqueue_events(audit, audit_events)
-    ruleset = known["ruleset"]
-    ports = memory_ports(audit, bucket, rule_documents=lambda wanted: {ruleset: b"rules"})
-    assert run_archive(ports, now=NOW)[0]["unknown_rule_sets"] == []
-    assert bucket.read(f"rules/{ruleset}.json") == b"rules"
+def test_a_rule_set_is_archived_as_the_events_state_it_with_its_packs_and_atlas(tmp_path: Path) -> None:
+    audit, bucket, asked = MemoryAudit(), MemoryBucket(), list[str]()
+    known = {hashlib.sha256(raw).hexdigest(): raw for raw in (archives.PACK, archives.ATLAS)}
+
+    def documents(wanted: Iterable[str]) -> dict[str, bytes]:
+        asked.extend(wanted)
+        return known
+
+    enqueue_events(audit, decided())
+    assert run_archive(memory_ports(audit, bucket, rule_documents=documents), now=NOW)[0]["unknown_rule_sets"] == []
+    assert asked == sorted(known)
+    stated = json.dumps(archives.RULE_SET, sort_keys=True, separators=(",", ":")).encode()
+    assert bucket.read(f"rules/{hashlib.sha256(stated).hexdigest()}.json") == stated
+    assert all(bucket.read(f"rules/{digest}.json") == raw for digest, raw in known.items())
     assert faults_of(bucket, tmp_path) == []
 
 
-def test_a_rule_set_that_nobody_knows_is_named() -> None:
+def test_packs_that_nobody_knows_are_named() -> None:
     audit, bucket = MemoryAudit(), MemoryBucket()
-    story = Story()
-    story.contact(1, START, steps=("requested", "decided"))
-    enqueue_events(audit, story.events)
+    enqueue_events(audit, decided())
     unknown = run_archive(memory_ports(audit, bucket), now=NOW)[0]["unknown_rule_sets"]
-    assert unknown == [hashlib.sha256(b"rules").hexdigest()]
+    assert unknown == sorted(hashlib.sha256(raw).hexdigest() for raw in (archives.PACK, archives.ATLAS))
+
+
+def test_a_rule_set_of_another_digest_than_the_decision_names_is_not_archived() -> None:
+    audit, bucket = MemoryAudit(), MemoryBucket()
+    enqueue_events(audit, decided({"rule_set": {**archives.RULE_SET, "engine": 2}}))
+    unknown = run_archive(memory_ports(audit, bucket), now=NOW)[0]["unknown_rule_sets"]
+    assert unknown == [digest_of(archives.RULE_SET)]
+    assert not [path for path in bucket.objects if path.startswith("rules/")]
+
+
+def decided(more: Mapping[str, Any] | None = None) -> list[Event]:
+    """Return the events of one wish that was ruled on."""
+    story = Story()
+    story.contact(1, START, steps=("requested", "decided"), decided=more)
+    return story.events
 
 
 def test_an_event_that_fits_into_no_entry_is_handed_back() -> None:

@@ -99,8 +99,8 @@ class EngineAtOnce:
             self.verdicts[ruling["verdict"]] += 1
         return ruling
 
-    def ruleset(self, ruling: Mapping[str, Any]) -> str:
-        return self._engine.ruleset(ruling)
+    def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._engine.rule_set(ruling)
 
 
 class Rivals:

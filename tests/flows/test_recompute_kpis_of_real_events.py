@@ -63,8 +63,8 @@ class House:
         base = {"verdict": self.verdict, "rules": rules, "missing": [], "next_allowed_at": None, "not_after": None}
         return {"id": dossier["id"], **base}
 
-    def ruleset(self, ruling: Mapping[str, Any]) -> str:
-        return "cd" * 32
+    def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"atlas": "cd" * 32, "engine": 1, "packs": [], "zone_data": "2026f"}
 
     def sign(self, approval: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
         return dict(approval)

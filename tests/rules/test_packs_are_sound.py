@@ -1,13 +1,18 @@
 """Packs are validated when they are built, compiled as shipped, and refuse what they do not know."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chalicelib.domain.compliance import load_packs, rule, ruleset_digest
+from chalicelib.domain.compliance import load_packs, rule, rule_set
+from chalicelib.domain.compliance.authoring import compiled_text
+from chalicelib.domain.compliance.documents import shipped_documents
 from chalicelib.domain.compliance.packs import PackSet
+from chalicelib.domain.compliance.replay import Replayer
 from scripts import coverage
 from scripts import packs as build
 from tests.rules.casebook import dossier_of
@@ -104,10 +109,70 @@ def test_a_draft_fires_only_when_it_is_asked_what_it_would_do() -> None:
     assert [fired["id"] for fired in supposed["rules"]] == ["IN-RBI-2026-PARTIES"]
 
 
-def test_digest_is_of_the_packs_and_not_of_their_order() -> None:
-    named = [{"id": "A", "version": "1", "sha256": "x"}, {"id": "B", "version": "1", "sha256": "y"}]
-    assert ruleset_digest(named) == ruleset_digest(named[::-1])
-    assert ruleset_digest(named) != ruleset_digest(named[:1])
+def test_what_was_shipped_stays_and_a_new_version_stands_beside_it(tmp_path: Path) -> None:
+    past, files = build.Past(tmp_path), build.compiled()
+    assert len(past.lacks(files)) == len(load_packs().index) + 1
+    assert past.ship(files) == len(load_packs().index) + 1
+    assert (past.ship(files), past.lacks(files)) == (0, [])
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    newer = with_pack(files, "JP", version="2099-01-01", name="Japan, changed")
+    past.check(newer)
+    assert past.lacks(newer) == ["JP 2099-01-01"]
+    assert past.ship(newer) == 1
+    assert set(kept) < {path.name for path in tmp_path.iterdir()}
+    past.check(files)
+
+
+def test_a_version_that_was_shipped_never_changes(tmp_path: Path) -> None:
+    past, files = build.Past(tmp_path), build.compiled()
+    past.ship(files)
+    with pytest.raises(build.Malformed, match="JP .* was shipped as"):
+        past.check(with_pack(files, "JP", name="Japan, changed"))
+
+
+def test_a_shipped_file_that_is_altered_or_gone_or_foreign_is_refused(tmp_path: Path) -> None:
+    past, files = build.Past(tmp_path), build.compiled()
+    past.ship(files)
+    file = tmp_path / f"{load_packs().index['JP']['sha256']}.json"
+    whole = file.read_bytes()
+    file.write_bytes(whole + b" ")
+    with pytest.raises(build.Malformed, match="gone or altered"):
+        past.check(files)
+    file.unlink()
+    with pytest.raises(build.Malformed, match="gone or altered"):
+        past.check(files)
+    file.write_bytes(whole)
+    past.check(files)
+    (tmp_path / "draft.json").write_bytes(whole)
+    with pytest.raises(build.Malformed, match="never was"):
+        past.check(files)
+
+
+def test_what_was_shipped_is_as_it_was() -> None:
+    build.Past().check(build.compiled())
+
+
+def test_a_past_version_still_gives_its_ruling_of_the_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = build.compiled()
+    build.Past(tmp_path).ship(with_pack(files, "IN", version="1999-01-01"))
+    monkeypatch.setattr("chalicelib.domain.compliance.documents.PAST", tmp_path)
+    vector = {"rule": "x", "id": "x", "base": "in.sms.s1", "at": "2026-11-24T06:00:00Z", "set": {}}
+    dossier, packs = dossier_of(vector), load_packs()
+    ruling = rule(dossier, packs)
+    old = [pack for pack in ruling["packs"] if pack["id"] == "IN"][0]
+    old |= {"version": "1999-01-01", "sha256": build.Past(tmp_path).shipped()["IN"]["1999-01-01"]}
+    named = rule_set(ruling, packs)
+    read = Replayer(lambda digest: shipped_documents([digest], packs).get(digest))
+    assert read.replay(dossier, ruling, named) is None
+
+
+def with_pack(files: dict[str, str], ident: str, **changes: Any) -> dict[str, str]:
+    """Return a compiled form in which one pack is another."""
+    index = json.loads(files["index.json"])
+    entry = index["packs"][ident]
+    text = compiled_text({**json.loads(files[entry["file"]]), **changes})
+    entry |= {"version": json.loads(text)["version"], "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    return {**files, entry["file"]: text, "index.json": json.dumps(index)}
 
 
 def test_a_pack_is_read_only_when_a_case_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,45 +1,28 @@
-"""Which documents a rule set's digest stands for, so that an old ruling can be replayed from the archive alone."""
+"""The document of a rule set: everything beside the dossier that a ruling follows from, each part by its digest.
+
+``{"atlas": sha256, "engine": n, "packs": [[id, version, sha256], ...], "zone_data": "2026f"}`` with sorted packs. A pack
+holds its rules, calendars and words; the atlas gives the candidate zones of a residence; ``zone_data`` is the version of
+the IANA data; ``engine`` rises when the engine itself would rule differently on the same data. The document stands in
+the open part of ``contact.decided``, its digest is what approvals and decisions name, and it is archived with the packs.
+"""
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import chain, combinations
-
-MOST_PACKS_TOGETHER = 4
-"""How many packs one ruling is taken to rest on at most."""
+from collections.abc import Mapping
+from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class PackFile:
-    """A pack as it was shipped: its id, its version and its bytes."""
-
-    id: str
-    version: str
-    raw: bytes
-
-    @property
-    def sha256(self) -> str:
-        """Return the digest of the bytes."""
-        return hashlib.sha256(self.raw).hexdigest()
+def document_of(rule_set: Mapping[str, Any]) -> bytes:
+    """Return the one form of a rule set's document: compact JSON with sorted keys."""
+    return json.dumps(rule_set, sort_keys=True, separators=(",", ":")).encode()
 
 
-def rule_documents(packs: Collection[PackFile], wanted: Iterable[str]) -> Mapping[str, bytes]:
-    """Return SHA-256 (hex) -> bytes for each wanted rule set that these packs make up, and for the packs in it.
+def digest_of(rule_set: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of a rule set's document."""
+    return hashlib.sha256(document_of(rule_set)).hexdigest()
 
-    A rule set's document is the compact JSON list of ``[id, version, sha256]`` of its packs, in order; its digest is
-    what a ruling names. A wanted digest that no combination of the packs has is left out.
-    """
-    sought, found = set(wanted), dict[str, bytes]()
-    together = range(min(MOST_PACKS_TOGETHER, len(packs)) + 1)
-    for chosen in chain.from_iterable(combinations(packs, count) for count in together):
-        if not sought:
-            break
-        named = sorted([pack.id, pack.version, pack.sha256] for pack in chosen)
-        document = json.dumps(named, separators=(",", ":")).encode()
-        digest = hashlib.sha256(document).hexdigest()
-        if digest in sought:
-            sought.discard(digest)
-            found[digest] = document
-            found.update({pack.sha256: pack.raw for pack in chosen})
-    return found
+
+def parts_of(rule_set: Mapping[str, Any]) -> frozenset[str]:
+    """Return the digests of the documents that a rule set rests on: its packs and its atlas."""
+    packs = (str(sha256) for _, _, sha256 in rule_set["packs"])
+    return frozenset((rule_set["atlas"], *packs))

@@ -6,7 +6,7 @@ when a case first needs it, and the rules that can apply to one kind of act are 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -198,11 +198,25 @@ class PackSet:
         self._folder = folder
         self._shadow = shadow
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        self.index: Mapping[str, Mapping[str, Any]] = index["packs"]
-        self.atlas = Atlas(index["zones"]["countries"], index["zones"]["regions"])
+        self._begin(index["packs"], index["zones"])
+
+    def _begin(self, index: Mapping[str, Mapping[str, Any]], zones: Mapping[str, Any]) -> None:
+        self.index = index
+        self.atlas = Atlas(zones["countries"], zones["regions"])
+        self.atlas_text = atlas_text(zones)
         self._packs: dict[str, Pack] = {}
         self._chosen: dict[tuple[frozenset[str], frozenset[str | None]], tuple[Pack, ...]] = {}
         self.covered = frozenset(country for entry in self.index.values() for country in entry["countries"])
+
+    @property
+    def is_law(self) -> bool:
+        """Tell whether these packs are what was shipped and is enforced: only then may anything be sent under them."""
+        return not self._shadow
+
+    @cached_property
+    def atlas_sha256(self) -> str:
+        """Return the SHA-256 (hex) of the atlas of candidate zones."""
+        return hashlib.sha256(self.atlas_text.encode()).hexdigest()
 
     def pack(self, ident: str) -> Pack:
         """Return a pack by its id; raises KeyError when none of that id was shipped."""
@@ -240,13 +254,32 @@ class PackSet:
         return chosen
 
 
+class GivenPacks(PackSet):
+    """Packs that were read from documents instead of the tree: those of an earlier day. They decide nothing to come."""
+
+    def __init__(self, packs: Sequence[tuple[str, Mapping[str, Any]]], zones: Mapping[str, Any]) -> None:
+        """Take (SHA-256, compiled pack) of each, and the atlas."""
+        self._shadow = False
+        keys = ("version", "countries", "currencies")
+        by_id = {data["id"]: (sha256, data) for sha256, data in sorted(packs, key=lambda each: each[1]["id"])}
+        index = {
+            ident: {"sha256": sha256, **{key: data[key] for key in keys}} for ident, (sha256, data) in by_id.items()
+        }
+        self._begin(index, zones)
+        self._packs.update({ident: Pack(data, sha256) for ident, (sha256, data) in by_id.items()})
+
+    @property
+    def is_law(self) -> bool:
+        """Return False: what these packs rule is looked at and never acted on."""
+        return False
+
+
+def atlas_text(zones: Mapping[str, Any]) -> str:
+    """Return the one text of the atlas: the candidate zones of countries and regions."""
+    return json.dumps(zones, sort_keys=True, separators=(",", ":")) + "\n"
+
+
 @lru_cache(maxsize=1)
 def load_packs() -> PackSet:
     """Return the packs that were shipped with this code; the same object at every call."""
     return PackSet()
-
-
-def ruleset_digest(packs: Iterable[Mapping[str, Any]]) -> str:
-    """Return the SHA-256, as hex, of the packs that a ruling names (its ``packs``), whatever their order."""
-    named = sorted([each["id"], each["version"], each["sha256"]] for each in packs)
-    return hashlib.sha256(json.dumps(named, separators=(",", ":")).encode()).hexdigest()
