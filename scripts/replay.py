@@ -56,7 +56,10 @@ class Opener(Protocol):
         """Fetch the keys of many persons at once."""
 
     def open(self, tenant: str, subject: str, sealed: bytes, *, aad: bytes) -> bytes | None:
-        """Return the plain bytes, or None when the key was destroyed. Raises ValueError when they do not open."""
+        """Return the plain bytes, or None when the key was destroyed.
+
+        Raises LookupError when there never was a key here, ValueError when the bytes do not open.
+        """
         ...
 
 
@@ -197,6 +200,9 @@ def _one(each: Decision, opener: Opener, replayer: Replayer, report: Report) -> 
     report.rule_sets.add(decision["ruleset"])
     try:
         plain = opener.open(each.tenant, event["key"], sealed, aad=each.aad)
+    except LookupError:
+        report.not_replayable["keys"] += 1
+        return
     except ValueError:
         report.broken += 1
         _tell(each, {"broken": "the sealed payload does not open"}, report)
@@ -262,15 +268,18 @@ class StoreKeys:
         self._sealer.load_subjects(tenant, subjects)
 
     def open(self, tenant: str, subject: str, sealed: bytes, *, aad: bytes) -> bytes | None:
-        """Return the plain bytes, None without a key. Raises ValueError when they do not open."""
+        """Return the plain bytes, None when the key was destroyed. Raises LookupError, ValueError."""
         from cryptography.exceptions import InvalidTag
 
+        from chalicelib.domain.errors import PersonErased
         from chalicelib.store.sealing import EVIDENCE, KeyMissing
 
         try:
             return self._sealer.open(tenant, subject, EVIDENCE, sealed, aad=aad)
-        except KeyMissing:
+        except PersonErased:
             return None
+        except KeyMissing as error:
+            raise LookupError(subject) from error
         except InvalidTag as error:
             raise ValueError("the payload does not open") from error
 

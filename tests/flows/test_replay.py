@@ -20,6 +20,7 @@ from chalicelib.domain.events import EventType
 from chalicelib.domain.keys import case_pk
 from chalicelib.domain.outreach.approval import ApprovalSigner
 from chalicelib.store.repository import Store
+from chalicelib.store.sealing import PURPOSES
 from chalicelib.store.tables import SubjectKey
 from chalicelib.usecases import compliance, messages
 from chalicelib.usecases.archive import enqueue_events, run_archive
@@ -175,10 +176,16 @@ def test_an_erased_person_is_counted_and_is_no_error(
 ) -> None:
     decide(case_on_file, NOW)
     archive = archived(case_on_file, tmp_path)
+    unit = case_on_file.unit(Scope(LENDER), actor=TEST_ACTOR, req="req_3", now=NOW)
+    unit.destroy_keys(PERSON, PURPOSES)
+    unit.commit()
+    status, found = replayed(archive, capsys)
+    assert (status, found["rulings"], found["same"], found["erased"]) == (0, 1, 0, 1)
+    # A key that never was is another matter: nobody destroyed it.
     (held,) = [item for item in SubjectKey.scan() if item.sk == "KEYS" and item.pk.endswith(PERSON)]
     held.delete()
     status, found = replayed(archive, capsys)
-    assert (status, found["rulings"], found["same"], found["erased"]) == (0, 1, 0, 1)
+    assert (status, found["erased"], found["not_replayable"]) == (2, 0, {"keys": 1})
 
 
 def test_an_open_part_that_says_something_else_than_the_sealed_ruling_is_broken(
