@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.audit.rulesets import parts_of
-from chalicelib.domain.compliance.packs import COMPILED, GivenPacks, PackSet
+from chalicelib.domain.compliance.packs import COMPILED, GivenPacks, Pack, PackSet
 
 PAST = COMPILED.parent / "past"
 """Every pack and atlas that was ever shipped, as ``<sha256>.json``; ``python -m scripts.packs --ship`` adds to it."""
@@ -57,16 +57,23 @@ class DocumentMissing(LookupError):
         self.digest = digest
 
 
-def packs_of(rule_set: Mapping[str, Any], document: Callable[[str], bytes | None]) -> PackSet:
-    """Return the packs of a rule set, read from its documents. Raises DocumentMissing."""
+def packs_of(
+    rule_set: Mapping[str, Any], document: Callable[[str], bytes | None]
+) -> tuple[PackSet, Mapping[str, Pack]]:
+    """Return the packs of a rule set, read from its documents: the law, and by SHA-256 a lender's house packs beside it.
+
+    A house pack is one of no country and no currency. Raises DocumentMissing.
+    """
     read: dict[str, Any] = {}
     for digest in sorted(parts_of(rule_set)):
         raw = document(digest)
         if raw is None or hashlib.sha256(raw).hexdigest() != digest:
             raise DocumentMissing(digest)
         read[digest] = json.loads(raw)
-    named: Sequence[tuple[str, Mapping[str, Any]]] = [(sha256, read[sha256]) for _, _, sha256 in rule_set["packs"]]
-    return GivenPacks(named, read[rule_set["atlas"]])
+    named = {sha256: read[sha256] for _, _, sha256 in rule_set["packs"]}
+    house = {sha256: data for sha256, data in named.items() if not data["countries"] and not data["currencies"]}
+    law = [(sha256, data) for sha256, data in named.items() if sha256 not in house]
+    return GivenPacks(law, read[rule_set["atlas"]]), {sha256: Pack(data, sha256) for sha256, data in house.items()}
 
 
 def folder_of(path: Path) -> Callable[[str], bytes | None]:

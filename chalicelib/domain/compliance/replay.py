@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.domain.audit.rulesets import digest_of
 from chalicelib.domain.compliance.documents import ENGINE_FORMAT, DocumentMissing, packs_of
 from chalicelib.domain.compliance.engine import rule
-from chalicelib.domain.compliance.packs import PackSet
+from chalicelib.domain.compliance.packs import Pack, PackSet
 from chalicelib.domain.compliance.timeline import ZONE_DATA
 
 
@@ -55,7 +55,7 @@ class Replayer:
     def __init__(self, document: Callable[[str], bytes | None]) -> None:
         """Take what reads a document (None where there is none)."""
         self._document = document
-        self._packs: dict[str, PackSet] = {}
+        self._packs: dict[str, tuple[PackSet, Mapping[str, Pack]]] = {}
 
     def replay(
         self, dossier: Mapping[str, Any], ruling: Mapping[str, Any], rule_set: Mapping[str, Any]
@@ -65,10 +65,12 @@ class Replayer:
             raise Unreplayable("engine", str(rule_set["engine"]))
         if rule_set["zone_data"] != ZONE_DATA:
             raise Unreplayable("zone_data", str(rule_set["zone_data"]))
-        again = rule(dossier, self._packs_of(rule_set))
+        law, house = self._packs_of(rule_set)
+        beside = [house[pack["sha256"]] for pack in ruling["packs"] if pack["sha256"] in house]
+        again = rule(dossier, law, beside)
         return None if ruling_bytes(again) == ruling_bytes(ruling) else difference(ruling, again)
 
-    def _packs_of(self, rule_set: Mapping[str, Any]) -> PackSet:
+    def _packs_of(self, rule_set: Mapping[str, Any]) -> tuple[PackSet, Mapping[str, Pack]]:
         digest = digest_of(rule_set)
         packs = self._packs.get(digest)
         if packs is None:

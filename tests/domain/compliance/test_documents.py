@@ -9,8 +9,9 @@ import pytest
 
 from chalicelib.domain.audit.rulesets import digest_of, document_of, parts_of
 from chalicelib.domain.compliance import PackSet, load_packs, rule, rule_set
+from chalicelib.domain.compliance.authoring import compile_rules, compiled_text
 from chalicelib.domain.compliance.documents import DocumentMissing, NotLaw, packs_of, shipped_documents
-from chalicelib.domain.compliance.packs import COMPILED
+from chalicelib.domain.compliance.packs import COMPILED, Pack
 from chalicelib.domain.compliance.replay import Replayer, Unreplayable, ruling_bytes
 from tests.rules.casebook import dossier_of
 
@@ -50,8 +51,22 @@ def test_documents_alone_give_the_same_ruling() -> None:
     packs = load_packs()
     dossier = a_dossier()
     ruling = rule(dossier, packs)
-    again = rule(dossier, packs_of(rule_set(ruling, packs), shipped))
+    law, house = packs_of(rule_set(ruling, packs), shipped)
+    assert house == {}
+    again = rule(dossier, law)
     assert ruling_bytes(again) == ruling_bytes(ruling)
+
+
+def test_a_lenders_house_packs_are_replayed_beside_the_law() -> None:
+    packs, dossier = load_packs(), a_dossier()
+    texts = [compiled_text(compile_rules([], ident=f"HOUSE-{n}", version="1", name="own", enforce=["X"])) for n in "21"]
+    own = {hashlib.sha256(text.encode()).hexdigest(): text.encode() for text in texts}
+    house = [Pack(json.loads(raw), digest) for digest, raw in own.items()]
+    ruling = rule(dossier, packs, house)
+    named = rule_set(ruling, packs)
+    assert Replayer(lambda digest: own.get(digest) or shipped(digest)).replay(dossier, ruling, named) is None
+    with pytest.raises(Unreplayable):
+        Replayer(shipped).replay(dossier, ruling, named)
 
 
 def test_a_document_that_is_not_what_its_digest_says_is_refused() -> None:
@@ -65,7 +80,7 @@ def test_a_document_that_is_not_what_its_digest_says_is_refused() -> None:
 def test_nothing_may_rest_on_packs_that_are_only_supposed_to_be_law() -> None:
     packs = load_packs()
     ruling = rule(a_dossier(), packs)
-    for supposed in (PackSet(shadow=True), packs_of(rule_set(ruling, packs), shipped)):
+    for supposed in (PackSet(shadow=True), packs_of(rule_set(ruling, packs), shipped)[0]):
         with pytest.raises(NotLaw):
             rule_set(ruling, supposed)
 
