@@ -202,7 +202,30 @@ def projections_by_name() -> dict[str, projections.Projection]:
     def to_archive(events: Any) -> list[str]:
         return archive.enqueue_events(audit_repository(), events)
 
-    return {"queues": to_queues, "feeds": to_feeds, "reports": to_cases, "figures": to_figures, "archive": to_archive}
+    def to_duties(events: Any) -> list[str]:
+        from chalicelib.usecases import duties
+
+        return duties.project_duties(duty_ports(), events, scope_for=worker_scope, now=now())
+
+    return {
+        "queues": to_queues,
+        "feeds": to_feeds,
+        "reports": to_cases,
+        "figures": to_figures,
+        "duties": to_duties,
+        "archive": to_archive,
+    }
+
+
+@cache
+def duty_ports() -> Any:
+    """Return what duties need."""
+    from chalicelib.domain.compliance import load_packs
+    from chalicelib.domain.duties.places import places_of
+    from chalicelib.store.duty_repository import DutyRepository
+    from chalicelib.usecases import duties
+
+    return duties.DutyPorts(store(), DutyRepository(), lambda person: places_of(person, load_packs()))
 
 
 @cache
@@ -267,7 +290,12 @@ def due_handlers() -> dict[str, Handler]:
 
         return portfolios.resume(portfolio_ports(), scope, identity, now=at)
 
-    return {"CASE": case, "PF": portfolio}
+    def duty(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import duties
+
+        return duties.finish_due(duty_ports(), scope, identity, now=at)
+
+    return {"CASE": case, "PF": portfolio, "DUTY": duty}
 
 
 @cache

@@ -11,19 +11,21 @@ import boto3
 
 from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
-from chalicelib.domain.events import Actor, Event, event_from_canonical
+from chalicelib.domain.events import Actor, Event, EventType, event_from_canonical
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
 from chalicelib.domain.outreach.provider_events import ProviderEvent
+from chalicelib.domain.people.person import Residence
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.uploads import S3Uploads
+from chalicelib.store.duty_repository import DutyRepository
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record
-from chalicelib.usecases import activities, cases, compliance, dispatch, messages, organisations, portfolios
+from chalicelib.usecases import activities, cases, compliance, dispatch, duties, messages, organisations, portfolios
 from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
 from chalicelib.usecases.cases import Caller, Context
@@ -95,6 +97,7 @@ class World:
         self._clearances()
         self._inbound()
         self._cases()
+        self._duties()
 
     def case(self, **deviations: Any) -> str:
         """Store a case of its own debtor, with a mobile of their own, and return its id."""
@@ -290,6 +293,40 @@ class World:
         cases.release_hold(store, SCOPE, case, hold.id, LENDERS, self.context, reason=SECRET)
         cases.request_recall(store, SCOPE, case, LENDERS, self.context, reason="RECALLED")
         cases.object_to_recall(store, SCOPE, case, AGENCYS, self.context, code="PROMISE_PENDING", reason=SECRET)
+
+    def _duties(self) -> None:
+        ports = duties.DutyPorts(self.store, DutyRepository(), lambda person: frozenset({"US-TX"}))
+        case = self._american()
+        told: dict[str, Any] = {"kind": "dispute", "reason": SECRET, "written": True}
+        cases.place_hold(self.store, SCOPE, case, LENDERS, self.context, **told)
+        opening = [e for e in self.events() if e.type in (EventType.COMPLAINT_RECEIVED, EventType.HOLD_PLACED)]
+        assert duties.project_duties(ports, opening, scope_for=Scope, now=self.now) == []
+        about = {
+            event.stream for event in opening if event.type is EventType.COMPLAINT_RECEIVED or event.stream == case
+        }
+        open_ids = [duty for stream in sorted(about) for duty in ports.duties.open_about(SCOPE, stream)]
+        by_kind = {duty.kind: duty.id for duty in ports.duties.many(SCOPE, open_ids)}
+        for kind, extension in (("complaint_answer", "complex"), ("dispute_investigation", "further_information")):
+            later = self.now + timedelta(days=16 if extension == "further_information" else 0)
+            assert duties.finish_due(ports, SCOPE, by_kind[kind], now=later) == "duty_escalated"
+            longer = {"extension": extension, "reason": SECRET}
+            duties.extend(ports, SCOPE, by_kind[kind], LENDERS, self.context, **longer)
+            duties.waive(ports, SCOPE, by_kind[kind], LENDERS, self.context, reason=SECRET)
+        done = duties.Fulfilment("letter", self.now, "RR1", "ab" * 32, SECRET)
+        for kind in ("complaint_first_reply", "dispute_answer"):
+            duties.fulfil(ports, SCOPE, by_kind[kind], done, LENDERS, self.context)
+        for kind in ("complaint_acknowledgement", "dispute_verification"):
+            over = self.now + timedelta(days=31)
+            assert duties.finish_due(ports, SCOPE, by_kind[kind], now=over) == "duty_lapsed"
+
+    def _american(self) -> str:
+        case = self.case(country="US", region="US-TX", currency="USD")
+        known = self.store.case(SCOPE, case)
+        assert known is not None
+        person = self.store.person(SCOPE, known.debtor)
+        assert person is not None
+        stored(self.store, person.model_copy(update={"residences": (Residence(country="US", region="US-TX"),)}))
+        return case
 
     def events(self) -> list[Event]:
         """Return every event of the table, stream by stream."""

@@ -20,7 +20,7 @@ from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.kpi.counters import deltas, marks
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
-from chalicelib.usecases import activities, projections
+from chalicelib.usecases import activities, duties, projections
 from tests.builders import LENDER, Scope
 from tests.conftest import ENVIRONMENT
 from tests.house import ROOT
@@ -237,6 +237,8 @@ def _assert_readers(events: list[Event]) -> None:
         counted = replace(event, data={**event.data, **early})
         if deltas(counted, zone="Asia/Shanghai") is not None or marks(counted, zone="Asia/Shanghai"):
             read.add("figures")
+        if event.type in duties.CONCERNED:
+            read.add("duties")
         asked: list[str] = []
         store = SimpleNamespace(attempt=lambda scope, contact, asked=asked: asked.append(contact))
         activities.project_reports(store, [event], scope_for=Scope)  # type: ignore[arg-type]

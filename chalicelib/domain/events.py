@@ -58,6 +58,13 @@ class EventType(StrEnum):
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"
 
+    DUTY_OPENED = "duty.opened"
+    DUTY_FULFILLED = "duty.fulfilled"
+    DUTY_ESCALATED = "duty.escalated"
+    DUTY_EXTENDED = "duty.extended"
+    DUTY_LAPSED = "duty.lapsed"
+    DUTY_WAIVED = "duty.waived"
+
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"
     LOG_HEARTBEAT = "log.heartbeat"

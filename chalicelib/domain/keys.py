@@ -52,6 +52,26 @@ def org_pk(tenant: str, org: str) -> str:
     return f"T#{tenant}#ORG#{org}"
 
 
+def duty_pk(tenant: str, duty: str) -> str:
+    """Return the partition of a duty; its events stand in the stream of its case or person."""
+    return f"T#{tenant}#DUTY#{duty}"
+
+
+def duties_pk(tenant: str) -> str:
+    """Return the view partition that lists a lender's duties by state and due instant."""
+    return f"T#{tenant}#DUTIES"
+
+
+def agency_duties_pk(org: str) -> str:
+    """Return the view partition that lists what an agency owes, by state and due instant."""
+    return f"A#{org}#DUTIES"
+
+
+def duties_about_pk(tenant: str, subject: str) -> str:
+    """Return the view partition of the duties about a case or person that may still be discharged."""
+    return f"T#{tenant}#DUTYOF#{subject}"
+
+
 def point_index_pk(tenant: str, index: str) -> str:
     """Return the view partition that leads from a blind index of a contact point to its persons."""
     return f"T#{tenant}#IX#{index}"
