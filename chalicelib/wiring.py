@@ -295,7 +295,12 @@ def due_handlers() -> dict[str, Handler]:
 
         return duties.finish_due(duty_ports(), scope, identity, now=at)
 
-    return {"CASE": case, "PF": portfolio, "DUTY": duty}
+    def person(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import erasure
+
+        return erasure.reconsider(store(), scope, identity, now=at)
+
+    return {"CASE": case, "PF": portfolio, "DUTY": duty, "PER": person}
 
 
 @cache

@@ -25,7 +25,17 @@ from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record
-from chalicelib.usecases import activities, cases, compliance, dispatch, duties, messages, organisations, portfolios
+from chalicelib.usecases import (
+    activities,
+    cases,
+    compliance,
+    dispatch,
+    duties,
+    erasure,
+    messages,
+    organisations,
+    portfolios,
+)
 from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
 from chalicelib.usecases.cases import Caller, Context
@@ -98,6 +108,7 @@ class World:
         self._inbound()
         self._cases()
         self._duties()
+        self._privacy()
 
     def case(self, **deviations: Any) -> str:
         """Store a case of its own debtor, with a mobile of their own, and return its id."""
@@ -327,6 +338,14 @@ class World:
         assert person is not None
         stored(self.store, person.model_copy(update={"residences": (Residence(country="US", region="US-TX"),)}))
         return case
+
+    def _privacy(self) -> None:
+        case = self.store.case(SCOPE, self.case(state=CaseState.SETTLED, amount_due_minor=0))
+        assert case is not None
+        PortfolioRepository(self.store).write_parties(SCOPE, [(case.debtor, case.id)])
+        wish = erasure.Wish("purpose_met", "person", "check-1")
+        told: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}
+        erasure.request_erasure(self.store, SCOPE, case.debtor, wish, erasure_id="era_1", **told)
 
     def events(self) -> list[Event]:
         """Return every event of the table, stream by stream."""

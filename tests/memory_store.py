@@ -190,6 +190,10 @@ class MemoryFeeds:
         for row in rows:
             self._lender_rows.setdefault(row.lender, {})[row.case] = row
 
+    def drop_lender_rows(self, tenant: str, cases: Iterable[str]) -> None:
+        for case in cases:
+            self._lender_rows.get(tenant, {}).pop(case, None)
+
     def agency_page(self, org: str, *, after: str | None, limit: int, state: str | None) -> list[Row]:
         live = {case: row for case, row in self._rows.get(org, {}).items() if row.held}
         return self._page(live, after, limit, state)

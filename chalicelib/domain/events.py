@@ -65,6 +65,10 @@ class EventType(StrEnum):
     DUTY_LAPSED = "duty.lapsed"
     DUTY_WAIVED = "duty.waived"
 
+    ERASURE_REQUESTED = "erasure.requested"
+    ERASURE_DECIDED = "erasure.decided"
+    PERSON_KEYS_DESTROYED = "person.keys_destroyed"
+
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"
     LOG_HEARTBEAT = "log.heartbeat"

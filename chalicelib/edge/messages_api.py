@@ -121,9 +121,12 @@ class MessageView(_Model):
     outcome: dict[str, Any] | None
 
 
-def view_of(attempt: Attempt) -> MessageView:
-    """Return the attempt as its sender may see it."""
+def view_of(attempt: Attempt, *, text: bool = True) -> MessageView:
+    """Return the attempt as its sender may see it; without ``text`` nothing that somebody wrote is in it."""
     ruling = attempt.ruling
+    outcome = attempt.outcome
+    if outcome is not None and not text:
+        outcome = {name: value for name, value in outcome.items() if name != "note"}
     return MessageView(
         id=attempt.id,
         case=attempt.case,
@@ -134,7 +137,7 @@ def view_of(attempt: Attempt) -> MessageView:
         kind="clearance" if attempt.human else "message",
         state=attempt.state.value,
         template=attempt.template,
-        text=attempt.body,
+        text=attempt.body if text else None,
         content_sha256=attempt.content,
         requested_at=attempt.requested_at,
         expires_at=attempt.expires_at,
@@ -147,7 +150,7 @@ def view_of(attempt: Attempt) -> MessageView:
         reason=attempt.reason,
         provider=attempt.provider,
         sent_at=attempt.sent_at,
-        outcome=attempt.outcome,
+        outcome=outcome,
     )
 
 
@@ -258,9 +261,18 @@ def _find(principal: Principal, message: str) -> tuple[TenantScope, Attempt]:
     summary="Read a message or clearance with its ruling and reasons in Chinese and English",
 )
 def read_message(principal: Principal, request: Request[None, None]) -> Answer:
-    """Agencies see their own, lenders and compliance officers all of the lender's."""
-    _, attempt = _find(principal, request.path["message_id"])
-    return Answer(view_of(attempt), version=attempt.version)
+    """Agencies see their own, lenders and compliance officers all of the lender's.
+
+    What was written to a person whose data are erased or locked is read by the lender's officers only, and an agency
+    reads no text any more when its mandate is over.
+    """
+    scope, attempt = _find(principal, request.path["message_id"])
+    access = messages.access_to(
+        wiring.store(), scope, attempt, role=principal.role.value, org=org_of(principal), now=wiring.now()
+    )
+    if access is messages.Access.NONE:
+        raise NotFound("message", attempt.id)
+    return Answer(view_of(attempt, text=access is messages.Access.WHOLE), version=attempt.version)
 
 
 @route(

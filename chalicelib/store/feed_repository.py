@@ -132,6 +132,12 @@ class FeedRepository:
             for row in rows:
                 batch.save(_list_row(lender_cases_pk(row.lender), row, None))
 
+    def drop_lender_rows(self, tenant: str, cases: Iterable[str]) -> None:
+        """Take cases out of the lender's list: their borrower was erased."""
+        with View.batch_write() as batch:
+            for case in cases:
+                batch.delete(View(lender_cases_pk(tenant), case))
+
     def agency_page(self, org: str, *, after: str | None, limit: int, state: str | None) -> list[Row]:
         """Return up to ``limit`` of the agency's live cases by id, after an id, of a state if one is given."""
         return self._page(agency_cases_pk(org), after=after, limit=limit, state=state)

@@ -18,6 +18,7 @@ from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import Actor, Event, event_from_canonical
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.people.erasure import ErasureRequest
 from chalicelib.domain.people.person import ContactLedger, Person
 from chalicelib.store.sealing import EVIDENCE, OPS, Sealer
 from chalicelib.store.tables import Record, View
@@ -25,6 +26,8 @@ from chalicelib.store.unit import Unit
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _BATCH_GET = 100
+ERASED = "erased"
+"""State of what is left of a person's record or ledger."""
 
 
 class Scope(Protocol):
@@ -140,6 +143,40 @@ class Store:
         return {
             person: found.get(person) or ContactLedger(person=person, is_erased=person in erased) for person in wanted
         }
+
+    # Erasure
+
+    def erasure(self, scope: Scope, person: str) -> ErasureRequest | None:
+        """Return the erasure request about the person, or None."""
+        return self._plain(keys.person_pk(scope.tenant, person), "ERASURE", ErasureRequest)
+
+    def erasure_record(self, scope: Scope, request: ErasureRequest) -> Record:
+        """Return the record of the request as ``request.version``; it holds no personal data."""
+        pk = keys.person_pk(scope.tenant, request.person)
+        record = self.plain_record(pk, "ERASURE", request, version=request.version, state=request.outcome.value)
+        if request.due_at is not None:
+            record.due_shard, record.due_at = keys.due_shard(request.person), request.due_at
+        return record
+
+    def erased_person_record(self, scope: Scope, person: Person) -> Record:
+        """Return what stays of the person's record: that there was one, as the version after ``person.version``."""
+        return Record(keys.person_pk(scope.tenant, person.id), "PERSON", v=person.version + 1, s=ERASED, k=person.id)
+
+    def erased_ledger_record(self, scope: Scope, ledger: ContactLedger) -> Record:
+        """Return what stays of the ledger, as the version after ``ledger.version``."""
+        pk = keys.person_pk(scope.tenant, ledger.person)
+        return Record(pk, "LEDGER", v=ledger.version + 1, s=ERASED, k=ledger.person, stop_epoch=ledger.stop_epoch)
+
+    def rows_of_person(self, scope: Scope, person: Person, cases: Iterable[str]) -> list[View]:
+        """Return every index row that leads to the person: from contact points, and to their cases."""
+        parties = [View(keys.person_cases_pk(scope.tenant, person.id), case) for case in cases]
+        return [*self.point_views(scope, person), *parties]
+
+    def drop_views(self, rows: Iterable[View]) -> None:
+        """Delete rows of views; one that is not there is no matter."""
+        with View.batch_write() as batch:
+            for row in rows:
+                batch.delete(row)
 
     # Cases
 

@@ -593,17 +593,32 @@ def case_view(store: Store, scope: Scope, case_id: str, *, org: str | None, role
     """Return the case in its outer form as the role may see it: parties with contact points, money, holds, next steps.
 
     Days past due and bucket are those of today in the lender's zone. Raises NotFound; an agency sees its own cases
-    until they end.
+    until they end, and nothing personal in them once its mandate is over. Persons whose data are locked are shown to
+    the lender's officers only.
     """
     case = find_case(store, scope, case_id, org=org)
     if org is not None and case.state in FINAL:
         raise NotFound("case", case_id)
     people = [party.person for party in case.parties]
+    persons = store.persons(scope, people)
     today = local_date(now, lender_of(store, scope).zone)
-    whole = outer_form(
-        case, store.persons(scope, people), store.ledgers(scope, people), today=today, agency=org is not None
-    )
-    return visible(whole, role=role)
+    locked = locked_for(role, case, persons)
+    whole = outer_form(case, persons, store.ledgers(scope, people), today=today, agency=org is not None, locked=locked)
+    return visible(whole, role=role, withheld=case.debtor in locked or mandate_is_over(case, org, today=today))
+
+
+def locked_for(role: str, case: Case, persons: Mapping[str, Person]) -> frozenset[str]:
+    """Return the persons whose data this role does not see, because they are locked; an open case opens the lock."""
+    if role == "compliance" or case.state not in FINAL:
+        return frozenset()
+    return frozenset(person.id for person in persons.values() if person.locked_since is not None)
+
+
+def mandate_is_over(case: Case, org: str | None, *, today: date) -> bool:
+    """Tell whether an agency has no mandate for the case (any more): it keeps nothing then (CN-PI-6, PIPL art. 21)."""
+    if org is None:
+        return False
+    return case.agency != org or case.state in FINAL or today.isoformat() > case.placed_to[:10]
 
 
 def outer_form(
@@ -613,8 +628,9 @@ def outer_form(
     *,
     today: date,
     agency: bool,
+    locked: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Return everything that the API can say about a case, unmasked."""
+    """Return everything that the API can say about a case, unmasked; of ``locked`` persons no more than that."""
     form = case.model_dump(
         mode="json",
         by_alias=True,
@@ -627,7 +643,8 @@ def outer_form(
         "days_past_due": case.days_past_due(today),
         "bucket": case.bucket(today),
         "parties": [
-            {**party.model_dump(mode="json"), **_person_form(persons.get(party.person))} for party in case.parties
+            {**party.model_dump(mode="json"), **_person_form(persons.get(party.person), locked)}
+            for party in case.parties
         ],
         "promises": [promise.model_dump(mode="json") for promise in case.promises],
         "holds": [hold.model_dump(mode="json", by_alias=True, exclude_none=True) for hold in holds],
@@ -636,9 +653,11 @@ def outer_form(
     }
 
 
-def _person_form(person: Person | None) -> dict[str, Any]:
+def _person_form(person: Person | None, locked: frozenset[str]) -> dict[str, Any]:
     if person is None:
         return {"erased": True, "points": []}
+    if person.id in locked:
+        return {"locked": True, "points": []}
     form = person.model_dump(
         mode="json", include={"name", "name_local", "birth_date", "national_id", "language", "zones"}, exclude_none=True
     )

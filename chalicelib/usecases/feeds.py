@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.feed import FEED_TYPES, Expired, Page, Row, Step, audience, batches, row_of, step_of
 from chalicelib.domain.concurrency import retrying
-from chalicelib.domain.events import Event
+from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.instants import from_text, local_date
 from chalicelib.usecases.ports import Scope, Store
 
@@ -46,6 +46,9 @@ class Feeds(Protocol):
 
     def put_lender_rows(self, rows: Iterable[Row]) -> None:
         """Write lines of lenders' lists."""
+
+    def drop_lender_rows(self, tenant: str, cases: Iterable[str]) -> None:
+        """Take cases out of the lender's list."""
 
     def agency_page(self, org: str, *, after: str | None, limit: int, state: str | None) -> list[Row]:
         """Return a page of the agency's list."""
@@ -92,6 +95,9 @@ def project_feeds(
     Safe to repeat: a row remembers the last event of its case that its list knows. Events of one case come in order;
     each agency's entries are written in as few transactions as fit. Raises Conflict when rivals won every run.
     """
+    for event in events:
+        if event.type is EventType.PERSON_KEYS_DESTROYED:
+            feeds.drop_lender_rows(event.tenant, event.data["cases"])
     relevant = [event for event in events if event.type in FEED_TYPES and event.stream.startswith(STREAM_PREFIX)]
     failed: list[str] = []
     by_case: dict[tuple[str, str], list[Event]] = {}

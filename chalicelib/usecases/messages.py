@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from chalicelib.domain import keys
@@ -23,6 +24,7 @@ from chalicelib.domain.outreach.templates import (
     values_for,
 )
 from chalicelib.domain.people.person import ContactPoint, Person
+from chalicelib.usecases.cases import lender_of, locked_for, mandate_is_over
 from chalicelib.usecases.compliance import Facts, event_data
 from chalicelib.usecases.dispatch import WAKE_UP
 from chalicelib.usecases.ports import Queues, Scope, Store
@@ -270,6 +272,30 @@ def get_message(store: Store, scope: Scope, message: str, *, org: str | None) ->
     if attempt is None or (org is not None and attempt.org != org):
         raise NotFound("message", message)
     return attempt
+
+
+class Access(Enum):
+    """How much of a message a caller may read."""
+
+    WHOLE = "whole"
+    WITHOUT_TEXT = "without_text"
+    NONE = "none"
+
+
+def access_to(store: Store, scope: Scope, attempt: Attempt, *, role: str, org: str | None, now: datetime) -> Access:
+    """Return how much of the message a caller may read who is its sender, or on the lender's side.
+
+    What was written to a person who was erased, or whose data are locked, is for compliance officers; an agency whose
+    mandate is over keeps the fact and not the words.
+    """
+    if role == "compliance":
+        return Access.WHOLE
+    person = store.person(scope, attempt.person)
+    case = store.case(scope, attempt.case)
+    if person is None or case is None or locked_for(role, case, {person.id: person}):
+        return Access.NONE
+    today = local_date(now, lender_of(store, scope).zone)
+    return Access.WITHOUT_TEXT if mandate_is_over(case, org, today=today) else Access.WHOLE
 
 
 def wake(store: Store, queues: Queues, scope: Scope, attempt: Attempt, *, now: datetime, req: str) -> bool:

@@ -10,6 +10,7 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.people.erasure import ErasureRequest
 from chalicelib.domain.people.person import ContactLedger, Person
 
 
@@ -44,6 +45,12 @@ class Unit(Protocol):
 
     def replace(self, record: Any, *, expected: int) -> None:
         """Put a record over the version ``expected``; 0 means that there is none."""
+
+    def drop(self, view: Any) -> None:
+        """Delete the item of a view."""
+
+    def destroy_keys(self, person: str, purposes: Sequence[str]) -> None:
+        """Destroy those keys of the person for good."""
 
     def writes(self, pk: str, sk: str) -> bool:
         """Tell whether this unit already puts that item."""
@@ -135,6 +142,34 @@ class Store(Protocol):
     def case(self, scope: Scope, case: str) -> Case | None:
         """Return the case."""
         ...
+
+    def cases_of(self, scope: Scope, person: str) -> list[str]:
+        """Return the ids of all cases that the person was ever a party of."""
+        ...
+
+    def events(self, scope: Scope, aggregate_pk: str) -> list[Event]:
+        """Return the events of a stream in order."""
+        ...
+
+    def erasure(self, scope: Scope, person: str) -> ErasureRequest | None:
+        """Return the erasure request about the person."""
+        ...
+
+    def erasure_record(self, scope: Scope, request: ErasureRequest) -> Any:
+        """Return the record of an erasure request."""
+
+    def erased_person_record(self, scope: Scope, person: Person) -> Any:
+        """Return what stays of a person's record."""
+
+    def erased_ledger_record(self, scope: Scope, ledger: ContactLedger) -> Any:
+        """Return what stays of a ledger."""
+
+    def rows_of_person(self, scope: Scope, person: Person, cases: Iterable[str]) -> Sequence[Any]:
+        """Return every index row that leads to the person."""
+        ...
+
+    def drop_views(self, rows: Iterable[Any]) -> None:
+        """Delete rows of views."""
 
     def cases(self, scope: Scope, cases: Iterable[str]) -> dict[str, Case]:
         """Return the cases that exist among these ids, in few reads."""

@@ -28,9 +28,10 @@ FEED_TYPES = frozenset(
         EventType.PAYMENT_REVERSED,
         EventType.HOLD_PLACED,
         EventType.HOLD_RELEASED,
+        EventType.PERSON_KEYS_DESTROYED,
     }
 )
-"""The events of a case that its agency and its lender hear of."""
+"""The events of a case that its agency and its lender hear of; and the one that takes cases out of the lists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ CLEAR: Mapping[str, frozenset[str]] = {
             "parties[].role",
             "parties[].relation",
             "parties[].erased",
+            "parties[].locked",
             "parties[].language",
             "parties[].zones",
             "parties[].points[].id",
@@ -179,6 +180,9 @@ MASKED: Mapping[str, Mask] = {
 }
 """How everybody else sees it; contact points are masked by their kind. A field that is in neither table is hidden."""
 
+PERSONAL = frozenset(MASKED) | {"account", "parties[].points[].value"}
+"""What is withheld as a whole when data are locked, or the agency's mandate is over."""
+
 _OPEN_MAPS = frozenset({"owed", "payments[].split"})
 """Maps whose members are figures of one kind and are shown whole."""
 
@@ -188,21 +192,25 @@ _RECORD_LISTS = frozenset(
 """The lists of records that the tables know: ``parties[]``, ``parties[].points[]`` and so on."""
 
 
-def visible(value: Mapping[str, Any], *, role: str) -> dict[str, Any]:
+def visible(value: Mapping[str, Any], *, role: str, withheld: bool = False) -> dict[str, Any]:
     """Return what a role may see of a case in its outer form; an unknown role sees nothing.
+
+    ``withheld`` leaves out whatever is personal, masked or not.
 
     >>> visible({"state": "in_work", "shoe_size": 43}, role="collector")
     {'state': 'in_work'}
     """
-    return _shown(value, "", role) if role in EVERYBODY else {}
+    return _shown(value, "", role, PERSONAL if withheld else frozenset()) if role in EVERYBODY else {}
 
 
-def _shown(record: Mapping[str, Any], prefix: str, role: str) -> dict[str, Any]:
+def _shown(record: Mapping[str, Any], prefix: str, role: str, hidden: frozenset[str]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, member in record.items():
         path = f"{prefix}{name}"
+        if path in hidden:
+            continue
         if f"{path}[]" in _RECORD_LISTS and isinstance(member, list | tuple):
-            shown[name] = [_shown(entry, f"{path}[].", role) for entry in member]
+            shown[name] = [_shown(entry, f"{path}[].", role, hidden) for entry in member]
         elif isinstance(member, Mapping) and path not in _OPEN_MAPS:
             continue
         elif role in CLEAR.get(path, frozenset()):

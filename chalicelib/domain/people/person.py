@@ -59,7 +59,11 @@ class Attorney(_Value):
 
 
 class Person(_Value):
-    """Identity, residences and contact points of one person of one lender; sealed as a whole under their key."""
+    """Identity, residences and contact points of one person of one lender; sealed as a whole under their key.
+
+    ``locked_since`` is set when an erasure was asked for and the law bars it: the data are stored, and shown to the
+    lender's compliance officers only.
+    """
 
     id: str
     name: str
@@ -76,6 +80,7 @@ class Person(_Value):
     stop_requested_at: str | None = None
     attorney: Attorney | None = None
     in_xinjiang: bool | None = None
+    locked_since: str | None = None
     version: int = 0
 
     def point(self, point_id: str) -> ContactPoint | None:
