@@ -23,6 +23,7 @@ from chalicelib.edge import (
     portfolios_api,
     provider_events_queue,
     service_api,
+    templates_api,
 )
 from chalicelib.edge.http import native_errors_as_problems
 
@@ -38,6 +39,7 @@ for module in (
     compliance_api,
     duties_api,
     kpis_api,
+    templates_api,
     service_api,
     portfolio_uploads_queue,
     portfolio_chunks_queue,

@@ -110,6 +110,14 @@ def rulebook() -> Any:
     return RuleBook(load_packs())
 
 
+def forbidden_words(text: str, countries: Iterable[str], *, on: datetime) -> Any:
+    """Return the words in a text that the rules of these countries forbid on the date (UTC) of an instant."""
+    from chalicelib.domain.compliance import load_packs
+    from chalicelib.domain.compliance.contents import forbidden_words
+
+    return forbidden_words(text, countries, load_packs(), on=on.date().isoformat())
+
+
 class _Engine:
     """The compliance engine over the packs in this package."""
 
@@ -149,10 +157,18 @@ def approval_verifier() -> dispatch.Verifier:
     """Return the check of an approval against the root key."""
 
     def check(
-        approval: Mapping[str, Any], *, now: datetime, contact: str, recipient: str, content: str | None
+        approval: Mapping[str, Any],
+        *,
+        now: datetime,
+        contact: str,
+        recipient: str,
+        content: str | None,
+        template: tuple[str | None, str | None],
     ) -> Valid | Invalid:
         root = approval_root().public_key()
-        return verify(approval, root=root, now=now, contact=contact, recipient=recipient, content=content)
+        return verify(
+            approval, root=root, now=now, contact=contact, recipient=recipient, content=content, template=template
+        )
 
     return check
 

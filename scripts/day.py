@@ -115,6 +115,20 @@ class Day:
                 }
                 self._put(f"/v1/agencies/{agency}/collectors/{collector}", lender, body)
 
+    def approve_templates(self) -> None:
+        """Let the lender adopt the texts that the day uses and its counsel approve them; until then nothing can be sent."""
+        lender, counsel = self.token("lender", LENDER, "ops-1"), self.token("counsel", LENDER, world.COUNSEL)
+        known = self.api.call("GET", "/v1/templates", lender).body["items"]
+        current = {each["id"] for each in known if each["current"] is not None}
+        for name in world.TEMPLATES:
+            if name in current:
+                continue
+            drafted = self.api.call("POST", "/v1/templates", lender, {"library": name}, key=f"founding-draft-{name}")
+            number = drafted.body["life"]["number"]
+            decision = {"decision": "approve", "reason": "read, compared with the rules, found lawful"}
+            path = f"/v1/templates/{name}/versions/{number}/approvals"
+            self.api.call("POST", path, counsel, decision, key=f"founding-approval-{name}", expect=(201, 409))
+
     def _put(self, path: str, token: str, body: dict[str, Any]) -> None:
         if self.api.call("GET", path, token, expect=(200, 404)).status == 404:
             self.api.call("PUT", path, token, body, expect=(200, 201))
@@ -422,6 +436,7 @@ def inbound_text(left: dict[str, Any], text: str) -> dict[str, Any]:
 def live(day: Day) -> None:
     """Live the day that the state names, or the next one when that is over."""
     day.step("houses", day.found)
+    day.step("templates", day.approve_templates)
     if day.state["portfolio"] is None or "portfolio" not in day.state["done"]:
         day.cloud.set_clock(max(day.midnight, day.cloud.now()))
         day.step("portfolio", day.upload)

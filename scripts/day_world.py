@@ -20,6 +20,13 @@ AGENCIES: dict[str, dict[str, Any]] = {
 COLLECTORS = {agency: [f"{agency.removeprefix('agy-')}-{n}" for n in range(1, 4)] for agency in AGENCIES}
 
 COMPLIANCE_OFFICER = "officer-1"
+COUNSEL = "counsel-1"
+
+TEMPLATES = (
+    "cn-sms-demand", "cn-email-demand", "cn-wechat-demand", "cn-letter-demand", "cn-call-demand", "cn-visit-demand",
+    "us-sms-first", "us-email-first", "us-letter-validation", "us-call-first",
+)  # fmt: skip
+"""The texts of the library that the lender's counsel approves before the first day: those that the day uses."""
 
 FIRST_DAY = date(2026, 11, 24)
 """The first day that is lived."""

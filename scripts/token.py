@@ -16,7 +16,7 @@ from chalicelib.domain.principals import ROLE_SCOPES, Role, principal_from
 from chalicelib.gateways.oidc import MAX_LIFETIME_SECONDS
 from scripts.issuer import AUDIENCE, issuer_url, public_jwk, signing_key
 
-_OWN_TENANT = (Role.LENDER, Role.COMPLIANCE)
+_OWN_TENANT = (Role.LENDER, Role.COMPLIANCE, Role.COUNSEL)
 
 
 def make_token(

@@ -53,12 +53,17 @@ APPROVAL_FIELDS = frozenset(
         "purpose",
         "recipient",
         "content",
+        "template",
+        "template_sha256",
         "ruleset",
         "inputs",
         "not_before",
         "not_after",
     ]
 )
+
+RULED_ON = ("contact", "person", "channel", "recipient", "content", "template", "template_sha256", "purpose")
+"""What an approval repeats of the event that gives it."""
 
 # --- What can be found -------------------------------------------------------------------------------------------
 
@@ -88,6 +93,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "wrong_content_hash": (
         "the file's content is not what its name or the log says",
         "文件内容与其名称或日志所述的摘要不符",
+    ),
+    "bad_text": (
+        "the approval's text is not the approved version, or not in its period",
+        "批准所用文本不是已批准的版本,或不在其有效期内",
     ),
     "bad_approval": ("the approval is not genuine, or is for something else", "批准不真实,或批准的是其他内容"),
     "no_approval": ("nothing of this kind was approved before", "事前没有对应的批准"),
@@ -666,12 +675,14 @@ class Sends:
         self._ruled: dict[str, Ruled] = {}
         self._stops: dict[str, list[Stop]] = defaultdict(list)
         self._replies: set[str] = set()
+        self._texts: dict[str, tuple[str, datetime, datetime | None]] = {}
         self._claims: list[tuple[str, str, datetime, Ruled]] = []
         self._certificates: dict[bytes, tuple[Any, datetime, datetime] | None] = {}
 
     def follow(self, log: str, number: int, event: Mapping[str, Any]) -> None:
         """Take the next event of the log. Malformed data of an event counts as an approval that is not genuine."""
         step = {
+            "template.approved": self._text_approved,
             "contact.requested": self._requested,
             "contact.decided": self._decided,
             "contact.claimed": self._claimed,
@@ -701,6 +712,25 @@ class Sends:
                     self._report.fault("sent_after_stop", log, where)
                     break
 
+    def _text_approved(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
+        until = data["effective_until"]
+        begin = instant(data["effective_from"])
+        self._texts[data["template"]] = (
+            data["template_sha256"],
+            begin,
+            None if until is None else instant(until),
+        )
+        return None
+
+    def _text_fits(self, approval: Mapping[str, Any], at: datetime) -> bool:
+        """Tell whether the ruling's text is the one that was approved, in its period. One approved in another year's log,
+        which need not be at hand, is not held against it."""
+        known = self._texts.get(approval["template"] or "")
+        if known is None:
+            return True
+        digest, begin, until = known
+        return approval["template_sha256"] == digest and begin <= at and (until is None or at < until)
+
     def _requested(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
         if data["reply_to"] is not None:
             self._replies.add(data["contact"])
@@ -715,7 +745,7 @@ class Sends:
         if decision["outcome"] != "allow":
             return "bad_approval" if approval is not None else None
         agreed = {
-            **{name: data[name] for name in ("contact", "person", "channel", "recipient", "content", "purpose")},
+            **{name: data[name] for name in RULED_ON},
             "ruleset": decision["ruleset"],
             "inputs": decision["inputs"],
             "tenant": self._tenant,
@@ -727,6 +757,8 @@ class Sends:
         genuine = fits and self._genuine(approval, at) and approval["id"] not in self._ruled
         self._ruled.setdefault(approval["id"], Ruled(approval, at, genuine))
         self._report.counts["approvals"] += 1
+        if genuine and not self._text_fits(approval, at):
+            return "bad_text"
         return None if genuine else "bad_approval"
 
     def _claimed(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:

@@ -64,6 +64,10 @@ def signed_checkpoint(origin: str, size: int, root: bytes, keys: Iterable[Any] =
     return Note(text, tuple(signature_of(key, text, origin) for key in keys)).as_bytes()
 
 
+TEXT, TEXT_DIGEST = "cn-sms-demand@1", "5e" * 32
+"""The text that messages of a made-up archive are from, and its digest."""
+
+
 @dataclass
 class Log:
     """A log that is written file by file; ``publish`` signs what it holds so far."""
@@ -201,6 +205,8 @@ class Story:
             "purpose": purpose,
             "recipient": recipient,
             "content": content,
+            "template": None if human else TEXT,
+            "template_sha256": None if human else TEXT_DIGEST,
             "ruleset": ruleset,
             "inputs": inputs,
             "not_before": window[0],
@@ -213,13 +219,14 @@ class Story:
                 data: dict[str, Any] = {
                     **common,
                     "content": content,
-                    "template": "t@1",
+                    "template": TEXT,
                     "reply_to": reply_to,
                     "agency": "agency-a",
                 }
                 self.emit(case, EventType.CONTACT_REQUESTED, data, at - timedelta(seconds=5))
             elif step == "decided":
                 ruled = {**common, "content": content, "recipient": recipient, "country": country, "zones": list(zones)}
+                ruled |= {name: wish[name] for name in ("template", "template_sha256")}
                 ruled |= {"not_before": window[0], "not_after": window[1], "due": None, "approval": signed}
                 ruled |= {"agency": "agency-a", "rule_set": RULE_SET}
                 if outcome != "allow":

@@ -13,6 +13,8 @@ from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.events import Actor
 from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.outreach.template_book import TemplateBook, TemplateVersion
+from chalicelib.domain.outreach.templates import Template, load_templates
 from chalicelib.domain.people.person import ContactLedger, ContactPoint, Person, Residence
 from chalicelib.store.repository import Store
 
@@ -183,6 +185,32 @@ def an_attempt(**deviations: Any) -> Attempt:
     )
 
 
+def approved(*names: str, **deviations: Any) -> list[Template | TemplateBook]:
+    """Return shipped texts as the lender's own, version 1 of each approved since January without end."""
+    found: list[Template | TemplateBook] = []
+    for name in names:
+        content = load_templates()[name][-1].model_copy(update={"version": 1})
+        life = {
+            "number": 1,
+            "state": "approved",
+            "sha256": content.sha256,
+            "purpose": content.purpose,
+            "language": content.language,
+            "jurisdictions": content.jurisdictions,
+            "library": content.reference,
+            "author": "ops-1",
+            "drafted_at": "2026-01-01T00:00:00.000Z",
+            "decided_by": "counsel-1",
+            "decided_at": "2026-01-02T00:00:00.000Z",
+            "reason": "read and found lawful",
+            "effective_from": "2026-01-02T00:00:00.000Z",
+            **deviations,
+        }
+        versions = (TemplateVersion(**life),)
+        found += [content, TemplateBook(id=name, channel=content.channel, versions=versions, version=1)]
+    return found
+
+
 def stored(store: Store, *values: Any, tenant: str = LENDER) -> None:
     """Write those values (lender, agencies, collectors, persons, ledgers, cases, attempts) as they are, without events.
 
@@ -214,5 +242,9 @@ def _record(store: Store, scope: Scope, value: Any) -> Any:
             return store.case_record(scope, value)
         case Attempt():
             return store.attempt_record(scope, value)
+        case Template():
+            return store.template_record(scope, value)
+        case TemplateBook():
+            return store.template_book_record(scope, value)
         case _:
             raise TypeError(f"no record is known for {type(value).__name__}")

@@ -35,6 +35,7 @@ from chalicelib.usecases import (
     messages,
     organisations,
     portfolios,
+    templates,
 )
 from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
@@ -102,6 +103,7 @@ class World:
     def life(self) -> None:
         """Let everything happen."""
         self._organisations()
+        self._templates()
         self._portfolios()
         self._messages()
         self._clearances()
@@ -127,6 +129,24 @@ class World:
         organisations.put_agency(store, self.feeds, SCOPE, an_agency(), LENDERS, self.context, expected=None)
         organisations.put_collector(store, SCOPE, a_collector(), LENDERS, self.context, expected=None)
         organisations.confirm_balances(store, SCOPE, LENDERS, self.context, confirmed_at=self.now - timedelta(hours=1))
+
+    def _templates(self) -> None:
+        counsel = Caller(Actor("lender", "counsel-1", "tok_3"))
+        for name in ("cn-sms-demand", "cn-call-demand", "cn-sms-reply", "cn-sms-guarantor"):
+            drafted = templates.draft_template(
+                self.store, SCOPE, templates.adopted(name), LENDERS, self.context, library=f"{name}@1"
+            )
+            templates.decide_template(
+                self.store,
+                SCOPE,
+                name,
+                drafted.life.number,
+                counsel,
+                self.context,
+                approve=name != "cn-sms-guarantor",
+                reason=SECRET,
+            )
+        templates.retire_template(self.store, SCOPE, "cn-sms-reply", 1, LENDERS, self.context, reason=SECRET)
 
     def _portfolios(self) -> None:
         rows = [document(number) for number in (1, 2, 60)]

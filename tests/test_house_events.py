@@ -214,7 +214,14 @@ def _assert_sealed(events: list[Event], store: Store) -> None:
 
 
 def _assert_streams(events: list[Event]) -> None:
-    kinds = {"case": "case", "per": "person", "pf": "portfolio", "auto-fin": "lender", "agency-a": "agency"}
+    kinds = {
+        "case": "case",
+        "per": "person",
+        "pf": "portfolio",
+        "tpl": "template",
+        "auto-fin": "lender",
+        "agency-a": "agency",
+    }
     seen: dict[str, set[str]] = defaultdict(set)
     for event in events:
         seen[event.type.value].add(kinds[event.stream.split("_")[0]])

@@ -24,6 +24,11 @@ class EventType(StrEnum):
     AGENCY_LISTED = "agency.listed"
     COLLECTOR_REGISTERED = "collector.registered"
 
+    TEMPLATE_DRAFTED = "template.drafted"
+    TEMPLATE_APPROVED = "template.approved"
+    TEMPLATE_REJECTED = "template.rejected"
+    TEMPLATE_RETIRED = "template.retired"
+
     PORTFOLIO_REQUESTED = "portfolio.requested"
     PORTFOLIO_REFUSED = "portfolio.refused"
     PORTFOLIO_ACCEPTED = "portfolio.accepted"

@@ -22,6 +22,21 @@ def collector_sk(org: str, collector: str) -> str:
     return f"COLLECTOR#{org}#{collector}"
 
 
+def template_sk(template: str) -> str:
+    """Return the sort key of a template's book: the lives of its versions."""
+    return f"TEMPLATE#{template}"
+
+
+def template_pk(tenant: str, template: str) -> str:
+    """Return the partition of a template's contents and its events; the stream's name is no other aggregate's id."""
+    return f"T#{tenant}#TPL#tpl_{template}"
+
+
+def template_version_sk(number: int) -> str:
+    """Return the sort key of the content of a template's version, numbered from 1."""
+    return f"V#{number:05d}"
+
+
 def portfolio_pk(tenant: str, portfolio: str) -> str:
     """Return the partition of a portfolio, its chunks and its events."""
     return f"T#{tenant}#PF#{portfolio}"

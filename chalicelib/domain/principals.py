@@ -22,13 +22,14 @@ class Role(StrEnum):
     AGENCY = "agency"
     COLLECTOR = "collector"
     COMPLIANCE = "compliance"
+    COUNSEL = "counsel"
     ADMIN = "admin"
 
 
 READING = frozenset(
     {"cases:read", "portfolios:read", "organisations:read", "messages:read", "templates:read", "kpis:read"}
 )
-"""What lenders and compliance officers may read alike."""
+"""What lenders, compliance officers and legal counsel may read alike."""
 
 ROLE_SCOPES: dict[Role, frozenset[str]] = {
     Role.LENDER: READING
@@ -57,6 +58,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "training:read",
         "feedback:read",
         "feedback:write",
+        "templates:write",
     },
     Role.AGENCY: frozenset(
         {
@@ -123,8 +125,18 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "rules:write",
         "strategies:read",
         "strategies:approve",
+        "templates:approve",
         "templates:write",
         "training:read",
+    },
+    Role.COUNSEL: READING
+    | {
+        "audit:read",
+        "complaints:read",
+        "risk_events:read",
+        "rules:read",
+        "rulings:read",
+        "templates:approve",
     },
     Role.ADMIN: frozenset({"lenders:write", "organisations:read", "organisations:write", "rules:read"}),
 }
@@ -139,7 +151,7 @@ _Id = Annotated[str, Field(pattern=ID_PATTERN.pattern)]
 class Principal(BaseModel):
     """A verified caller. ``subject`` is an opaque id, for a collector the collector's id; ``org`` is whose caller it is.
 
-    ``tenant`` is the lender whose data the caller belongs to: always set for lenders and their officers, never for
+    ``tenant`` is the lender whose data the caller belongs to: always set for lenders, their officers and counsel, never for
     agencies and collectors. ``expires_at`` is the end of the token in Unix seconds (open). It prints no value.
     """
 
@@ -175,7 +187,7 @@ class Principal(BaseModel):
 
 
 AGENCY_SIDE = frozenset({Role.AGENCY, Role.COLLECTOR})
-_NEEDS_TENANT = frozenset({Role.LENDER, Role.COMPLIANCE})
+_NEEDS_TENANT = frozenset({Role.LENDER, Role.COMPLIANCE, Role.COUNSEL})
 
 
 def principal_from(

@@ -10,6 +10,7 @@ from chalicelib import wiring
 from chalicelib.domain.cases.activity_codes import code_of
 from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
 from chalicelib.domain.outreach.attempt import Attempt, AttemptState
+from chalicelib.domain.outreach.sms_parts import is_gsm7, sms_parts
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
 from chalicelib.edge.callers import actor_of, org_of, scope_of_case, scopes_for
 from chalicelib.edge.http import Answer, Request, route
@@ -19,6 +20,10 @@ from chalicelib.usecases.messages import Wish
 bp = Blueprint(__name__)
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
+PRINTABLE = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
+"""No control characters but line feeds, and nothing that turns the direction of reading."""
+
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
 NOT_MADE = "NOT-MADE"
 """The result of a clearance that nobody used; its reservation is given back."""
 
@@ -30,10 +35,17 @@ class _Model(BaseModel):
 
 
 class MessageRequest(_Model):
-    """A wish to send one message from an approved template. ``to`` defaults to the borrower, ``point`` to their first."""
+    """A wish to send one message. ``to`` defaults to the borrower, ``point`` to their first.
+
+    Either ``template`` names an approved template, or ``text`` (with ``subject`` on mail and letters) answers in one's own
+    words what somebody wrote: ``purpose`` and ``reply_to`` are then needed, and a compliance officer reads it first.
+    """
 
     channel: Literal["sms", "email", "wechat", "letter"]
-    template: Id
+    template: Id | None = None
+    text: Annotated[str, Field(min_length=1, max_length=20_000, pattern=PRINTABLE)] | None = None
+    subject: Annotated[str, Field(min_length=1, max_length=400, pattern=ONE_LINE)] | None = None
+    purpose: Literal["reply", "complaint_answer"] | None = None
     parameters: dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=200)]] = {}
     to: Id | None = None
     point: Id | None = None
@@ -94,7 +106,10 @@ class Reasons(_Model):
 
 
 class MessageView(_Model):
-    """A message or clearance as its sender may see it. ``ruling`` is the whole ruling last given, ``approval`` its id."""
+    """A message or clearance as its sender may see it. ``ruling`` is the whole ruling last given, ``approval`` its id.
+
+    ``sms_parts`` and ``sms_encoding`` tell in how many parts a text message is carried, and in which alphabet.
+    """
 
     id: str
     case: str
@@ -105,7 +120,11 @@ class MessageView(_Model):
     kind: Literal["message", "clearance"]
     state: str
     template: str | None
+    template_sha256: str | None
+    subject: str | None
     text: str | None
+    sms_parts: int | None
+    sms_encoding: Literal["gsm7", "ucs2"] | None
     content_sha256: str | None
     requested_at: str
     expires_at: str
@@ -127,6 +146,7 @@ def view_of(attempt: Attempt, *, text: bool = True) -> MessageView:
     outcome = attempt.outcome
     if outcome is not None and not text:
         outcome = {name: value for name, value in outcome.items() if name != "note"}
+    is_sms = attempt.channel == "sms" and attempt.body is not None
     return MessageView(
         id=attempt.id,
         case=attempt.case,
@@ -137,7 +157,11 @@ def view_of(attempt: Attempt, *, text: bool = True) -> MessageView:
         kind="clearance" if attempt.human else "message",
         state=attempt.state.value,
         template=attempt.template,
+        template_sha256=attempt.template_sha256,
+        subject=attempt.subject if text else None,
         text=attempt.body if text else None,
+        sms_parts=sms_parts(attempt.body or "") if is_sms else None,
+        sms_encoding=None if not is_sms else "gsm7" if is_gsm7(attempt.body or "") else "ucs2",
         content_sha256=attempt.content,
         requested_at=attempt.requested_at,
         expires_at=attempt.expires_at,
@@ -175,10 +199,12 @@ def request_message(principal: Principal, request: Request[MessageRequest, None]
             channel=wish.channel,
             template=wish.template,
             parameters=wish.parameters,
-            purpose=None,
+            purpose=wish.purpose,
             to=wish.to,
             point=wish.point,
             reply_to=wish.reply_to,
+            text=wish.text,
+            subject=wish.subject,
         ),
         human=False,
     )

@@ -1,4 +1,4 @@
-"""What the service says about itself: its API document, the message templates, whether it is up."""
+"""What the service says about itself: its API document, and whether it is up."""
 
 import json
 from functools import cache
@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib import wiring
 from chalicelib.domain.instants import to_text
-from chalicelib.domain.outreach.templates import current_templates, required_values
-from chalicelib.domain.principals import Principal
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.edge.routes import API
 
@@ -27,30 +25,6 @@ class Health(_Model):
     now: str
 
 
-class TemplateView(_Model):
-    """One approved template in force today."""
-
-    id: str
-    version: int
-    channel: str
-    purpose: str
-    language: str
-    country: str
-    audience: list[str]
-    variant: str
-    subject: str | None
-    text: str
-    disclosures: list[str]
-    claims: list[str]
-    values: list[str]
-
-
-class TemplateList(_Model):
-    """The approved templates in force today, by id."""
-
-    items: list[TemplateView]
-
-
 @route(bp, "GET", "/v1/health", scope=None, response=Health, summary="Tell whether the service answers")
 def read_health(principal: None, request: Request[None, None]) -> Health:
     """Needs no token and touches no lender's data."""
@@ -66,35 +40,3 @@ def read_openapi(principal: None, request: Request[None, None]) -> Answer:
 @cache
 def _document() -> str:
     return json.dumps(API.openapi(server=wiring.public_url()), ensure_ascii=False)
-
-
-@route(
-    bp,
-    "GET",
-    "/v1/templates",
-    scope="templates:read",
-    response=TemplateList,
-    summary="List the approved message templates in force today",
-)
-def list_templates(principal: Principal, request: Request[None, None]) -> TemplateList:
-    """``values`` are the placeholders; all but ``visit_on`` and ``ticket`` are filled from the records."""
-    return TemplateList(
-        items=[
-            TemplateView(
-                id=each.id,
-                version=each.version,
-                channel=each.channel,
-                purpose=each.purpose,
-                language=each.language,
-                country=each.country,
-                audience=list(each.audience),
-                variant=each.variant,
-                subject=each.subject,
-                text=each.text,
-                disclosures=list(each.disclosures),
-                claims=list(each.claims),
-                values=sorted(required_values(each)),
-            )
-            for each in sorted(current_templates(wiring.now().date()).values(), key=lambda t: t.id)
-        ]
-    )

@@ -18,6 +18,8 @@ from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import Actor, Event, event_from_canonical
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.outreach.template_book import TemplateBook
+from chalicelib.domain.outreach.templates import Template
 from chalicelib.domain.people.erasure import ErasureRequest
 from chalicelib.domain.people.person import ContactLedger, Person
 from chalicelib.store.sealing import EVIDENCE, OPS, Sealer
@@ -101,6 +103,32 @@ class Store:
         prefix = keys.collector_sk(org, "")
         found = Record.query(keys.tenant_pk(scope.tenant), Record.sk.startswith(prefix), consistent_read=True)
         return [_plain_body(item, Collector) for item in found]
+
+    # Templates: no personal data, plain JSON
+
+    def template_book(self, scope: Scope, template: str) -> TemplateBook | None:
+        """Return the template with the lives of its versions by a strongly consistent read, or None."""
+        return self._plain(keys.tenant_pk(scope.tenant), keys.template_sk(template), TemplateBook)
+
+    def template_books(self, scope: Scope) -> list[TemplateBook]:
+        """Return every template of the lender, by id."""
+        prefix = keys.template_sk("")
+        found = Record.query(keys.tenant_pk(scope.tenant), Record.sk.startswith(prefix), consistent_read=True)
+        return [_plain_body(item, TemplateBook) for item in found]
+
+    def template(self, scope: Scope, template: str, number: int) -> Template | None:
+        """Return the content of one version, or None; it never changes."""
+        pk, sk = keys.template_pk(scope.tenant, template), keys.template_version_sk(number)
+        return self._plain(pk, sk, Template)
+
+    def template_book_record(self, scope: Scope, book: TemplateBook) -> Record:
+        """Return the record of the template as ``book.version``."""
+        return self.plain_record(keys.tenant_pk(scope.tenant), keys.template_sk(book.id), book, version=book.version)
+
+    def template_record(self, scope: Scope, template: Template) -> Record:
+        """Return the record of the content of ``template.version``."""
+        pk, sk = keys.template_pk(scope.tenant, template.id), keys.template_version_sk(template.version)
+        return self.plain_record(pk, sk, template, version=template.version)
 
     def plain_record(self, pk: str, sk: str, model: BaseModel, *, version: int, state: str | None = None) -> Record:
         """Return the record of a body without personal data, at ``version``."""

@@ -15,12 +15,14 @@ from chalicelib.domain.audit.rulesets import digest_of
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.concurrency import retrying
+from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, from_text, to_seconds_text, to_text
 from chalicelib.domain.outreach import dossier as dossiers
 from chalicelib.domain.outreach.approval import APPROVAL_LIFE, CLEARANCE_LIFE
 from chalicelib.domain.outreach.attempt import Attempt, AttemptState
+from chalicelib.domain.outreach.template_book import InForce
 from chalicelib.domain.people.person import ContactEntry, ContactLedger, Person
 from chalicelib.usecases.ports import Scope, Store
 
@@ -66,7 +68,11 @@ ERASED = "the borrower's data were erased"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one ruling rests on, as read at one instant."""
+    """What one ruling rests on, as read at one instant.
+
+    ``template`` is the version of the attempt's template that may be sent at that instant; None when no version may, or
+    when the attempt has no template.
+    """
 
     attempt: Attempt
     case: Case
@@ -75,10 +81,14 @@ class Facts:
     collector: Collector | None
     persons: Mapping[str, Person]
     ledgers: Mapping[str, ContactLedger]
+    template: InForce | None = None
 
 
 Refresh = Callable[[Facts, datetime], Attempt]
-"""Renders a message again when the balance that it names has moved on; returns the attempt as it is otherwise."""
+"""Renders a message again when its template or the balance that it names has moved on; returns it as it is otherwise.
+
+Raises InvalidInput when the message can no longer be said.
+"""
 
 
 def check(
@@ -116,7 +126,7 @@ def _check_once(
     if attempt.state is not AttemptState.REQUESTED:
         return Skipped(f"the attempt is {attempt.state}")
     try:
-        facts = gather(store, scope, attempt)
+        facts = gather(store, scope, attempt, now=now)
     except CaseGone:
         if not store.erased_cases(scope, [attempt.case]):
             raise
@@ -128,13 +138,33 @@ def _check_once(
     if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
         reason = f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
         return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
-    facts = replace(facts, attempt=refresh(facts, now))
+    if attempt.template is not None and facts.template is None:
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, NO_TEMPLATE, now, req)
+    try:
+        facts = replace(facts, attempt=refresh(facts, now))
+    except InvalidInput as refused:
+        reason = f"it can no longer be said: {refused.errors[0].code}"
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
     dossier = dossier_of(facts, now=now)
     ruling = engine.rule(dossier)
     return _commit(store, engine, signer, scope, facts, dossier, ruling, now, req)
 
 
-def gather(store: Store, scope: Scope, attempt: Attempt) -> Facts:
+NO_TEMPLATE = "no approved version of its template is in force"
+"""Why a message ends whose template was retired or whose approval of the text has run out."""
+
+
+def in_force(store: Store, scope: Scope, template: str, *, now: datetime) -> InForce | None:
+    """Return the version of a template that may be sent at ``now``: the newest approved one whose period holds it."""
+    book = store.template_book(scope, template)
+    life = book.in_force(now) if book is not None else None
+    content = store.template(scope, template, life.number) if life is not None else None
+    if life is None or content is None or content.sha256 != life.sha256:
+        return None
+    return InForce(content, life.effective_until)
+
+
+def gather(store: Store, scope: Scope, attempt: Attempt, *, now: datetime) -> Facts:
     """Read everything that a ruling on the attempt rests on. Raises CaseGone when the case or lender is gone."""
     case = store.case(scope, attempt.case)
     lender = store.lender(scope)
@@ -150,6 +180,7 @@ def gather(store: Store, scope: Scope, attempt: Attempt) -> Facts:
         collector=store.collector(scope, attempt.org, attempt.collector) if attempt.collector else None,
         persons=store.persons(scope, parties),
         ledgers=store.ledgers(scope, parties),
+        template=in_force(store, scope, attempt.template.partition("@")[0], now=now) if attempt.template else None,
     )
 
 
@@ -224,7 +255,14 @@ def _commit(
     update: dict[str, Any] = {"ruling": ruling, "version": attempt.version + 1, "reason": _because(ruling)}
     if verdict == "allow":
         approval = _approve(
-            signer, attempt, ruling, recipient=recipient, ruleset=ruleset, inputs=sealed.digest, now=now
+            signer,
+            attempt,
+            ruling,
+            recipient=recipient,
+            ruleset=ruleset,
+            inputs=sealed.digest,
+            until=facts.template.until if facts.template is not None else None,
+            now=now,
         )
         ledger = facts.ledgers[attempt.person]
         reserved = ledger.with_contact(_reservation(attempt, now)).model_copy(update={"version": ledger.version + 1})
@@ -248,6 +286,8 @@ def _commit(
         {
             **event_data(attempt),
             "content": attempt.content,
+            "template": attempt.template,
+            "template_sha256": attempt.template_sha256,
             "recipient": recipient,
             "country": facts.case.country,
             "zones": dossiers.zones_of(facts.persons[attempt.person]),
@@ -315,11 +355,14 @@ def _approve(
     recipient: str,
     ruleset: str,
     inputs: str,
+    until: str | None,
     now: datetime,
 ) -> dict[str, Any]:
     end = now + (CLEARANCE_LIFE if attempt.human else APPROVAL_LIFE)
     if ruling.get("not_after") is not None:
         end = min(end, from_text(ruling["not_after"]))
+    if until is not None:
+        end = min(end, from_text(until))
     return signer.sign(
         {
             "id": new_id("apr", epoch_ms=epoch_ms(now)),
@@ -331,6 +374,8 @@ def _approve(
             "purpose": attempt.purpose,
             "recipient": recipient,
             "content": attempt.content,
+            "template": attempt.template,
+            "template_sha256": attempt.template_sha256,
             "ruleset": ruleset,
             "inputs": inputs,
             "not_before": to_text(now),

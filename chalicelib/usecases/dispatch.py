@@ -39,7 +39,14 @@ class Verifier(Protocol):
     """Verifies approvals against the root key."""
 
     def __call__(
-        self, approval: Mapping[str, Any], *, now: datetime, contact: str, recipient: str, content: str | None
+        self,
+        approval: Mapping[str, Any],
+        *,
+        now: datetime,
+        contact: str,
+        recipient: str,
+        content: str | None,
+        template: tuple[str | None, str | None],
     ) -> Valid | Invalid:
         """Tell whether the approval may be acted on."""
         ...
@@ -73,7 +80,7 @@ def dispatch(
     if attempt.state is not AttemptState.APPROVED:
         return NotSent(f"the message is {attempt.state}")
     try:
-        facts = compliance.gather(store, scope, attempt)
+        facts = compliance.gather(store, scope, attempt, now=now)
     except compliance.CaseGone:
         if not store.erased_cases(scope, [attempt.case]):
             raise
@@ -102,12 +109,19 @@ def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Fac
         return "the agency is suspended"
     if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
         return f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
+    template = (attempt.template, attempt.template_sha256)
+    now_in_force = facts.template.content if facts.template is not None else None
+    if attempt.template is not None and (
+        now_in_force is None or (now_in_force.reference, now_in_force.sha256) != template
+    ):
+        return "its version of the template is no longer in force"
     verdict = verifier(
         attempt.approval or {},
         now=now,
         contact=attempt.id,
         recipient=compliance.recipient_of(store, scope, facts),
         content=attempt.content,
+        template=template,
     )
     return verdict.reason if isinstance(verdict, Invalid) else None
 

@@ -81,5 +81,5 @@ def explain(
         now=question.at,
         text=question.text,
     )
-    facts = replace(compliance.gather(store, scope, facts.attempt), attempt=facts.attempt)
+    facts = replace(compliance.gather(store, scope, facts.attempt, now=question.at), attempt=facts.attempt)
     return Explanation(facts.attempt, explainer(compliance.dossier_of(facts, now=question.at)))

@@ -14,18 +14,20 @@ from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.instants import from_text, local_date, to_text
 from chalicelib.domain.outreach import attempt as machine
 from chalicelib.domain.outreach.attempt import Attempt, AttemptEvent, AttemptState
+from chalicelib.domain.outreach.carrying import content_digest
 from chalicelib.domain.outreach.dossier import balance_as_of
 from chalicelib.domain.outreach.templates import (
+    TEXT_FAULTS,
     Template,
     TemplateRefused,
-    current_templates,
+    disclosures_in,
+    fault_of_text,
     render,
-    template_at,
     values_for,
 )
 from chalicelib.domain.people.person import ContactPoint, Person
 from chalicelib.usecases.cases import lender_of, locked_for, mandate_is_over
-from chalicelib.usecases.compliance import Facts, event_data
+from chalicelib.usecases.compliance import Facts, event_data, in_force
 from chalicelib.usecases.dispatch import WAKE_UP
 from chalicelib.usecases.ports import Queues, Scope, Store
 
@@ -60,6 +62,12 @@ class Wish:
     dialler: str | None = None
     recorded: bool | None = None
     visit: Mapping[str, Any] | None = None
+    text: str | None = None
+    subject: str | None = None
+
+
+FREE_PURPOSES = ("reply", "complaint_answer")
+"""What a text of one's own may be for: answers to what somebody wrote. Everything else is said by approved texts."""
 
 
 def request_message(
@@ -78,6 +86,8 @@ def request_message(
 ) -> Attempt:
     """Write down the wish to contact one person, rendered and hashed, and return the attempt as ``requested``.
 
+    A wish with a ``text`` of its own answers what somebody wrote, and a person reads it before it may leave (CN-HOUSE-TEXT).
+
     ``message_id`` is derived from the caller's idempotency key, so that the same request made again after a crash finds
     what it wrote. Nothing is decided here: the compliance function rules on it, woken by the event of this commit. Raises NotFound
     for a case or person that is not the caller's, InvalidInput for a wish that cannot be rendered or addressed, and
@@ -86,8 +96,19 @@ def request_message(
     written = store.attempt(scope, message_id)
     if written is not None and written.case == case_id:
         return written
+    if wish.text is not None:
+        _check_free(wish)
     facts = drafted(
-        store, scope, case_id, wish, message_id=message_id, org=org, collector=collector, human=human, now=now
+        store,
+        scope,
+        case_id,
+        wish,
+        message_id=message_id,
+        org=org,
+        collector=collector,
+        human=human,
+        now=now,
+        text=wish.text,
     )
     attempt, case = facts.attempt, facts.case
     unit = store.unit(scope, actor=actor, req=req, now=now)
@@ -122,8 +143,7 @@ def drafted(
 ) -> Facts:
     """Return the attempt that a wish would become, rendered, with what it was made from; nothing is written.
 
-    ``text`` stands in the place of a template: no sender can use it, the rules can be asked about it. Raises as
-    ``request_message`` does.
+    ``text`` stands in the place of a template. Raises as ``request_message`` does.
     """
     case = store.case(scope, case_id)
     lender = store.lender(scope)
@@ -161,12 +181,56 @@ def drafted(
         persons={person.id: person},
         ledgers={},
     )
-    return replace(facts, attempt=_rendered(facts, wish, now) if text is None else _worded(facts, text))
+    if text is not None:
+        return replace(facts, attempt=_worded(facts, text, wish.subject, now))
+    if wish.template is not None:
+        facts = replace(facts, template=in_force(store, scope, wish.template, now=now))
+    return replace(facts, attempt=_rendered(facts, wish, now))
 
 
-def _worded(facts: Facts, text: str) -> Attempt:
-    changes = {"body": text, "language": facts.case.language, "content": hashlib.sha256(text.encode()).hexdigest()}
-    return facts.attempt.model_copy(update=changes)
+def _check_free(wish: Wish) -> None:
+    if wish.template is not None:
+        raise InvalidInput("/text", "not_both", "give a template or a text")
+    if wish.parameters:
+        raise InvalidInput("/parameters", "unknown_parameter", "a text of one's own has nothing to fill in")
+    if wish.purpose not in FREE_PURPOSES:
+        raise InvalidInput("/purpose", "template_required", "only an answer may be a text of one's own")
+    if wish.reply_to is None:
+        raise InvalidInput("/reply_to", "required", "an answer names what it answers")
+    if (wish.subject is not None) != (wish.channel in ("email", "letter")):
+        raise InvalidInput("/subject", "subject_needed", "mail and letters have a subject, nothing else has")
+
+
+def _worded(facts: Facts, text: str, subject: str | None, now: datetime) -> Attempt:
+    attempt, language = facts.attempt, facts.case.language
+    code = fault_of_text(attempt.channel, subject=subject or "", body=text, in_china=facts.case.country == "CN")
+    if code is not None:
+        raise InvalidInput("/subject" if code.startswith("subject") else "/text", code, TEXT_FAULTS[code])
+    said = disclosures_in(text, _values(facts, language, now), language)
+    named = "amount_due" in said
+    return attempt.model_copy(
+        update={
+            "language": language,
+            "subject": subject,
+            "body": text,
+            "content": content_digest(subject, text),
+            "disclosures": said,
+            "amount_minor": facts.case.amount_due_minor if named else None,
+            "amount_as_of": balance_as_of(facts.case, facts.lender) if named else None,
+        }
+    )
+
+
+def _values(facts: Facts, language: str, now: datetime) -> dict[str, str]:
+    return values_for(
+        facts.case,
+        facts.persons[facts.attempt.person],
+        facts.lender,
+        facts.agency,
+        facts.collector,
+        today=local_date(now, facts.lender.zone),
+        language=language,
+    )
 
 
 def _addressee(store: Store, scope: Scope, case: Case, wish: Wish) -> Person:
@@ -210,30 +274,24 @@ def _rendered(facts: Facts, wish: Wish, now: datetime) -> Attempt:
     attempt = facts.attempt
     if wish.template is None:
         if not attempt.human:
-            raise InvalidInput("/template", "template_required", "a message needs an approved template")
+            raise InvalidInput("/template", "template_required", "a message needs an approved template or a text")
         return attempt
-    template = current_templates(local_date(now, facts.lender.zone)).get(wish.template)
+    template = facts.template.content if facts.template is not None else None
     if template is None or template.channel != wish.channel:
         raise InvalidInput("/template", "unknown_template", f"no approved template of that id for {wish.channel}")
     if wish.purpose not in (None, template.purpose):
         # The purpose opens exemptions, so it is the approved text's to say and never the caller's.
         raise InvalidInput("/purpose", "not_the_templates", "the template has another purpose")
-    if facts.case.role_of(attempt.person) not in template.audience:
-        raise InvalidInput("/template", "wrong_audience", "the template is not approved for that person's role")
     return _with_content(facts, template, wish.parameters, now=now)
 
 
 def _with_content(facts: Facts, template: Template, parameters: Mapping[str, str], *, now: datetime) -> Attempt:
     attempt = facts.attempt
-    values = values_for(
-        facts.case,
-        facts.persons[attempt.person],
-        facts.lender,
-        facts.agency,
-        facts.collector,
-        today=local_date(now, facts.lender.zone),
-        language=template.language,
-    )
+    if facts.case.role_of(attempt.person) not in template.audience:
+        raise InvalidInput("/template", "wrong_audience", "the template is not approved for that person's role")
+    if facts.case.country not in template.jurisdictions:
+        raise InvalidInput("/template", "wrong_jurisdiction", "the template is not approved for the case's country")
+    values = _values(facts, template.language, now)
     rendered = render(template, values, parameters)
     if isinstance(rendered, TemplateRefused):
         raise InvalidInput(f"/parameters/{rendered.field}", rendered.code, "the template cannot be filled in")
@@ -241,6 +299,7 @@ def _with_content(facts: Facts, template: Template, parameters: Mapping[str, str
     return attempt.model_copy(
         update={
             "template": rendered.template,
+            "template_sha256": template.sha256,
             "purpose": template.purpose,
             "language": rendered.language,
             "disclosures": rendered.disclosures,
@@ -255,14 +314,24 @@ def _with_content(facts: Facts, template: Template, parameters: Mapping[str, str
 
 
 def refresh_content(facts: Facts, now: datetime) -> Attempt:
-    """Return the attempt, rendered anew from its own template version when the balance that it names has moved on."""
+    """Return the attempt as it must be said at ``now``.
+
+    It is rendered anew from the version of its template in force when that is another than the one it was rendered
+    from, or when the balance that it names has moved on. Raises InvalidInput when it cannot be said any more.
+    """
     attempt = facts.attempt
-    if attempt.amount_minor is None or attempt.template is None:
+    named = attempt.amount_minor is not None
+    said = (attempt.amount_minor, attempt.amount_as_of)
+    balance = (facts.case.amount_due_minor, balance_as_of(facts.case, facts.lender)) if named else (None, None)
+    if facts.template is None:
+        if said[0] != balance[0]:
+            raise InvalidInput("/text", "amount_moved_on", "the text names an amount that is no longer owed")
+        return attempt.model_copy(update={"amount_as_of": balance[1]})
+    template = facts.template.content
+    if (attempt.template_sha256, *said) == (template.sha256, *balance):
         return attempt
-    current = (facts.case.amount_due_minor, balance_as_of(facts.case, facts.lender))
-    template = template_at(attempt.template)
-    if template is None or current == (attempt.amount_minor, attempt.amount_as_of):
-        return attempt
+    if (template.channel, template.purpose) != (attempt.channel, attempt.purpose):
+        raise InvalidInput("/template", "not_the_templates", "the version in force is for another purpose")
     return _with_content(facts, template, attempt.parameters, now=now)
 
 

@@ -10,6 +10,8 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.outreach.template_book import TemplateBook
+from chalicelib.domain.outreach.templates import Template
 from chalicelib.domain.people.erasure import ErasureRequest
 from chalicelib.domain.people.person import ContactLedger, Person
 
@@ -119,6 +121,24 @@ class Store(Protocol):
     def collectors(self, scope: Scope, org: str) -> list[Collector]:
         """Return the collectors of an agency."""
         ...
+
+    def template_book(self, scope: Scope, template: str) -> TemplateBook | None:
+        """Return the template with the lives of its versions."""
+        ...
+
+    def template_books(self, scope: Scope) -> list[TemplateBook]:
+        """Return every template of the lender, by id."""
+        ...
+
+    def template(self, scope: Scope, template: str, number: int) -> Template | None:
+        """Return the content of one version."""
+        ...
+
+    def template_book_record(self, scope: Scope, book: TemplateBook) -> Any:
+        """Return the record of a template."""
+
+    def template_record(self, scope: Scope, template: Template) -> Any:
+        """Return the record of a version's content."""
 
     def plain_record(self, pk: str, sk: str, model: BaseModel, *, version: int, state: str | None = None) -> Any:
         """Return the record of a body without personal data."""

@@ -44,6 +44,7 @@ from tests.builders import (
     a_lender,
     a_person,
     an_agency,
+    approved,
     stored,
 )
 from tests.conftest import ENVIRONMENT, REGION
@@ -194,7 +195,7 @@ def rivals(kind: type[Store]) -> tuple[Rivals, Store]:
 
     store = make()
     cases = [a_case(id=f"case_{n}", account=f"acct-{n:04}") for n in range(CASES)]
-    stored(store, a_lender(), an_agency(), a_collector(), a_person(), *cases)
+    stored(store, a_lender(), an_agency(), a_collector(), a_person(), *cases, *approved("cn-call-demand"))
     return Rivals(make), store
 
 

@@ -31,6 +31,8 @@ def an_approval(**deviations: Any) -> dict[str, Any]:
         "purpose": "demand",
         "recipient": "aa" * 16,
         "content": "bb" * 32,
+        "template": "cn-sms-demand@1",
+        "template_sha256": "ee" * 32,
         "ruleset": "cc" * 32,
         "inputs": "dd" * 32,
         "not_before": "2026-11-24T02:00:00.000Z",
@@ -40,7 +42,8 @@ def an_approval(**deviations: Any) -> dict[str, Any]:
 
 
 def check(approval: dict[str, Any], *, now: datetime = NOW, **deviations: Any) -> Valid | Invalid:
-    expected = {"contact": "msg_1", "recipient": "aa" * 16, "content": "bb" * 32, **deviations}
+    text = ("cn-sms-demand@1", "ee" * 32)
+    expected = {"contact": "msg_1", "recipient": "aa" * 16, "content": "bb" * 32, "template": text, **deviations}
     return verify(approval, root=ROOT.public_key(), now=now, **expected)
 
 
@@ -59,7 +62,16 @@ def test_changing_any_field_breaks_the_signature(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "expected", [{"contact": "msg_2"}, {"recipient": "ab" * 16}, {"content": "bc" * 32}, {"content": None}]
+    "expected",
+    [
+        {"contact": "msg_2"},
+        {"recipient": "ab" * 16},
+        {"content": "bc" * 32},
+        {"content": None},
+        {"template": ("cn-sms-demand@2", "ee" * 32)},
+        {"template": ("cn-sms-demand@1", "ef" * 32)},
+        {"template": (None, None)},
+    ],
 )
 def test_an_approval_for_another_message_is_refused(expected: dict[str, Any]) -> None:
     assert isinstance(check(a_signer().sign(an_approval(), now=NOW), **expected), Invalid)

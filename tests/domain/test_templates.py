@@ -19,15 +19,13 @@ from chalicelib.domain.outreach.templates import (
     TemplateRefused,
     amount_text,
     contract_tail,
-    current_templates,
     date_text,
-    fault_of,
-    fitting_templates,
+    disclosures_in,
+    faults_of,
     load_templates,
     render,
     required_values,
     telephone_text,
-    template_at,
     validation_end_on,
     values_for,
 )
@@ -57,13 +55,10 @@ def a_template(**deviations: Any) -> Template:
             "channel": "sms",
             "purpose": "demand",
             "language": "zh",
-            "country": "CN",
+            "jurisdictions": ("CN",),
             "audience": ("debtor",),
             "text": "{masked_name}您好，请致电{callback}。",
             "disclosures": ("masked_name", "callback"),
-            "effective_from": date(2026, 1, 30),
-            "approved_by_role": "compliance",
-            "approved_on": date(2026, 1, 15),
             **deviations,
         }
     )
@@ -77,7 +72,7 @@ VALUES = {"masked_name": "张*", "callback": "400-800-0002"}
 
 @pytest.mark.parametrize("template", newest(), ids=lambda template: template.id)
 def test_an_approved_template_carries_what_it_says_and_can_be_filled_in(template: Template) -> None:
-    assert fault_of(template) is None
+    assert faults_of(template) == []
     answer = rendered(template)
     assert "{" not in answer.body
     assert set(required_values(template)) <= set(PLACEHOLDERS)
@@ -86,7 +81,7 @@ def test_an_approved_template_carries_what_it_says_and_can_be_filled_in(template
 
 @pytest.mark.parametrize(
     "template",
-    [t for t in newest() if t.country == "CN" and t.channel in ("sms", "email", "wechat", "letter")
+    [t for t in newest() if t.jurisdictions == ("CN",) and t.channel in ("sms", "email", "wechat", "letter")
      and t.purpose in ("demand", "reminder", "reply")],
     ids=lambda template: template.id,
 )  # fmt: skip
@@ -97,7 +92,9 @@ def test_a_written_message_about_a_chinese_debt_carries_every_required_disclosur
         assert "opt_out" in template.disclosures
 
 
-@pytest.mark.parametrize("template", [t for t in newest() if t.country == "CN"], ids=lambda template: template.id)
+@pytest.mark.parametrize(
+    "template", [t for t in newest() if t.jurisdictions == ("CN",)], ids=lambda template: template.id
+)
 def test_a_chinese_message_holds_no_banned_word(template: Template) -> None:
     text = f"{template.subject or ''}{template.text}"
     assert BANNED.findall(text) == []
@@ -106,7 +103,9 @@ def test_a_chinese_message_holds_no_banned_word(template: Template) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", [t for t in newest() if (t.country, t.channel) == ("CN", "sms")], ids=lambda template: template.id
+    "template",
+    [t for t in newest() if (t.jurisdictions, t.channel) == (("CN",), "sms")],
+    ids=lambda template: template.id,
 )
 def test_a_chinese_text_message_fits_with_every_value_at_its_longest(template: Template) -> None:
     longest = {name: "长" * min(PLACEHOLDERS[name].limit, 35) for name in required_values(template)}
@@ -139,7 +138,7 @@ def test_first_written_words_in_the_united_states_say_what_the_law_asks() -> Non
 
 
 def test_later_words_in_the_united_states_come_from_a_debt_collector() -> None:
-    later = [t for t in newest() if t.country == "US" and t.variant == "later"]
+    later = [t for t in newest() if t.jurisdictions == ("US",) and t.variant == "later"]
     assert later
     assert all("debt_collector_identity" in t.disclosures for t in later)
     assert all("opt_out" in t.disclosures for t in later if t.channel in ("sms", "email"))
@@ -158,44 +157,25 @@ TOML = """
 channel = "sms"
 purpose = "demand"
 language = "en"
-country = "US"
+jurisdictions = ["US"]
 audience = ["debtor"]
 disclosures = ["agency"]
-effective_from = 2026-02-01
-effective_to = 2026-06-30
-approved_by_role = "compliance"
-approved_on = 2026-01-15
 text = "{agency} writes."
 
 [[version]]
 channel = "sms"
 purpose = "demand"
 language = "en"
-country = "US"
+jurisdictions = ["US"]
 audience = ["debtor"]
 disclosures = ["agency", "callback"]
-effective_from = 2026-07-01
-approved_by_role = "compliance"
-approved_on = 2026-06-15
 text = "{agency} writes. Call {callback}."
 """
 
 
-def test_versions_are_numbered_in_their_order_and_the_date_chooses(tmp_path: Path) -> None:
+def test_versions_are_numbered_in_their_order(tmp_path: Path) -> None:
     templates = load_templates(written(tmp_path, TOML))
     assert [t.reference for t in templates["xx-sms-test"]] == ["xx-sms-test@1", "xx-sms-test@2"]
-    assert current_templates(date(2026, 1, 31), templates=templates) == {}
-    assert current_templates(date(2026, 2, 1), templates=templates)["xx-sms-test"].version == 1
-    assert current_templates(date(2026, 6, 30), templates=templates)["xx-sms-test"].version == 1
-    assert current_templates(date(2026, 7, 1), templates=templates)["xx-sms-test"].version == 2
-
-
-def test_a_version_that_is_over_can_still_be_found_by_its_name(tmp_path: Path) -> None:
-    templates = load_templates(written(tmp_path, TOML))
-    first = template_at("xx-sms-test@1", templates=templates)
-    assert first is not None and first.effective_to == date(2026, 6, 30)
-    assert template_at("xx-sms-test@3", templates=templates) is None
-    assert template_at("xx-sms-test", templates=templates) is None
 
 
 @pytest.mark.parametrize(
@@ -203,14 +183,12 @@ def test_a_version_that_is_over_can_still_be_found_by_its_name(tmp_path: Path) -
     [
         (('disclosures = ["agency"]', 'disclosures = ["lender"]'), "does not carry the disclosure lender"),
         (('disclosures = ["agency"]', 'disclosures = ["opt_out"]'), "does not carry the disclosure opt_out"),
-        (('disclosures = ["agency"]', 'disclosures = ["everything"]'), "unknown names: everything"),
-        (('audience = ["debtor"]', 'audience = ["anybody"]'), "unknown names: anybody"),
-        (("{agency} writes.", "{agency} writes {vin}."), "unknown placeholders: vin"),
-        (("{agency} writes.", "{agency.name} writes."), "unknown placeholders: agency.name"),
-        (("{agency} writes.", "{agency} writes {."), "unknown placeholders"),
-        (("approved_on = 2026-01-15", "approved_on = 2026-02-02"), "before it was approved"),
+        (('disclosures = ["agency"]', 'disclosures = ["everything"]'), "/disclosures/0: unknown"),
+        (('audience = ["debtor"]', 'audience = ["anybody"]'), "/audience/0: unknown"),
+        (("{agency} writes.", "{agency} writes {vin}."), "/text: character 16 (line 1, column 17)"),
+        (("{agency} writes.", "{agency.name} writes."), "/text: character 0 (line 1, column 1)"),
+        (("{agency} writes.", "{agency} writes {."), "/text: character 16"),
         (('channel = "sms"', 'channel = "email"'), "have a subject"),
-        (('approved_by_role = "compliance"', 'approved_by_role = "collector"'), "approved_by_role"),
         (('purpose = "demand"', 'purpose = "demand"\ncolour = "red"'), "colour"),
     ],
 )
@@ -225,16 +203,88 @@ def test_a_file_without_a_version_does_not_load(tmp_path: Path) -> None:
         load_templates(written(tmp_path, "# nothing\n"))
 
 
-def test_the_template_made_for_a_first_communication_comes_first() -> None:
-    wanted = {"on": TODAY, "country": "US", "language": "en", "channel": "sms", "purpose": "demand", "role": "debtor"}
-    assert [t.id for t in fitting_templates(**wanted, first=True)] == ["us-sms-first"]
-    assert [t.id for t in fitting_templates(**wanted, first=False)] == ["us-sms-later"]
+# What a template may not be
 
 
-def test_a_guarantor_gets_only_what_was_approved_for_guarantors() -> None:
-    wanted = {"on": TODAY, "country": "CN", "language": "zh", "channel": "sms", "purpose": "demand", "first": True}
-    assert [t.id for t in fitting_templates(**wanted, role="guarantor_joint")] == ["cn-sms-guarantor"]
-    assert fitting_templates(**wanted, role="employer") == []
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{amount_due:.2f}",
+        "{case.amount}",
+        "{case[0]}",
+        "{}",
+        "{{amount_due}}",
+        "{amount_due!r}",
+        "{ amount_due}",
+        "{%x}",
+    ],
+)
+def test_nothing_but_a_listed_name_stands_in_braces_and_the_place_is_told(text: str) -> None:
+    faults = faults_of(a_template(text="您好\n" + text, disclosures=()))
+    assert {(fault.pointer, fault.code) for fault in faults} == {("/text", "unknown_placeholder")}
+    assert faults[0].detail.startswith("character 3 (line 2, column 1)")
+    assert "amount" not in faults[0].detail
+
+
+@pytest.mark.parametrize(
+    ("deviations", "pointer", "code"),
+    [
+        ({"text": "x" * 501}, "/text", "text_too_long"),
+        ({"text": "【安行】您好"}, "/text", "forbidden_symbol"),
+        ({"text": "还款¥5"}, "/text", "forbidden_symbol"),
+        ({"channel": "wechat", "text": "还" * 683}, "/text", "text_too_long"),
+        ({"channel": "email", "subject": "x" * 151, "text": "x"}, "/subject", "subject_too_long"),
+        ({"channel": "email", "subject": "x\r\nBcc: y", "text": "x"}, "/subject", "not_one_line"),
+        ({"channel": "email", "subject": "x", "text": "还" * 333}, "/text", "line_too_long"),
+        ({"channel": "letter", "text": "x"}, "/subject", "subject_needed"),
+        ({"subject": "x", "text": "x"}, "/subject", "no_subject_taken"),
+        ({"claims": ("will_sue", "will_sue"), "text": "x"}, "/claims/1", "unknown_name"),
+        ({"disclosures": ("opt_out",), "text": "x"}, "/disclosures", "disclosure_not_made"),
+    ],
+)
+def test_what_a_channel_cannot_carry_is_told_before_approval(
+    deviations: dict[str, Any], pointer: str, code: str
+) -> None:
+    (fault,) = faults_of(a_template(**{"disclosures": (), **deviations}))
+    assert (fault.pointer, fault.code) == (pointer, code)
+
+
+@pytest.mark.parametrize(
+    "deviations",
+    [
+        {"text": "x" * 500},
+        {"channel": "wechat", "text": "还" * 682},
+        {"channel": "email", "subject": "x" * 150, "text": "还" * 332 + "\n" + "x" * 998},
+        {"text": "x" * 501, "jurisdictions": ("US",)},
+    ],
+)
+def test_what_a_channel_just_carries_is_accepted(deviations: dict[str, Any]) -> None:
+    assert faults_of(a_template(**{"disclosures": (), **deviations})) == []
+
+
+def test_disclosures_are_read_in_traditional_characters_too() -> None:
+    text = "{masked_name}您好，請致電{callback}聯絡還款事宜，本次聯絡旨在催收欠款，所獲資訊將用於該目的。回覆退訂。通話錄音。"
+    named = ("masked_name", "callback", "purpose", "collect_debt_notice", "opt_out", "recording")
+    assert faults_of(a_template(text=text, disclosures=named, language="zh-Hant")) == []
+    answer = render(a_template(text=text, disclosures=named, language="zh-Hant"), VALUES)
+    assert isinstance(answer, Rendered) and answer.language == "zh-Hant"
+
+
+def test_the_digest_is_of_everything_that_is_approved() -> None:
+    one = a_template()
+    assert one.sha256 == a_template().sha256 and len(one.sha256) == 64
+    changes: list[dict[str, Any]] = [
+        {"version": 2}, {"text": "{masked_name}您好！请致电{callback}。"}, {"audience": ("debtor", "heir")}, {"claims": ("will_sue",)},
+        {"jurisdictions": ("CN", "US")}, {"purpose": "reminder"}, {"variant": "later"}, {"language": "zh-Hans"},
+    ]  # fmt: skip
+    assert len({a_template(**change).sha256 for change in changes} | {one.sha256}) == len(changes) + 1
+
+
+def test_a_text_of_ones_own_discloses_what_it_holds_to_the_letter() -> None:
+    values = {**VALUES, "amount_due": "12.00元", "collector": "A017", "lender": "安行"}
+    said = disclosures_in("张*您好，受安行委托，应还12.00元，请还款。", values, "zh")
+    assert said == ("amount_due", "lender", "masked_name", "purpose")
+    assert disclosures_in("应还13.00元", values, "zh") == ()
 
 
 # Filling in
@@ -298,7 +348,7 @@ def test_a_value_of_the_longest_permitted_length_is_taken() -> None:
     ],
 )
 def test_a_figure_must_look_like_one(name: str, good: str, bad: str) -> None:
-    template = a_template(text=f"{{{name}}}", disclosures=(), language="en", country="US")
+    template = a_template(text=f"{{{name}}}", disclosures=(), language="en", jurisdictions=("US",))
     assert isinstance(render(template, {name: good}), Rendered)
     answer = render(template, {name: bad})
     assert isinstance(answer, TemplateRefused)

@@ -1,4 +1,4 @@
-"""Every approved template is allowed in the situation that it is made for, and stays out of the others."""
+"""Every text of the library is allowed in the situation that it is made for, and stays out of the others."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +39,7 @@ def packs() -> PackSet:
 
 def somebody(template: Template, person: str, **deviations: Any) -> Person:
     """Return a person of the template's country who can be reached on every channel."""
-    american = template.country == "US"
+    american = template.jurisdictions == ("US",)
     zones = ("America/Chicago",) if american else ("Asia/Shanghai",)
     points = tuple(
         a_point(id=f"{point}", kind=kind, value=value, zones=zones, area_zones=zones)
@@ -57,7 +57,7 @@ def somebody(template: Template, person: str, **deviations: Any) -> Person:
 
 def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dict[str, Any]:
     """Return the dossier of the message in the case that it is made for; ``earlier`` adds a contact of weeks ago."""
-    american, role = template.country == "US", template.audience[0]
+    american, role = template.jurisdictions == ("US",), template.audience[0]
     third = template.purpose in ("locate", "relay")
     addressee = OTHER if third else PERSON
     parties = (CaseParty(person=PERSON, role="debtor"), CaseParty(person=OTHER, role=role)) if third else (

@@ -31,6 +31,7 @@ from tests.builders import (
     a_lender,
     a_person,
     an_agency,
+    approved,
     stored,
 )
 
@@ -114,6 +115,7 @@ def api(store: Store, queues: list[str], monkeypatch: pytest.MonkeyPatch) -> Ite
         stored(store, agency)
         FeedRepository().listing_record(LENDER, agency).save()
     stored(store, a_lender(), a_collector(), a_person(), a_lender(id=OTHER_LENDER))
+    stored(store, *approved("cn-sms-demand", "cn-call-demand", "cn-visit-demand"))
     ids = [f"case_{number}" for number in range(3)]
     for case in ids:
         stored(store, a_case(id=case, state=CaseState.PLACED, agency=None))

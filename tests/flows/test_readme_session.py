@@ -132,6 +132,7 @@ def live(api: Api, cloud: Cloud, folder: Path, patch: pytest.MonkeyPatch) -> Non
     patch.setattr(sample_day, "SAMPLE_ROWS", 30)
     day = sample_day.Day(api, cloud, folder=folder, seed=7, size=0, say=lambda line: None)
     day.found()
+    day.approve_templates()
     day.upload()
     day.wait_loaded()
     day.confirm_balances()

@@ -32,9 +32,12 @@ from tests.builders import (
     a_person,
     a_point,
     an_agency,
+    approved,
     stored,
 )
 
+TEXTS = ("cn-sms-demand", "cn-call-demand", "cn-email-demand", "cn-wechat-demand", "cn-letter-demand", "cn-visit-demand",
+         "cn-sms-guarantor", "cn-sms-reply", "us-call-first")  # fmt: skip
 NUMBERS = itertools.count(1)
 ROOT = ec.generate_private_key(ec.SECP256R1())
 
@@ -87,7 +90,7 @@ def rule_on(store: Store, attempt: Attempt, *, now: datetime = NOW) -> Attempt:
 
 @pytest.fixture
 def case_on_file(store: Store) -> Store:
-    stored(store, a_lender(), an_agency(), a_collector(), a_person(), a_case())
+    stored(store, a_lender(), an_agency(), a_collector(), a_person(), a_case(), *approved(*TEXTS))
     return store
 
 
@@ -261,7 +264,7 @@ def test_an_area_code_of_another_zone_narrows_the_hours_though_the_file_states_a
         language="en",
     )
     case = a_case(country="US", region="US-AK", language="en", currency="USD", product="retail_instalment")
-    stored(store, a_lender(pay_to={"US": "official desk"}), an_agency(), a_collector(), person, case)
+    stored(store, a_lender(pay_to={"US": "official desk"}), an_agency(), a_collector(), person, case, *approved(*TEXTS))
     morning_in_anchorage = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
     wish = a_wish_for("call", template="us-call-first")
     decided = rule_on(store, ask(store, wish, now=morning_in_anchorage), now=morning_in_anchorage)

@@ -444,7 +444,9 @@ def test_an_event_that_stands_twice_shows(tmp_path: Path, run: Any) -> None:
 
 def test_an_event_exchanged_for_another_breaks_the_link(tmp_path: Path, run: Any) -> None:
     def change(log: Log, number: int, event: bytes) -> None:
-        log.add(event.replace(b'"template":"t@1"', b'"template":"t@2"', 1) if number == 2 else event)
+        log.add(
+            event.replace(b'"template":"cn-sms-demand@1"', b'"template":"cn-sms-demand@2"', 1) if number == 2 else event
+        )
 
     built(tmp_path, with_heartbeats(a_story().events), change)
     assert codes(run(tmp_path / "archive")[1]) == {"stream_link"}

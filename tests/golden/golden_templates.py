@@ -1,4 +1,4 @@
-"""The golden texts: every template in force, filled in for one Chinese and one American case.
+"""The golden texts: every text of the library, filled in for one Chinese and one American case.
 
 ``python -m tests.golden.golden_templates`` writes them anew; a change of any is a change of what people get to read.
 """
@@ -26,7 +26,7 @@ def an_american_case(**deviations: object) -> Case:
 
 def values_of(template: Template) -> dict[str, str]:
     """Return the values that the golden case of the template's country gives, in its language."""
-    american = template.country == "US"
+    american = template.jurisdictions == ("US",)
     promise = Promise(**PROMISE, currency="USD" if american else "CNY")
     case = an_american_case(promises=(promise,)) if american else a_case(promises=(promise,))
     return values_for(
@@ -54,7 +54,7 @@ def page_of(template: Template) -> str:
     answer = rendered(template)
     head = [
         f"template    {answer.template}",
-        f"sends       {template.country} {template.channel} {template.purpose} ({template.variant})",
+        f"sends       {template.jurisdictions[0]} {template.channel} {template.purpose} ({template.variant})",
         f"sha256      {answer.content_sha256}",
         f"disclosures {' '.join(answer.disclosures)}",
         f"parts       {answer.sms_parts if answer.sms_parts is not None else '-'}",

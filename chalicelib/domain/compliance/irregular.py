@@ -534,6 +534,18 @@ def inspection(params: Mapping[str, Any]) -> Check:
     return check
 
 
+def free_text(params: Mapping[str, Any]) -> Check:
+    """Compile ``free_text``: words that nobody approved beforehand are read by a person before they leave."""
+
+    def check(scene: Scene, instant: int) -> Answer:
+        case = scene.case
+        if not case.text or case.content.get("template_approved") is not False:
+            return NEVER
+        return Finding("review", because="a text of one's own, from no approved template")
+
+    return check
+
+
 def sms_format(params: Mapping[str, Any]) -> Check:
     """Compile ``sms_format``: length, characters and signature that carriers accept."""
     longest: int = params["longest"]

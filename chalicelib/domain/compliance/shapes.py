@@ -83,6 +83,7 @@ SHAPES: Mapping[str, Shape] = {
     "own_line": _shape(irregular.own_line),
     "mandate": _shape(irregular.mandate),
     "inspection": _shape(irregular.inspection, "days"),
+    "free_text": _shape(irregular.free_text),
     "sms_format": _shape(irregular.sms_format, "longest characters"),
     "work_request": _shape(elsewhere.work_request, "days confirm_days"),
     "written_only": _shape(elsewhere.written_only, "months"),
@@ -98,7 +99,7 @@ _WOKEN_BY: Mapping[str, frozenset[str]] = {
     "holds": frozenset(("hold", "promise", "service_member")),
     "ledger": frozenset(("preference", "stopped", "place", "work_request", "written_only", "tcpa_revoke")),
     "history": frozenset(("count", "nocount", "concentration", "episode", "bounced", "first_written")),
-    "content": frozenset(("words", "sms_format")),
+    "content": frozenset(("words", "sms_format", "free_text")),
 }
 
 STIRS = frozenset(_WOKEN_BY)

@@ -39,6 +39,8 @@ _FIELDS = frozenset(
         "purpose",
         "recipient",
         "content",
+        "template",
+        "template_sha256",
         "ruleset",
         "inputs",
         "not_before",
@@ -108,8 +110,11 @@ def verify(
     contact: str,
     recipient: str,
     content: str | None,
+    template: tuple[str | None, str | None],
 ) -> Valid | Invalid:
-    """Tell whether the approval may be acted on at ``now`` for this contact, recipient and rendered content.
+    """Tell whether the approval may be acted on at ``now`` for this contact, recipient, rendered content and template.
+
+    ``template`` is (``id@version``, SHA-256 of that version), both None for a free text.
 
     Both ends of the window: ``not_before`` is closed, ``not_after`` open. Never raises on a malformed approval.
     """
@@ -130,7 +135,10 @@ def verify(
         return Invalid("the signing key's certificate is not valid now")
     if not in_window:
         return Invalid("the approval is not valid now")
-    if (body["contact"], body["recipient"], body["content"]) != (contact, recipient, content):
+    if (body["contact"], body["recipient"], body["content"]) != (contact, recipient, content) or (
+        body["template"],
+        body["template_sha256"],
+    ) != template:
         return Invalid("the approval is for another message")
     return Valid()
 

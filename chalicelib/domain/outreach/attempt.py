@@ -106,6 +106,9 @@ RESERVED = frozenset(
 class Attempt(BaseModel):
     """One message or clearance. ``body`` is the rendered text; ``content`` its SHA-256 (hex), None for a clearance.
 
+    ``template`` is ``id@version`` of the approved text it was rendered from and ``template_sha256`` that version's digest;
+    both are None for a free text and for a clearance without a script.
+
     ``approval`` is the signed value that the dispatcher consumes; ``ruling`` the whole ruling last given.
     """
 
@@ -124,6 +127,7 @@ class Attempt(BaseModel):
     collector: str | None
     requested_at: str
     template: str | None = None
+    template_sha256: str | None = None
     parameters: dict[str, str] = {}
     subject: str | None = None
     body: str | None = None

@@ -107,7 +107,10 @@ def _act(attempt: Attempt, *, case: Case, line: str, history: list[dict[str, Any
         content["template"] = attempt.template
         content["template_approved"] = True
     if attempt.body is not None:
-        content["text"] = attempt.body
+        # What people see first is read like the rest: a subject holds no word that the text may not hold.
+        content["text"] = attempt.body if attempt.subject is None else f"{attempt.subject}\n{attempt.body}"
+        if attempt.template is None:
+            content["template_approved"] = False
     if attempt.amount_minor is not None:
         content["amount_minor"] = attempt.amount_minor
         content["amount_as_of"] = attempt.amount_as_of

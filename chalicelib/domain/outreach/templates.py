@@ -1,21 +1,24 @@
-"""Approved message templates: dated data with allow-listed placeholders, filled in without any expression language.
+"""Message templates: texts with allow-listed placeholders, filled in without any expression language.
 
-A template says which disclosures and claims its text carries; that is what a ruling looks at. Loading holds the text to
-it, so a template cannot announce what it does not say. Filling in refuses values that could change what was approved:
-unknown placeholders, control and bidi characters, links, telephone numbers and overlong text.
+A template says which disclosures and claims its text carries; that is what a ruling looks at. ``faults_of`` holds the text
+to it, so a template cannot announce what it does not say. Filling in refuses values that could change what was approved:
+unknown placeholders, control and bidi characters, links, telephone numbers and overlong text. Which version may be used
+when is told by ``chalicelib.domain.outreach.template_book``; the texts shipped with the code are a library to start from.
 """
 
+import hashlib
 import re
 import string
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chalicelib.domain.cases.case import Case
@@ -27,7 +30,7 @@ from chalicelib.domain.outreach.sms_parts import sms_parts
 from chalicelib.domain.people.person import Person, masked_name
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "templates"
-"""Where the templates lie: one TOML file a template, its versions in order."""
+"""Where the library lies: one TOML file a template, its versions in order."""
 
 Kind = Literal["words", "code", "official", "amount", "date", "number", "tail"]
 
@@ -75,7 +78,7 @@ PLACEHOLDERS: Mapping[str, Placeholder] = {
     "visit_on": Placeholder("date", 20, asked=True),
     "ticket": Placeholder("code", 20, asked=True),
 }
-"""Every placeholder there is. A template with any other does not load."""
+"""Every placeholder there is. A template with any other is refused."""
 
 ROLES = frozenset(
     {
@@ -118,22 +121,34 @@ _SAYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "pay_to": (("pay_to",), {}),
     "callback": (("callback",), {}),
     "complaint_line": (("complaint_line",), {}),
-    "purpose": ((), {"zh": "还款|核对|联系|转达", "en": "debt|payment|account|location information"}),
-    "opt_out": ((), {"zh": "退订|TD", "en": "STOP|[Uu]nsubscribe|stop (?:e-mails|messages|letters)"}),
+    "purpose": (
+        (),
+        {"zh": "还款|還款|核对|核對|联系|聯繫|聯絡|转达|轉達", "en": "debt|payment|account|location information"},
+    ),
+    "opt_out": ((), {"zh": "退订|退訂|TD", "en": "STOP|[Uu]nsubscribe|stop (?:e-mails|messages|letters)"}),
     "collect_debt_notice": (
         (),
         {
-            "zh": "本次联系旨在催收欠款.*所获信息将用于该目的",
+            "zh": "本次(?:联系|聯繫|聯絡)旨在催收欠款.*所[获獲](?:信息|資訊|資料)[将將]用[于於][该該]目的",
             "en": "attempt to collect a debt.*information obtained will be used for that purpose",
         },
     ),
-    "debt_collector_identity": ((), {"zh": "催收机构", "en": "debt collector"}),
-    "recording": ((), {"zh": "录音|录像", "en": "recorded"}),
-    "ai_voice": ((), {"zh": "智能语音|人工智能", "en": "automated voice|artificial"}),
+    "debt_collector_identity": ((), {"zh": "催收机构|催收機構", "en": "debt collector"}),
+    "recording": ((), {"zh": "录音|录像|錄音|錄影|錄像", "en": "recorded"}),
+    "ai_voice": ((), {"zh": "智能语音|人工智能|智能語音|人工智慧", "en": "automated voice|artificial"}),
     "validation_information": (_VALIDATION, {"en": "dispute.*original creditor.*assume"}),
     "caller_identity": (("collector",), {}),
-    "time_barred_notice": ((), {"zh": "诉讼时效", "en": "[Bb]ecause of the age of your debt"}),
+    "time_barred_notice": ((), {"zh": "诉讼时效|訴訟時效", "en": "[Bb]ecause of the age of your debt"}),
 }
+
+
+Channel = Literal["sms", "email", "wechat", "letter", "call", "visit"]
+Purpose = Literal[
+    "demand", "reminder", "reply", "opt_out_confirmation", "consent_request", "validation_notice", "required_notice",
+    "remedy_notice", "locate", "relay", "complaint_answer", "survey",
+]  # fmt: skip
+TEMPLATE_ID = r"^[a-z0-9-]{3,60}$"
+LANGUAGE = r"^[a-z]{2}(-[A-Z][a-z]{3})?$"
 
 
 class TemplateBroken(Exception):
@@ -145,44 +160,50 @@ class TemplateBroken(Exception):
 
 
 class Template(BaseModel):
-    """One version of one template.
+    """What one version of one template says, for whom and where: exactly this is what somebody approves.
 
-    ``audience`` are the roles it may be written to. ``variant`` is ``first`` for a first communication on the debt,
-    ``later`` for every further one, ``any`` where that makes no difference. It may be used from ``effective_from`` to
-    ``effective_to`` (dates, both inclusive; no end when absent), and never without ``approved_by_role`` and
-    ``approved_on``.
+    ``jurisdictions`` are the countries of the cases it may be used on, ``audience`` the roles it may be written to.
+    ``variant`` is ``first`` for a first communication on the debt, ``later`` for every further one, ``any`` where that
+    makes no difference. ``language`` is a language tag: ``en``, ``zh`` or ``zh-Hans`` (simplified), ``zh-Hant``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(pattern=r"^[a-z0-9-]{3,60}$")
+    id: str = Field(pattern=TEMPLATE_ID)
     version: int = Field(ge=1)
-    channel: Literal["sms", "email", "wechat", "letter", "call", "visit"]
-    purpose: Literal[
-        "demand", "reminder", "reply", "opt_out_confirmation", "consent_request", "validation_notice",
-        "required_notice", "remedy_notice", "locate", "relay", "complaint_answer", "survey",
-    ]  # fmt: skip
-    language: str = Field(pattern=r"^[a-z]{2}$")
-    country: str = Field(pattern=r"^[A-Z]{2}$")
+    channel: Channel
+    purpose: Purpose
+    language: str = Field(pattern=LANGUAGE)
+    jurisdictions: tuple[str, ...] = Field(min_length=1)
     audience: tuple[str, ...] = Field(min_length=1)
     variant: Literal["first", "later", "any"] = "any"
     subject: str | None = None
     text: str = Field(min_length=1)
     disclosures: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
-    effective_from: date
-    effective_to: date | None = None
-    approved_by_role: Literal["compliance", "lender"]
-    approved_on: date
 
     @property
     def reference(self) -> str:
         """Return ``id@version``, the name under which an attempt keeps it."""
         return f"{self.id}@{self.version}"
 
-    def in_force(self, on: date) -> bool:
-        """Tell whether the version may be used on that date."""
-        return self.effective_from <= on and (self.effective_to is None or on <= self.effective_to)
+    @cached_property
+    def sha256(self) -> str:
+        """Return the SHA-256 (hex) over the RFC 8785 form of everything above: what an approval is bound to."""
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFault:
+    """What keeps a template from use: an RFC 6901 ``pointer`` into it, a ``code``, and a sentence that repeats no text.
+
+    Codes: unknown_placeholder, unknown_name, disclosure_not_made, subject_needed, no_subject_taken, not_one_line,
+    forbidden_symbol, text_too_long, line_too_long, subject_too_long.
+    """
+
+    pointer: str
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +225,7 @@ class TemplateRefused:
     """The template cannot be filled in: ``code`` says why, ``field`` names the placeholder (or ``text``).
 
     Codes: missing_value, unknown_parameter, control_character, too_long, link, telephone_number, malformed_value,
-    forbidden_symbol, text_too_long.
+    forbidden_symbol, text_too_long, line_too_long, subject_too_long.
     """
 
     code: str
@@ -216,7 +237,7 @@ class TemplateRefused:
 
 @cache
 def load_templates(directory: Path = DIRECTORY) -> Mapping[str, tuple[Template, ...]]:
-    """Return every template's versions by id, the oldest first. Raises ``TemplateBroken``."""
+    """Return the library: every template's versions by id, the oldest first. Raises ``TemplateBroken``."""
     found: dict[str, tuple[Template, ...]] = {}
     for file in sorted(directory.glob("*.toml")):
         versions = tuple(_versions(file))
@@ -231,89 +252,101 @@ def _versions(file: Path) -> Iterable[Template]:
             template = Template(**{"id": file.stem, "version": number, **table})
         except ValidationError as error:
             raise TemplateBroken(file.name, f"version {number}: {error}") from error
-        why = fault_of(template)
-        if why is not None:
-            raise TemplateBroken(file.name, f"version {number}: {why}")
+        for fault in faults_of(template):
+            raise TemplateBroken(file.name, f"version {number} {fault.pointer}: {fault.detail}")
         yield template
     if not data.get("version"):
         raise TemplateBroken(file.name, "no version")
 
 
-def fault_of(template: Template) -> str | None:
-    """Return what keeps the template from use, or None: unknown names, or a disclosure that its text does not make."""
-    unknown = _fields(template) - PLACEHOLDERS.keys()
-    if unknown:
-        return f"unknown placeholders: {', '.join(sorted(unknown))}"
-    for known, named in ((ROLES, template.audience), (DISCLOSURES, template.disclosures), (CLAIMS, template.claims)):
-        if set(named) - known:
-            return f"unknown names: {', '.join(sorted(set(named) - known))}"
-    if (template.subject is not None) != (template.channel in ("email", "letter")):
-        return "mail and letters have a subject, nothing else has"
-    if template.approved_on > template.effective_from:
-        return "it takes effect before it was approved"
-    for disclosure in template.disclosures:
-        if not _is_made(disclosure, template):
-            return f"the text does not carry the disclosure {disclosure}"
-    return None
+def faults_of(template: Template) -> list[TemplateFault]:
+    """Return everything that keeps the template from use: unknown names, what its channel cannot carry, or a disclosure
+    that its text does not make. Empty when it may be approved."""
+    return [
+        *_faults_of_placeholders("/text", template.text),
+        *_faults_of_placeholders("/subject", template.subject or ""),
+        *_faults_of_names(template),
+        *_faults_of_form(template),
+        *(
+            TemplateFault("/disclosures", "disclosure_not_made", f"the text does not carry the disclosure {disclosure}")
+            for disclosure in template.disclosures
+            if disclosure in DISCLOSURES and not _is_made(disclosure, template)
+        ),
+    ]
+
+
+def _faults_of_placeholders(pointer: str, text: str) -> Iterator[TemplateFault]:
+    for match in _BRACES.finditer(text):
+        if match[1] in PLACEHOLDERS:
+            continue
+        line = text.count("\n", 0, match.start()) + 1
+        column = match.start() - text.rfind("\n", 0, match.start())
+        where = f"character {match.start()} (line {line}, column {column})"
+        yield TemplateFault(pointer, "unknown_placeholder", f"{where}: only listed names may stand in braces")
+
+
+def _faults_of_names(template: Template) -> Iterator[TemplateFault]:
+    for pointer, known, named in (
+        ("/audience", ROLES, template.audience),
+        ("/disclosures", DISCLOSURES, template.disclosures),
+        ("/claims", CLAIMS, template.claims),
+    ):
+        for index, name in enumerate(named):
+            if name not in known or name in named[:index]:
+                yield TemplateFault(f"{pointer}/{index}", "unknown_name", "unknown, or named twice")
+
+
+def _faults_of_form(template: Template) -> Iterator[TemplateFault]:
+    if template.channel in ("email", "letter"):
+        if not template.subject:
+            yield TemplateFault("/subject", "subject_needed", "mail and letters have a subject")
+    elif template.subject is not None:
+        yield TemplateFault("/subject", "no_subject_taken", "only mail and letters have a subject")
+    if template.subject is not None and not template.subject.isprintable():
+        yield TemplateFault("/subject", "not_one_line", "a subject is one line of printable characters")
+    code = _fault_of_text(_FIELD.sub("", template.subject or ""), _FIELD.sub("", template.text), template)
+    if code is not None:
+        yield TemplateFault("/subject" if code.startswith("subject") else "/text", code, TEXT_FAULTS[code])
 
 
 def _is_made(disclosure: str, template: Template) -> bool:
     placeholders, patterns = _SAYS[disclosure]
     if not set(placeholders) <= _fields(template):
         return False
-    pattern = patterns.get(template.language)
+    pattern = patterns.get(base_language(template.language))
     if pattern is None:
         return not patterns
     return re.search(pattern, template.text, re.DOTALL) is not None
 
 
+def disclosures_in(text: str, values: Mapping[str, str], language: str) -> tuple[str, ...]:
+    """Return the disclosures that a text of one's own makes, sorted: it holds the records' values to the letter, and the
+    words that the disclosure takes in its language."""
+    said = []
+    for disclosure, (placeholders, patterns) in _SAYS.items():
+        pattern = patterns.get(base_language(language))
+        holds = all(values.get(name) and values[name] in text for name in placeholders)
+        worded = not patterns if pattern is None else re.search(pattern, text, re.DOTALL) is not None
+        if holds and worded:
+            said.append(disclosure)
+    return tuple(sorted(said))
+
+
+def base_language(language: str) -> str:
+    """Return the language of a tag without its script.
+
+    >>> base_language("zh-Hant")
+    'zh'
+    """
+    return language.partition("-")[0]
+
+
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
 
 
 def _fields(template: Template) -> frozenset[str]:
-    text = f"{template.subject or ''}\n{template.text}"
-    names = set(_FIELD.findall(text))
-    if set(_FIELD.sub("", text)) & set("{}"):
-        names.add("{}")
-    return frozenset(names)
-
-
-def current_templates(on: date, *, templates: Mapping[str, tuple[Template, ...]] | None = None) -> dict[str, Template]:
-    """Return by id the newest version of each template that may be used on that date."""
-    known = load_templates() if templates is None else templates
-    usable = {name: [v for v in versions if v.in_force(on)] for name, versions in known.items()}
-    return {name: versions[-1] for name, versions in usable.items() if versions}
-
-
-def template_at(reference: str, *, templates: Mapping[str, tuple[Template, ...]] | None = None) -> Template | None:
-    """Return the very version that ``id@version`` names, in force or not, or None."""
-    known = load_templates() if templates is None else templates
-    name, _, version = reference.partition("@")
-    return next((t for t in known.get(name, ()) if str(t.version) == version), None)
-
-
-def fitting_templates(
-    *,
-    on: date,
-    country: str,
-    language: str,
-    channel: str,
-    purpose: str,
-    role: str,
-    first: bool,
-    templates: Mapping[str, tuple[Template, ...]] | None = None,
-) -> list[Template]:
-    """Return the templates in force that fit; those made for a first (or later) communication before those for any."""
-    variant = "first" if first else "later"
-    found = [
-        template
-        for template in current_templates(on, templates=templates).values()
-        if (template.country, template.language) == (country, language)
-        and (template.channel, template.purpose) == (channel, purpose)
-        and role in template.audience
-        and template.variant in (variant, "any")
-    ]
-    return sorted(found, key=lambda t: (t.variant == "any", t.id))
+    return frozenset(_FIELD.findall(f"{template.subject or ''}\n{template.text}"))
 
 
 # Filling in
@@ -348,7 +381,7 @@ def render(
         filled[name] = unicodedata.normalize("NFC", value.strip())
     body = _FIELD.sub(lambda match: filled[match[1]], template.text)
     subject = None if template.subject is None else _FIELD.sub(lambda match: filled[match[1]], template.subject)
-    code = _fault_of_text(body, template)
+    code = _fault_of_text(subject or "", body, template)
     if code is not None:
         return TemplateRefused(code, "text")
     return Rendered(
@@ -372,6 +405,9 @@ CN_SMS_LIMIT = 500
 CN_SMS_VALUE_LIMIT = 35
 WECHAT_BYTES = 2048
 SMS_LIMIT = 1600
+SUBJECT_LIMIT = 150
+MAIL_LINE_BYTES = 998
+TEXT_LIMIT = 20_000
 
 _LINK = re.compile(
     r"(?:https?|ftp)\s*:|://|www\s*\.|\b[a-z0-9-]+\.(?:com|cn|net|org|io|co|cc|top|xyz|info|biz|app|me|link|ly|gov|edu)\b",
@@ -398,7 +434,7 @@ def _fault_of_value(value: str, placeholder: Placeholder, template: Template) ->
     if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in value):
         return "control_character"
     text = unicodedata.normalize("NFKC", value).strip()
-    is_cn_sms = (template.channel, template.country) == ("sms", "CN")
+    is_cn_sms = template.channel == "sms" and "CN" in template.jurisdictions
     if len(text) > (min(placeholder.limit, CN_SMS_VALUE_LIMIT) if is_cn_sms else placeholder.limit):
         return "too_long"
     shape = _SHAPES.get(placeholder.kind)
@@ -412,17 +448,38 @@ def _fault_of_value(value: str, placeholder: Placeholder, template: Template) ->
     return None
 
 
-def _fault_of_text(body: str, template: Template) -> str | None:
-    if template.country == "CN" and template.channel == "sms":
-        # Carriers put the signature in front themselves and refuse brackets and symbols in the text.
+TEXT_FAULTS: Mapping[str, str] = {
+    "forbidden_symbol": "carriers refuse this symbol, and put the signature in its brackets in front themselves",
+    "text_too_long": "the text is longer than its channel carries",
+    "line_too_long": "a line of mail has at most 998 bytes",
+    "subject_too_long": "a subject has at most 150 characters",
+}
+"""What a whole text can be wrong in, in words."""
+
+
+def _fault_of_text(subject: str, body: str, template: Template) -> str | None:
+    return fault_of_text(template.channel, subject=subject, body=body, in_china="CN" in template.jurisdictions)
+
+
+def fault_of_text(channel: str, *, subject: str, body: str, in_china: bool) -> str | None:
+    """Return the code of what keeps a whole text from its channel, or None.
+
+    500 characters and no signature or symbol of their own for text messages in China (CN-SMS-4), 1,600 elsewhere; 2,048
+    bytes for WeChat; lines of 998 bytes (RFC 5322 section 2.1.1) and subjects of 150 characters for mail.
+    """
+    if channel == "sms" and in_china:
         if set(body) & (_SYMBOLS | set("【】")):
             return "forbidden_symbol"
         return "text_too_long" if len(body) > CN_SMS_LIMIT else None
-    if template.channel == "sms":
+    if channel == "sms":
         return "text_too_long" if len(body) > SMS_LIMIT else None
-    if template.channel == "wechat":
+    if channel == "wechat":
         return "text_too_long" if len(body.encode()) > WECHAT_BYTES else None
-    return None
+    if len(subject) > SUBJECT_LIMIT:
+        return "subject_too_long"
+    if channel == "email" and any(len(line.encode()) > MAIL_LINE_BYTES for line in body.splitlines()):
+        return "line_too_long"
+    return "text_too_long" if len(body) > TEXT_LIMIT else None
 
 
 # Values from the records
@@ -495,9 +552,10 @@ def values_for(
 ) -> dict[str, str]:
     """Return the values of every placeholder that the records can fill, as that language writes them.
 
-    ``today`` is the date in the lender's zone. ``agency`` is None when the lender acts itself; its own complaint line
+    ``today`` is the date in the lender's zone; of a language tag only the language counts. ``agency`` is None when the lender acts itself; its own complaint line
     is then the number to call back. What no record holds is left out, so that rendering refuses it by name.
     """
+    language = base_language(language)
     values = {
         "addressee": person.name_local if language == "zh" and person.name_local else person.name,
         "masked_name": masked_name(person.name_local if language == "zh" and person.name_local else person.name),
