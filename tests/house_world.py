@@ -11,6 +11,7 @@ import boto3
 
 from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
+from chalicelib.domain.cases.unmasking import Target
 from chalicelib.domain.events import Actor, Event, EventType, event_from_canonical
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.outreach.approval import Valid
@@ -32,10 +33,12 @@ from chalicelib.usecases import (
     dispatch,
     duties,
     erasure,
+    exporting,
     messages,
     organisations,
     portfolios,
     templates,
+    unmasking,
 )
 from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
@@ -363,6 +366,24 @@ class World:
         case = self.store.case(SCOPE, self.case(state=CaseState.SETTLED, amount_due_minor=0))
         assert case is not None
         PortfolioRepository(self.store).write_parties(SCOPE, [(case.debtor, case.id)])
+        other = self.store.case(SCOPE, self.case())
+        assert other is not None
+        unmasking.unmask(
+            self.store,
+            SCOPE,
+            other.id,
+            Target("name", other.debtor),
+            unmasking.Why("verify_identity", SECRET),
+            LENDERS,
+            self.context,
+            role="compliance",
+            client="officer",
+            unmasking_id="unm_1",
+        )
+        copy: dict[str, Any] = {"requested_by": "person", "identity_check": "check-1", "export_id": "exp_1"}
+        exporting.request_export(
+            self.store, SCOPE, case.debtor, actor=LENDERS.actor, now=self.now, req="req_world", **copy
+        )
         wish = erasure.Wish("purpose_met", "person", "check-1")
         told: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}
         erasure.request_erasure(self.store, SCOPE, case.debtor, wish, erasure_id="era_1", **told)

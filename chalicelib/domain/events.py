@@ -73,6 +73,8 @@ class EventType(StrEnum):
     ERASURE_REQUESTED = "erasure.requested"
     ERASURE_DECIDED = "erasure.decided"
     PERSON_KEYS_DESTROYED = "person.keys_destroyed"
+    PERSON_UNMASKED = "person.unmasked"
+    PERSON_EXPORTED = "person.exported"
 
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"

@@ -97,6 +97,16 @@ def person_cases_pk(tenant: str, person: str) -> str:
     return f"T#{tenant}#PERC#{person}"
 
 
+def unmaskings_pk(client: str) -> str:
+    """Return the view partition that counts what a caller (``<org>#<subject>``) had unmasked; sk is the day."""
+    return f"U#{client}"
+
+
+def export_sk(export: str) -> str:
+    """Return the sort key of an export beside the person's record."""
+    return f"EXPORT#{export}"
+
+
 def event_sk(seq: int) -> str:
     """Return the sort key of the event with this dense number."""
     return f"{EVENT_PREFIX}{seq:08d}"

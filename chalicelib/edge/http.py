@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from chalice.app import Blueprint, Response
@@ -151,9 +151,12 @@ class Answer:
 
     ``version`` becomes the entity tag; ``status`` overrides the route's; ``body`` is the route's response model, or
     bytes or text of the route's content type. Bytes of a binary type reach a caller whose ``Accept`` names the type.
+    ``kept`` is what is stored under the request's Idempotency-Key instead of ``body``, and given when it comes again:
+    personal data are no part of it, because stored answers lie under no person's key.
     """
 
     body: BaseModel | bytes | str | None = None
+    kept: BaseModel | None = None
     version: int | None = None
     tag: str | None = None
     status: int | None = None
@@ -291,7 +294,7 @@ def _answer(
         return _not_modified(entry, raw, _render(entry, view(principal, request)))
     shown = query.model_dump(mode="json") if query is not None else {}
     fingerprint = fingerprint_of(entry.key, values, shown, raw.headers.get("if-match"), content)
-    return _once(entry, slot, fingerprint, request_id, lambda: _render(entry, view(principal, request)))
+    return _once(entry, slot, fingerprint, request_id, lambda: view(principal, request))
 
 
 def _request_id(raw: RawRequest) -> str:
@@ -435,10 +438,18 @@ def _not_modified(entry: Route, raw: RawRequest, response: Response) -> Response
     return Response("", {"ETag": str(tag)}, 304)
 
 
-def _once(entry: Route, slot: Slot, fingerprint: str, request_id: str, make: Callable[[], Response]) -> Response:
+def _once(
+    entry: Route, slot: Slot, fingerprint: str, request_id: str, make: Callable[[], Answer | BaseModel | None]
+) -> Response:
+    whole: list[Response] = []
+
     def run() -> Answered:
         try:
-            response = make()
+            told = make()
+            response = _render(entry, told)
+            if isinstance(told, Answer) and told.kept is not None:
+                whole.append(response)
+                response = _render(entry, replace(told, body=told.kept))
         except DomainError as fault:
             if status_of(type(fault)) is None:
                 raise
@@ -452,6 +463,8 @@ def _once(entry: Route, slot: Slot, fingerprint: str, request_id: str, make: Cal
         raise IdempotencyKeyReused
     if isinstance(outcome, idempotency.InProgress):
         raise IdempotencyInProgress
+    if whole and not outcome.is_replay:
+        return whole[0]
     headers: dict[str, Any] = dict(outcome.answer.headers)
     if outcome.is_replay:
         headers["Idempotency-Replayed"] = "true"

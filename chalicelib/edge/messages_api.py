@@ -1,6 +1,7 @@
 """Messages and clearances over HTTP: ask, read, report, review, cancel."""
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from chalice.app import Blueprint
@@ -247,7 +248,7 @@ def request_clearance(principal: Principal, request: Request[ClearanceRequest, C
     while isinstance(answer.body, MessageView) and answer.body.state == "requested" and time.monotonic() < deadline:
         time.sleep(0.1)
         attempt = messages.get_message(wiring.store(), scope, answer.body.id, org=None)
-        answer = Answer(view_of(attempt), version=attempt.version, location=answer.location)
+        answer = replace(answer, body=view_of(attempt), kept=view_of(attempt, text=False), version=attempt.version)
     return answer
 
 
@@ -267,7 +268,8 @@ def _ask(principal: Principal, request: Request[Any, Any], wish: Wish, *, human:
         now=wiring.now(),
         req=request.id,
     )
-    return Answer(view_of(attempt), version=attempt.version, location=f"/v1/messages/{attempt.id}")
+    location = f"/v1/messages/{attempt.id}"
+    return Answer(view_of(attempt), kept=view_of(attempt, text=False), version=attempt.version, location=location)
 
 
 def _find(principal: Principal, message: str) -> tuple[TenantScope, Attempt]:
@@ -343,7 +345,7 @@ def report_message_outcome(principal: Principal, request: Request[OutcomeReport,
         now=wiring.now(),
         req=request.id,
     )
-    return Answer(view_of(reported), version=reported.version)
+    return Answer(view_of(reported), kept=view_of(reported, text=False), version=reported.version)
 
 
 def _outcome(result: str, channel: str) -> tuple[str, bool, bool]:
@@ -381,7 +383,7 @@ def review_message(principal: Principal, request: Request[ReviewDecision, None])
         now=wiring.now(),
         req=request.id,
     )
-    return Answer(view_of(reviewed), version=reviewed.version)
+    return Answer(view_of(reviewed), kept=view_of(reviewed, text=False), version=reviewed.version)
 
 
 @route(
@@ -408,4 +410,4 @@ def cancel_message(principal: Principal, request: Request[None, None]) -> Answer
     _, after = _find(principal, attempt.id)
     if not done and after.state is not AttemptState.CANCELLED:
         raise StateConflict("too_late", f"the attempt is {after.state}")
-    return Answer(view_of(after), version=after.version)
+    return Answer(view_of(after), kept=view_of(after, text=False), version=after.version)

@@ -1,4 +1,4 @@
-"""What a person may ask of the lender about their data, over HTTP: erasure."""
+"""Personal data over HTTP: one value in clear for a reason, a copy for the person, and erasure."""
 
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -7,12 +7,15 @@ from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib import wiring
-from chalicelib.domain.errors import StateConflict
+from chalicelib.domain.cases.unmasking import Target
+from chalicelib.domain.errors import StateConflict, TooManyRequests
+from chalicelib.domain.people import export
 from chalicelib.domain.people.erasure import REASONS, ErasureRequest, Outcome
 from chalicelib.domain.principals import Principal, scope_of
-from chalicelib.edge.callers import actor_of
+from chalicelib.edge.callers import actor_of, org_of, scope_of_case
 from chalicelib.edge.http import Answer, Request, route
-from chalicelib.usecases import erasure
+from chalicelib.usecases import cases, erasure, exporting, unmasking
+from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -21,6 +24,80 @@ Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UnmaskWish(_Model):
+    """Which value, and why. ``person`` is a party (default: the borrower), ``point`` one of their contact points.
+
+    ``vehicle`` counts from 0 in the order of the case. ``text`` is kept, sealed.
+    """
+
+    field: Literal["contract_no", "name", "name_local", "national_id", "contact_point", "vin", "plate"]
+    reason: Literal[
+        "identify_right_party",
+        "verify_identity",
+        "answer_request",
+        "investigate_complaint",
+        "correct_data",
+        "prepare_proceedings",
+    ]
+    text: Annotated[str, Field(min_length=10, max_length=500)]
+    person: Reference | None = None
+    point: Reference | None = None
+    vehicle: Annotated[int, Field(strict=True, ge=0, le=99)] | None = None
+
+
+class UnmaskedView(_Model):
+    """The value in clear: once. The same request again, or read later, gives no value any more."""
+
+    id: str
+    field: str
+    value: str | None
+    left_today: int
+
+
+class ExportWish(_Model):
+    """At whose request, and where the check of the requester's identity is on file."""
+
+    requested_by: Literal["person", "representative"]
+    identity_check: Reference
+
+
+class ExportView(_Model):
+    """An export: its document can be fetched by who asked until ``expires_at`` (open)."""
+
+    id: str
+    person: str
+    requested_by: str
+    identity_check: str
+    created_at: str
+    expires_at: str
+    document: str
+    page_zh: str
+    page_en: str
+
+
+class PersonDocument(BaseModel):
+    """Everything that the lender holds about one person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: str
+    export: str
+    created_at: str
+    person: dict[str, Any]
+    cases: list[dict[str, Any]]
+    contacts: list[dict[str, Any]]
+    consents: list[dict[str, Any]]
+    holds: list[dict[str, Any]]
+    messages: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+
+class PageLanguage(_Model):
+    """The language of a page."""
+
+    language: Literal["zh", "en"] = "zh"
 
 
 class ErasureWish(_Model):
@@ -155,3 +232,121 @@ def read_erasure(principal: Principal, request: Request[None, None]) -> Answer:
         wiring.store(), scope_of(principal), request.path["person_id"], request.path["erasure_id"]
     )
     return _answer(found)
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/cases/{case_id}/unmaskings",
+    scope="personal_data:unmask",
+    body=UnmaskWish,
+    response=UnmaskedView,
+    status=201,
+    errors=[TooManyRequests],
+    summary="See one masked value in clear, once, for a recorded reason",
+)
+def unmask_field(principal: Principal, request: Request[UnmaskWish, None]) -> Answer:
+    """At most 20 values a caller and day of the lender. Who saw which field, and why, stands in the audit log.
+
+    Telephone numbers, addresses and identity numbers are for compliance officers; agencies see names and plates.
+    """
+    case_id, wish = request.path["case_id"], request.body
+    scope, store = scope_of_case(principal, case_id), wiring.store()
+    target = Target(
+        wish.field,
+        wish.person or cases.debtor_of(store, scope, case_id, org=org_of(principal)),
+        wish.point,
+        wish.vehicle,
+    )
+    identity = request.derived_id("unm")
+    seen = unmasking.unmask(
+        store,
+        scope,
+        case_id,
+        target,
+        unmasking.Why(wish.reason, wish.text),
+        Caller(actor_of(principal), org_of(principal), principal.collector),
+        Context(wiring.now(), request.id),
+        role=principal.role.value,
+        client=f"{principal.org}#{principal.subject}",
+        unmasking_id=identity,
+    )
+    told = {"id": identity, "field": wish.field, "left_today": seen.left_today}
+    return Answer(UnmaskedView(value=seen.value, **told), kept=UnmaskedView(value=None, **told))
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/persons/{person_id}/exports",
+    scope="personal_data:export",
+    body=ExportWish,
+    response=ExportView,
+    status=202,
+    summary="Have a copy of a person's data made for that person",
+)
+def request_export(principal: Principal, request: Request[ExportWish, None]) -> Answer:
+    """The copy is made when it is fetched, for 24 hours and by who asked; it is stored nowhere."""
+    person_id = request.path["person_id"]
+    job = exporting.request_export(
+        wiring.store(),
+        scope_of(principal),
+        person_id,
+        requested_by=request.body.requested_by,
+        identity_check=request.body.identity_check,
+        export_id=request.derived_id("exp"),
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    document = f"/v1/persons/{person_id}/exports/{job.id}"
+    view = ExportView(
+        id=job.id,
+        person=job.person,
+        requested_by=job.requested_by,
+        identity_check=job.identity_check,
+        created_at=job.created_at,
+        expires_at=job.expires_at,
+        document=document,
+        page_zh=f"{document}/page?language=zh",
+        page_en=f"{document}/page?language=en",
+    )
+    return Answer(view, location=document)
+
+
+def _export(principal: Principal, request: Request[Any, Any]) -> dict[str, Any]:
+    return exporting.find_export(
+        wiring.store(),
+        scope_of(principal),
+        request.path["person_id"],
+        request.path["export_id"],
+        by=principal.subject,
+        now=wiring.now(),
+    )
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/persons/{person_id}/exports/{export_id}",
+    scope="personal_data:export",
+    response=PersonDocument,
+    summary="Fetch a person's data as JSON",
+)
+def read_export(principal: Principal, request: Request[None, None]) -> PersonDocument:
+    """Who did not ask for the export, or asks for it too late, finds nothing."""
+    return PersonDocument(**_export(principal, request))
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/persons/{person_id}/exports/{export_id}/page",
+    scope="personal_data:export",
+    query=PageLanguage,
+    content_type="text/html; charset=utf-8",
+    summary="Fetch a person's data as a page in Chinese or English",
+)
+def read_export_page(principal: Principal, request: Request[None, PageLanguage]) -> Answer:
+    """The page loads nothing and runs nothing, so it can be handed over as it is."""
+    return Answer(export.page(_export(principal, request), request.query.language))

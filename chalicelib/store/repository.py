@@ -6,7 +6,7 @@ Every call takes a scope, and a result that belongs to another lender than the s
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 from pynamodb.exceptions import UpdateError
@@ -21,6 +21,7 @@ from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook
 from chalicelib.domain.outreach.templates import Template
 from chalicelib.domain.people.erasure import ErasureRequest
+from chalicelib.domain.people.export import ExportJob
 from chalicelib.domain.people.person import ContactLedger, Person
 from chalicelib.store.sealing import EVIDENCE, OPS, Sealer
 from chalicelib.store.tables import Record, View
@@ -205,6 +206,41 @@ class Store:
         with View.batch_write() as batch:
             for row in rows:
                 batch.delete(row)
+
+    # Access to personal data
+
+    def unmasked_today(self, client: str, day: str) -> int:
+        """Return how many values the caller had unmasked on that day, by a strongly consistent read."""
+        try:
+            return int(View.get(keys.unmaskings_pk(client), day, consistent_read=True).v)
+        except View.DoesNotExist:
+            return 0
+
+    def unmasking_row(self, client: str, day: str, count: int, *, now: datetime) -> View:
+        """Return the row that counts a caller's day; its version is the count, and the table forgets it after a week."""
+        return View(keys.unmaskings_pk(client), day, v=count, ttl=int(now.timestamp()) + 7 * 86_400)
+
+    def export(self, scope: Scope, person: str, export: str) -> ExportJob | None:
+        """Return the export, or None."""
+        return self._plain(keys.person_pk(scope.tenant, person), keys.export_sk(export), ExportJob)
+
+    def export_record(self, scope: Scope, job: ExportJob) -> Record:
+        """Return the record of the export; it holds no personal data."""
+        pk = keys.person_pk(scope.tenant, job.person)
+        return self.plain_record(pk, keys.export_sk(job.id), job, version=job.version)
+
+    def opened(self, scope: Scope, event: Event) -> dict[str, Any] | None:
+        """Return what is sealed in the event, or None when nothing is or its key is destroyed."""
+        if event.sealed is None or event.key is None:
+            return None
+        log_origin = keys.origin(self.audit_domain, scope.tenant, event.at[:4])
+        aad = keys.event_aad(log_origin, event.id, event.type.value)
+        try:
+            plain = self.sealer.open(scope.tenant, event.key, EVIDENCE, keys.from_urlsafe(event.sealed), aad=aad)
+        except PersonErased:
+            return None
+        found: dict[str, Any] = json.loads(plain)
+        return found
 
     # Cases
 

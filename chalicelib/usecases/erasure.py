@@ -33,6 +33,8 @@ NO_ACTIVITY = frozenset(
         EventType.ERASURE_REQUESTED,
         EventType.ERASURE_DECIDED,
         EventType.PERSON_KEYS_DESTROYED,
+        EventType.PERSON_UNMASKED,
+        EventType.PERSON_EXPORTED,
     }
 )
 """Events that are about the data and no activity towards the person: they lengthen no retention."""

@@ -13,6 +13,7 @@ from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook
 from chalicelib.domain.outreach.templates import Template
 from chalicelib.domain.people.erasure import ErasureRequest
+from chalicelib.domain.people.export import ExportJob
 from chalicelib.domain.people.person import ContactLedger, Person
 
 
@@ -183,6 +184,24 @@ class Store(Protocol):
 
     def erased_ledger_record(self, scope: Scope, ledger: ContactLedger) -> Any:
         """Return what stays of a ledger."""
+
+    def unmasked_today(self, client: str, day: str) -> int:
+        """Return how many values the caller had unmasked on that day."""
+        ...
+
+    def unmasking_row(self, client: str, day: str, count: int, *, now: datetime) -> Any:
+        """Return the row that counts a caller's day."""
+
+    def export(self, scope: Scope, person: str, export: str) -> ExportJob | None:
+        """Return the export."""
+        ...
+
+    def export_record(self, scope: Scope, job: ExportJob) -> Any:
+        """Return the record of the export."""
+
+    def opened(self, scope: Scope, event: Event) -> dict[str, Any] | None:
+        """Return what is sealed in the event, as far as it can be opened."""
+        ...
 
     def rows_of_person(self, scope: Scope, person: Person, cases: Iterable[str]) -> Sequence[Any]:
         """Return every index row that leads to the person."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from chalicelib.domain.people.person import masked_name
 
-ROLES = ("lender", "compliance", "agency", "collector")
+ROLES = ("lender", "compliance", "counsel", "agency", "collector")
 """The roles that see cases at all."""
 
 
@@ -67,7 +67,8 @@ _POINT_MASKS: Mapping[str, Mask] = {
 }
 
 EVERYBODY = frozenset(ROLES)
-HOUSE = frozenset({"lender", "compliance"})
+HOUSE = frozenset({"lender", "compliance", "counsel"})
+OFFICE = frozenset({"lender", "compliance"})
 
 CLEAR: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
@@ -150,10 +151,10 @@ CLEAR: Mapping[str, frozenset[str]] = {
             "limitation_expires_on",
             "days_past_due_at_placement",
             "payments[].method",
-            "parties[].birth_date",
         ),
         HOUSE,
     ),
+    "parties[].birth_date": OFFICE,
     **dict.fromkeys(
         (
             "contract_no",
