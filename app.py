@@ -23,6 +23,8 @@ from chalicelib.edge import (
     portfolios_api,
     provider_events_queue,
     service_api,
+    simulations_api,
+    simulations_queue,
     templates_api,
 )
 from chalicelib.edge.http import native_errors_as_problems
@@ -39,6 +41,7 @@ for module in (
     compliance_api,
     duties_api,
     kpis_api,
+    simulations_api,
     templates_api,
     service_api,
     portfolio_uploads_queue,
@@ -47,6 +50,7 @@ for module in (
     compliance_queue,
     dispatch_queue,
     provider_events_queue,
+    simulations_queue,
     events_stream,
     due_schedule,
     kpi_schedule,

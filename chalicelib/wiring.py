@@ -21,7 +21,18 @@ from chalicelib.store.idempotency_repository import AnswersInTable
 from chalicelib.store.kpi_repository import KpiRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import Sealer
-from chalicelib.usecases import activities, archive, cases, compliance, dispatch, feeds, kpis, messages, projections
+from chalicelib.usecases import (
+    activities,
+    archive,
+    cases,
+    compliance,
+    dispatch,
+    feeds,
+    kpis,
+    messages,
+    projections,
+    simulations,
+)
 from chalicelib.usecases.due import Handler
 from chalicelib.usecases.ports import Scope
 
@@ -223,6 +234,9 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return duties.project_duties(duty_ports(), events, scope_for=worker_scope, now=now())
 
+    def to_decisions(events: Any) -> list[str]:
+        return simulations.project(simulation_ports().simulations, events)
+
     return {
         "queues": to_queues,
         "feeds": to_feeds,
@@ -230,6 +244,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "figures": to_figures,
         "duties": to_duties,
         "archive": to_archive,
+        "decisions": to_decisions,
     }
 
 
@@ -316,7 +331,10 @@ def due_handlers() -> dict[str, Handler]:
 
         return erasure.reconsider(store(), scope, identity, now=at)
 
-    return {"CASE": case, "PF": portfolio, "DUTY": duty, "PER": person}
+    def simulation(scope: Scope, identity: str, at: datetime) -> str | None:
+        return simulations.resume(simulation_ports(), scope, identity, now=at)
+
+    return {"CASE": case, "PF": portfolio, "DUTY": duty, "PER": person, "SIM": simulation}
 
 
 @cache
@@ -330,6 +348,46 @@ def portfolio_ports() -> Any:
         store=store(),
         portfolios=PortfolioRepository(store()),
         uploads=S3Uploads(settings().uploads_bucket),
+        queues=queues(),
+        scope_for=worker_scope,
+    )
+
+
+class _Supposing:
+    """What is supposed, over the packs in this package. It makes no approvals: see ``chalicelib.domain.whatif``."""
+
+    def faults(self, scope: Scope, wish: str) -> list[tuple[str, str, str]]:
+        """Return the faults of a wish."""
+        from chalicelib.domain.whatif.supposed import Malformed
+
+        try:
+            self._supposition(scope, wish)
+        except Malformed as refused:
+            return [(fault.pointer, fault.code, fault.message) for fault in refused.faults]
+        return []
+
+    def comparison(self, scope: Scope, wish: str) -> simulations.Comparison:
+        """Return what compares decisions under the wish."""
+        from chalicelib.domain.whatif.comparison import Compared
+
+        return Compared(self._supposition(scope, wish))
+
+    def _supposition(self, scope: Scope, wish: str) -> Any:
+        from chalicelib.domain.compliance import load_packs
+        from chalicelib.domain.whatif.supposed import Wish, supposition_of
+
+        return supposition_of(Wish.model_validate_json(wish), load_packs(), ())
+
+
+@cache
+def simulation_ports() -> simulations.SimulationPorts:
+    """Return what simulations need."""
+    from chalicelib.store.simulation_repository import SimulationRepository
+
+    return simulations.SimulationPorts(
+        store=store(),
+        simulations=SimulationRepository(store(), audit_domain=settings().audit_domain),
+        supposing=_Supposing(),
         queues=queues(),
         scope_for=worker_scope,
     )

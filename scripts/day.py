@@ -25,7 +25,15 @@ from scripts.token import make_token
 HOURS = 28
 """A day runs from midnight UTC (08:00 in Shanghai) to 04:00 UTC of the next (20:00 in Los Angeles)."""
 
-QUEUES = ("portfolio-uploads", "portfolio-chunks", "assignments", "compliance.fifo", "dispatch", "provider-events")
+QUEUES = (
+    "portfolio-uploads",
+    "portfolio-chunks",
+    "assignments",
+    "compliance.fifo",
+    "dispatch",
+    "provider-events",
+    "simulations",
+)
 SAMPLE_ROWS = 2_100
 
 

@@ -56,6 +56,7 @@ QUEUES = (
     "compliance.fifo",
     "dispatch",
     "provider-events",
+    "simulations",
 )
 
 

@@ -1,5 +1,6 @@
 """A small world in which everything happens once, over the real store: every type of event is written in it."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 import boto3
 
+from chalicelib import wiring
 from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.unmasking import Target
@@ -25,6 +27,7 @@ from chalicelib.store.duty_repository import DutyRepository
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
+from chalicelib.store.simulation_repository import SimulationRepository
 from chalicelib.store.tables import Record
 from chalicelib.usecases import (
     activities,
@@ -37,6 +40,7 @@ from chalicelib.usecases import (
     messages,
     organisations,
     portfolios,
+    simulations,
     templates,
     unmasking,
 )
@@ -114,6 +118,7 @@ class World:
         self._cases()
         self._duties()
         self._privacy()
+        self._simulations()
 
     def case(self, **deviations: Any) -> str:
         """Store a case of its own debtor, with a mobile of their own, and return its id."""
@@ -387,6 +392,31 @@ class World:
         wish = erasure.Wish("purpose_met", "person", "check-1")
         told: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}
         erasure.request_erasure(self.store, SCOPE, case.debtor, wish, erasure_id="era_1", **told)
+
+    def _simulations(self) -> None:
+        ports = simulations.SimulationPorts(
+            store=self.store,
+            simulations=SimulationRepository(self.store, audit_domain=ENVIRONMENT["FORBEAR_AUDIT_DOMAIN"]),
+            supposing=wiring._Supposing(),
+            queues=self.queues,
+            scope_for=Scope,
+        )
+        simulations.project(ports.simulations, self.events())
+        day = NOW.date().isoformat()
+        wish = json.dumps({"from": day, "to": day, "shadow": "all"})
+        told: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}
+        for identity in ("sim_1", "sim_2"):
+            asked = simulations.Asked(identity, day, day, ("shadow",), wish)
+            simulations.request_simulation(ports, SCOPE, asked, **told)
+        simulations.cancel_simulation(ports, SCOPE, "sim_2", **told)
+        for number in (None, 0):
+            simulations.work(
+                ports,
+                {"tenant": LENDER, "simulation": "sim_1", "chunk": number},
+                clock=lambda: self.now,
+                seconds_left=lambda: 100.0,
+                req="req_world",
+            )
 
     def events(self) -> list[Event]:
         """Return every event of the table, stream by stream."""

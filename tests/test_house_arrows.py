@@ -84,7 +84,14 @@ ENTROPY = frozenset(
 
 WORKERS = frozenset(
     {"assignments_queue", "compliance_queue", "dispatch_queue", "portfolio_chunks_queue", "portfolio_uploads_queue"}
-    | {"provider_events_queue", "events_stream", "due_schedule", "kpi_schedule", "archive_schedule"}
+    | {
+        "provider_events_queue",
+        "simulations_queue",
+        "events_stream",
+        "due_schedule",
+        "kpi_schedule",
+        "archive_schedule",
+    }
 )
 """Modules that nobody calls over HTTP: a queue body, stream record or due item names the lender."""
 

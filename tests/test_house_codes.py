@@ -24,6 +24,7 @@ PASSED_ON: dict[tuple[str, str], str] = {
     ("chalicelib/edge/http_problems.py", "found['type']"): "the validator's own",
     ("chalicelib/usecases/kpis.py", "code"): "what _bad_span is given",
     ("chalicelib/usecases/messages.py", "code"): "docs/templates.md lists what a channel cannot carry",
+    ("chalicelib/usecases/simulations.py", "code"): "docs/what-if.md lists what is wrong with a supposition",
     ("chalicelib/usecases/messages.py", "rendered.code"): "docs/templates.md lists what templates refuse with",
     ("chalicelib/usecases/templates.py", "fault.code"): "docs/templates.md lists what keeps a template from use",
 }

@@ -20,7 +20,7 @@ from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.kpi.counters import deltas, marks
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
-from chalicelib.usecases import activities, duties, projections
+from chalicelib.usecases import activities, duties, projections, simulations
 from tests.builders import LENDER, Scope
 from tests.conftest import ENVIRONMENT
 from tests.house import ROOT
@@ -219,6 +219,7 @@ def _assert_streams(events: list[Event]) -> None:
         "per": "person",
         "pf": "portfolio",
         "tpl": "template",
+        "sim": "simulation",
         "auto-fin": "lender",
         "agency-a": "agency",
     }
@@ -246,6 +247,10 @@ def _assert_readers(events: list[Event]) -> None:
             read.add("figures")
         if event.type in duties.CONCERNED:
             read.add("duties")
+        entered: list[Event] = []
+        simulations.project(SimpleNamespace(enter=entered.extend), [event])  # type: ignore[arg-type]
+        if entered:
+            read.add("decisions")
         asked: list[str] = []
         store = SimpleNamespace(attempt=lambda scope, contact, asked=asked: asked.append(contact))
         activities.project_reports(store, [event], scope_for=Scope)  # type: ignore[arg-type]

@@ -12,8 +12,9 @@ from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import is_id
 from chalicelib.domain.instants import to_text
 from chalicelib.domain.outreach.attempt import AttemptState
+from chalicelib.domain.whatif.simulation import Planned, Simulation, SimulationState
 from chalicelib.store.repository import Store
-from chalicelib.usecases import assignment, messages, portfolios, projections
+from chalicelib.usecases import assignment, messages, portfolios, projections, simulations
 from tests.builders import LENDER, NOW, Scope, a_case, an_attempt, stored
 from tests.house import Source, definitions, sources
 
@@ -45,6 +46,7 @@ BODIES: dict[str, frozenset[str]] = {
     "dispatch": frozenset({"tenant", "message"}),
     "portfolio-chunks": frozenset({"tenant", "portfolio", "chunk"}),
     "assignments": frozenset({"tenant", "cases"}),
+    "simulations": frozenset({"tenant", "simulation", "chunk"}),
 }
 """What a body on each queue that the house writes to consists of."""
 
@@ -150,7 +152,14 @@ def _assert_ids_only(queues: SeenQueues, *expected: str) -> None:
 
 def _event(event_type: EventType) -> Event:
     """Return an event of the type with all that any projection reads, among more than it may pass on."""
-    data = {"contact": "msg_1", "person": "per_1", "portfolio": "pf_1", "chunks": 2, "human": False}
+    data = {
+        "contact": "msg_1",
+        "person": "per_1",
+        "portfolio": "pf_1",
+        "chunks": 2,
+        "human": False,
+        "simulation": "sim_1",
+    }
     return Event(
         id="evt_1",
         type=event_type,
@@ -176,7 +185,7 @@ def _event(event_type: EventType) -> Event:
 def test_what_events_enqueue_is_ids_only() -> None:
     queues = SeenQueues()
     assert projections.route_to_queues([_event(event_type) for event_type in EventType], queues) == []
-    _assert_ids_only(queues, "compliance.fifo", "dispatch", "portfolio-chunks", "assignments")
+    _assert_ids_only(queues, "compliance.fifo", "dispatch", "portfolio-chunks", "assignments", "simulations")
 
 
 def test_what_the_clock_wakes_is_enqueued_by_id(store: Store) -> None:
@@ -216,6 +225,35 @@ def test_chunks_of_a_stalled_portfolio_are_enqueued_by_number() -> None:
     assert len(queues.seen) == 3
 
 
+def test_what_is_left_of_a_simulation_is_enqueued_by_number() -> None:
+    queues, late = SeenQueues(), to_text(NOW - timedelta(hours=1))
+    days = {"first_day": "2026-11-01", "last_day": "2026-11-01", "parts": (PERSONAL,), "requested_at": late}
+    simulation = Simulation(id="sim_1", state=SimulationState.RUNNING, chunks=2, due_at=late, **days)
+    unit = SimpleNamespace(replace=lambda record, expected: None, commit=lambda: None)
+    planned = Planned(day="2026-11-01", first="a", last="b", count=9)
+    ports = SimpleNamespace(
+        store=SimpleNamespace(unit=lambda scope, **told: unit),
+        scope_for=Scope,
+        supposing=SimpleNamespace(comparison=lambda scope, wish: None),
+        simulations=SimpleNamespace(
+            simulation=lambda scope, identity: simulation,
+            simulation_record=lambda scope, simulation: None,
+            chunk=lambda scope, identity, number: None,
+            chunks=lambda scope, identity: [],
+            plan=lambda scope, identity: [planned, planned],
+            wish=lambda scope, identity: PERSONAL,
+            decided_between=lambda scope, planned: [PERSONAL],
+        ),
+        queues=queues,
+    )
+    assert simulations.resume(ports, Scope(LENDER), "sim_1", now=NOW) == "resumed"  # type: ignore[arg-type]
+    ports.supposing.comparison = lambda scope, wish: SimpleNamespace(tally=dict)
+    body = {"tenant": LENDER, "simulation": "sim_1", "chunk": 1}
+    simulations.work(ports, body, clock=lambda: NOW, seconds_left=lambda: 1.0, req="req_1")  # type: ignore[arg-type]
+    _assert_ids_only(queues, "simulations")
+    assert len(queues.seen) == 3
+
+
 def test_nobody_else_enqueues() -> None:
     """A new place that enqueues is to be run by a test above."""
     sites = {
@@ -233,6 +271,8 @@ def test_nobody_else_enqueues() -> None:
         ("chalicelib/usecases/messages.py", "wake"),
         ("chalicelib/usecases/assignment.py", "retry_unassigned"),
         ("chalicelib/usecases/portfolios.py", "resume"),
+        ("chalicelib/usecases/simulations.py", "resume"),
+        ("chalicelib/usecases/simulations.py", "work"),
     }
 
 

@@ -76,6 +76,11 @@ class EventType(StrEnum):
     PERSON_UNMASKED = "person.unmasked"
     PERSON_EXPORTED = "person.exported"
 
+    SIMULATION_REQUESTED = "simulation.requested"
+    SIMULATION_PLANNED = "simulation.planned"
+    SIMULATION_FINISHED = "simulation.finished"
+    SIMULATION_CANCELLED = "simulation.cancelled"
+
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"
     LOG_HEARTBEAT = "log.heartbeat"

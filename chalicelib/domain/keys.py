@@ -107,6 +107,32 @@ def export_sk(export: str) -> str:
     return f"EXPORT#{export}"
 
 
+def simulation_pk(tenant: str, simulation: str) -> str:
+    """Return the partition of a simulation, its chunks, its result and its events."""
+    return f"T#{tenant}#SIM#{simulation}"
+
+
+def simulations_pk(tenant: str) -> str:
+    """Return the view partition of a lender's simulations."""
+    return f"T#{tenant}#SIMS"
+
+
+def decided_pk(tenant: str, day: str) -> str:
+    """Return the view partition of the decisions of a UTC day."""
+    return f"T#{tenant}#DECIDED#{day}"
+
+
+def decided_sk(at: str, case: str, seq: int) -> str:
+    """Return the sort key of a decision: instant, stream and number of its event."""
+    return f"{at}#{case}#{seq:08d}"
+
+
+def decided_event(tenant: str, sk: str) -> tuple[str, str]:
+    """Return the key of the event that a decision's sort key leads to."""
+    _, case, seq = sk.split("#")
+    return case_pk(tenant, case), event_sk(int(seq))
+
+
 def event_sk(seq: int) -> str:
     """Return the sort key of the event with this dense number."""
     return f"{EVENT_PREFIX}{seq:08d}"

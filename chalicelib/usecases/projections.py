@@ -5,6 +5,7 @@ their work, and its events are reported back so that the stream delivers them ag
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from chalicelib.domain.events import Event, EventType
 from chalicelib.usecases.ports import Queues
@@ -61,6 +62,14 @@ def route_to_queues(events: Sequence[Event], queues: Queues) -> list[str]:
     ]
     if accepted:
         queues.send("portfolio-chunks", accepted)
+    simulated: list[dict[str, Any]] = [
+        {"tenant": event.tenant, "simulation": event.data["simulation"], "chunk": number}
+        for event in events
+        if event.type in (EventType.SIMULATION_REQUESTED, EventType.SIMULATION_PLANNED)
+        for number in (range(event.data["chunks"]) if "chunks" in event.data else [None])
+    ]
+    if simulated:
+        queues.send("simulations", simulated)
     placed: dict[str, list[str]] = {}
     for event in events:
         if event.type is EventType.CASE_PLACED:

@@ -24,6 +24,7 @@ CONSUMERS = {
     "check_compliance": "Compliance",
     "dispatch_messages": "Dispatch",
     "settle_provider_events": "ProviderEvents",
+    "run_simulation": "Simulations",
 }
 SENDING = ("sns:", "ses:")
 
@@ -115,6 +116,18 @@ def test_only_the_compliance_function_may_certify_approvals(statements: dict[str
     assert signers(statements, "ApprovalKey") == {"check_compliance"}
 
 
+def test_a_simulation_can_neither_sign_nor_send_nor_reach_a_queue_but_its_own(
+    statements: dict[str, list[dict[str, Any]]],
+) -> None:
+    said = statements["run_simulation"]
+    granted = {action for statement in said for action in actions(statement)}
+    assert {action for action in granted if action.startswith(("kms:", "sns:", "ses:", "s3:"))} == {"kms:Decrypt"}
+    (enqueue,) = [statement for statement in said if "sqs:SendMessage" in actions(statement)]
+    assert enqueue["Resource"] == {"Fn::GetAtt": ["SimulationsQueue", "Arn"]}
+    (views,) = [statement for statement in said if "ViewTable" in json.dumps(statement["Resource"])]
+    assert actions(views) == ["dynamodb:Query"]
+
+
 def test_only_the_archiver_may_sign_checkpoints(statements: dict[str, list[dict[str, Any]]]) -> None:
     assert signers(statements, "ArchiveKeyEd25519") == {"archive_events"}
     assert signers(statements, "ArchiveKeyP256") == {"archive_events"}
@@ -168,7 +181,7 @@ def test_each_function_has_a_role_of_its_own_and_may_write_its_own_log_only(
     functions: dict[str, dict[str, Any]], statements: dict[str, list[dict[str, Any]]]
 ) -> None:
     roles = [found["Role"]["Fn::GetAtt"][0] for found in functions.values()]
-    assert len(set(roles)) == len(functions) == 12
+    assert len(set(roles)) == len(functions) == 13
     for name, said in statements.items():
         (logs,) = [statement for statement in said if actions(statement)[0].startswith("logs:")]
         assert logs["Resource"]["Fn::Sub"].endswith(f":log-group:/aws/lambda/forbear-${{Stage}}-{name}:*")
