@@ -2,34 +2,40 @@
 """Verify a downloaded audit archive, offline, without trusting whoever keeps it.
 
     python -m scripts.verify_archive DIR --key FILE [--key FILE2] [--earlier CHECKPOINT] [--approval-key FILE]
-                                     [--heartbeat-hours 2] [--json] [--language zh|en]
+                                     [--tsa-ca FILE] [--policy FILE] [--level full|log]
+                                     [--heartbeat-hours 2] [--late-hours 24] [--json] [--language zh|en]
 
 DIR holds one or more logs (``<tenant>/<yyyy>/checkpoint``, ``.../tile/...``). FILE is the log's public key, a PEM file
 or a verifier key line, which must come from somewhere else than the archive. CHECKPOINT is a note of the log that was
 saved earlier: only against one does a log that was rewritten or cut as a whole show.
 
 Every file, entry and hash is read: signatures over all published notes, each entry's bytes and number, every tile, the
-links of each stream of events, the log's own heartbeat, and for everything sent the signed approval that it was sent
-under. Exit status: 0 everything holds, 1 something does not, 2 nothing could be verified. What an archive by itself
+links of each stream of events, the log's own heartbeat, the bracket of time stamps that each entry's time must lie in;
+``--level log`` ends there. The full level goes on to each entry's canonical form, and for everything sent to the signed
+approval that it was sent under. Exit status: 0 everything holds, 1 something does not, 2 nothing could be verified. What an archive by itself
 cannot show is printed each time. Only the standard library and ``cryptography`` are used, and nothing of the system.
 """
 
 import argparse
 import base64
 import binascii
-import hashlib
+import gc
 import json
+import os
+import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 WIDTH = 256
 """Hashes in a full tile, and entries in a full bundle."""
@@ -104,6 +110,29 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "outside_window": ("it happened outside the approval's time", "发生在批准的时间范围之外"),
     "content_changed": ("what was sent is not what was approved", "发送的内容或收件人与批准的不一致"),
     "sent_after_stop": ("the message was claimed after the person's stop", "在当事人叫停之后仍然发送"),
+    "bad_manifest": (
+        "the manifest is malformed, not signed by a given key, or not the one that the note names",
+        "清单格式不正确、未经给定公钥签名,或与签名所指的不一致",
+    ),
+    "not_in_manifest": ("the file is not in the manifest, or is another one", "文件不在清单之中,或与清单不符"),
+    "bad_anchor": (
+        "the time stamp is not the authority's, or not of this note",
+        "时间戳并非该机构签发,或并非针对此检查点",
+    ),
+    "anchor_order": (
+        "the time stamp of a longer log is older than that of a shorter one",
+        "较长日志的时间戳早于较短日志",
+    ),
+    "ahead_of_anchor": ("the entry names a time after the stamp that covers it", "条目所称时间晚于覆盖它的时间戳"),
+    "behind_anchor": (
+        "the entry names a time long before the stamp that it came after",
+        "条目所称时间远早于其之前的时间戳",
+    ),
+    "bad_cosignature": ("the line is not the signature of the witness", "该行不是见证方的签名"),
+    "no_quorum": (
+        "too few witnesses of the policy have signed the newest note",
+        "签署最新检查点的见证方未达到约定数量",
+    ),
     "inputs_changed": ("the sealed dossier is not the one that was decided on", "封存的案卷与裁决所依据的不一致"),
 }
 """Faults: code to (English, Chinese)."""
@@ -125,6 +154,26 @@ NOTICES: Mapping[str, tuple[str, str]] = {
     "no_witness": (
         "nobody but the log has signed: whether others were shown another log cannot be known from here",
         "除日志自身外无人签名:无法得知他人看到的是否为同一日志",
+    ),
+    "log_level_only": (
+        "only the log was verified: not whether each entry is in its canonical form, nor what the entries say was sent",
+        "仅核验了日志本身:未核验每个条目的规范形式,亦未核验条目所述的发送",
+    ),
+    "anchors_unchecked": (
+        "there are time stamps, and no authority's certificate was given to check them with",
+        "存在时间戳,但未提供时间戳机构的证书,未作核验",
+    ),
+    "no_anchor": (
+        "no time stamp covers the log: that entries were made when they say is the log's own word",
+        "日志没有时间戳:条目所称的时间仅为日志自身的说法",
+    ),
+    "cosignatures_unchecked": (
+        "witnesses have signed, and no policy was given to check them with",
+        "存在见证方签名,但未提供见证策略,未作核验",
+    ),
+    "no_manifest": (
+        "there is no manifest: that files which the log does not name were left out would not show",
+        "没有清单:日志未提及的文件若被遗漏,无法发现",
     ),
     "no_approval_key": (
         "no approval key was given: approvals were checked against their certificates, the certificates against nothing",
@@ -207,7 +256,10 @@ def _refuse(text: str) -> Any:
     raise ValueError("no floats")
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+# What came out of JSON holds no circle, so none is looked for: that halves the time.
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True, check_circular=False
+)
 _DECODER = json.JSONDecoder(parse_float=_refuse, parse_int=_integer, parse_constant=_refuse)
 
 
@@ -224,44 +276,47 @@ def parse_canonical(raw: bytes) -> Any:
 
 def leaf(entry: bytes) -> bytes:
     """Return the RFC 6962 hash of an entry."""
-    return hashlib.sha256(b"\x00" + entry).digest()
+    return sha256(b"\x00" + entry).digest()
 
 
 def pair(left: bytes, right: bytes) -> bytes:
     """Return the RFC 6962 hash of two subtrees."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return sha256(b"\x01" + left + right).digest()
 
 
 def perfect(level: list[bytes]) -> bytes:
     """Return the root over a full tile."""
     while len(level) > 1:
-        level = [pair(level[place], level[place + 1]) for place in range(0, len(level), 2)]
+        level = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=True)]
     return level[0]
 
 
 class Tree:
-    """A growing tree: the roots of the perfect subtrees that it consists of."""
+    """A growing tree: the roots of the perfect subtrees that it consists of, the largest first."""
 
-    def __init__(self) -> None:
-        """Start with no leaves."""
-        self.size, self._parts = 0, list[bytes]()
+    def __init__(self, nodes: Iterable[bytes] = ()) -> None:
+        """Start with these nodes, which are all of one height."""
+        self.size, self.parts = 0, list[bytes]()
+        for node in nodes:
+            self.append(node)
 
     def append(self, node: bytes) -> None:
-        """Append a leaf hash."""
+        """Append a node."""
         carries = self.size
         while carries & 1:
-            node, carries = pair(self._parts.pop(), node), carries >> 1
-        self._parts.append(node)
+            node, carries = pair(self.parts.pop(), node), carries >> 1
+        self.parts.append(node)
         self.size += 1
 
-    def root(self) -> bytes:
-        """Return the root over all leaves so far."""
-        if not self._parts:
-            return hashlib.sha256(b"").digest()
-        node = self._parts[-1]
-        for left in reversed(self._parts[:-1]):
-            node = pair(left, node)
-        return node
+
+def root_over(parts: list[bytes]) -> bytes:
+    """Return the root over the perfect subtrees of a tree, the largest first."""
+    if not parts:
+        return sha256(b"").digest()
+    node = parts[-1]
+    for left in reversed(parts[:-1]):
+        node = pair(left, node)
+    return node
 
 
 # --- Keys and notes ----------------------------------------------------------------------------------------------
@@ -292,9 +347,9 @@ class Key:
     def id_for(self, origin: str) -> bytes:
         """Return the four bytes by which a note of this log names the key."""
         if isinstance(self.public, ed25519.Ed25519PublicKey):
-            return hashlib.sha256(origin.encode() + b"\n\x01" + self.public.public_bytes_raw()).digest()[:4]
+            return sha256(origin.encode() + b"\n\x01" + self.public.public_bytes_raw()).digest()[:4]
         form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return hashlib.sha256(self.public.public_bytes(serialization.Encoding.DER, form)).digest()[:4]
+        return sha256(self.public.public_bytes(serialization.Encoding.DER, form)).digest()[:4]
 
     def holds(self, message: bytes, signature: bytes) -> bool:
         """Tell whether the signature over the message is this key's."""
@@ -312,10 +367,10 @@ def _vkey(raw: bytes) -> tuple[str, Any]:
     name, identity, encoded = raw.decode().strip().split("+", 2)
     typed = unbase64(encoded)
     if typed[:1] == b"\x01":
-        wanted = hashlib.sha256(name.encode() + b"\n" + typed).hexdigest()[:8]
+        wanted = sha256(name.encode() + b"\n" + typed).hexdigest()[:8]
         public: Any = ed25519.Ed25519PublicKey.from_public_bytes(typed[1:])
     else:
-        wanted = hashlib.sha256(typed[1:]).hexdigest()[:8]
+        wanted = sha256(typed[1:]).hexdigest()[:8]
         public = serialization.load_der_public_key(typed[1:])
     if wanted != identity or typed[:1] not in (b"\x01", b"\x02"):
         raise ValueError("the id is not that of the key")
@@ -331,6 +386,7 @@ class Signed:
     root: bytes
     keys: tuple[Key, ...]
     text: str
+    raw: bytes
 
 
 def read_note(raw: bytes, keys: list[Key]) -> Signed | str:
@@ -356,7 +412,170 @@ def read_note(raw: bytes, keys: list[Key]) -> Signed | str:
                 if not key.holds((text + "\n").encode(), signature[4:]):
                     return "bad_signature"
                 holding.append(key)
-    return Signed(origin, int(size), unbase64(root), tuple(holding), text + "\n") if holding else "not_signed"
+    return Signed(origin, int(size), unbase64(root), tuple(holding), text + "\n", raw) if holding else "not_signed"
+
+
+# --- Time stamps and witnesses ------------------------------------------------------------------------------------
+
+
+SIGNED_DATA, TST_INFO = "2a864886f70d010702", "2a864886f70d0109100104"
+CONTENT_TYPE, MESSAGE_DIGEST = "2a864886f70d010903", "2a864886f70d010904"
+SIGNING_CERTIFICATE = ("2a864886f70d010910022f", "2a864886f70d010910020c")
+DIGESTS: Mapping[str, Any] = {
+    "608648016503040201": hashes.SHA256(),
+    "608648016503040202": hashes.SHA384(),
+    "608648016503040203": hashes.SHA512(),
+}
+"""Object identifiers of RFC 5652 and RFC 3161 (content octets in hex)."""
+
+SKEW = timedelta(seconds=60)
+"""How far the clocks of the system and of an authority of time may lie apart."""
+
+
+NO_STAMP = (
+    ValueError,
+    TypeError,
+    LookupError,
+    UnsupportedAlgorithm,
+    InvalidSignature,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+)
+"""What reading a time stamp raises when it is none."""
+
+
+def der(raw: bytes) -> list[tuple[int, bytes, bytes]]:
+    """Return (tag, content, whole) of each DER element. Raises ValueError."""
+    found, place = [], 0
+    while place < len(raw):
+        begin, tag, length, place = place, raw[place], raw[place + 1] if place + 1 < len(raw) else 0, place + 2
+        if length > 127:
+            count = length & 127
+            length, place = int.from_bytes(raw[place : place + count], "big"), place + count
+        if tag & 31 == 31 or place + length > len(raw):
+            raise ValueError("this is no DER")
+        found.append((tag, raw[place : place + length], raw[begin : place + length]))
+        place += length
+    return found
+
+
+def stamped_at(raw: bytes, message: bytes, authority: x509.Certificate) -> datetime:
+    """Return the time of an RFC 3161 response over the message, whose signer the authority certified.
+
+    Raises one of ``NO_STAMP`` when it is anything else.
+    """
+    (_, _status, _), (_, token, _) = der(der(raw)[0][1])
+    (_, kind, _), (_, signed, _) = der(token)
+    _version, _algorithms, content, *rest = der(der(signed)[0][1])
+    (_, content_kind, _), (_, wrapped, _) = der(content[1])
+    info = der(wrapped)[0][1]
+    if (kind.hex(), content_kind.hex()) != (SIGNED_DATA, TST_INFO):
+        raise ValueError("this is no time stamp")
+    fields = der(der(info)[0][1])
+    (_, imprint_kind, _), (_, imprint, _) = der(fields[2][1])
+    if digest_of(DIGESTS[der(imprint_kind)[0][1].hex()], message) != imprint:
+        raise ValueError("the time stamp is of something else")
+    at = datetime.strptime(fields[4][1].decode().rstrip("Z").partition(".")[0], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    certificates = [
+        x509.load_der_x509_certificate(each[2]) for tag, part, _ in rest if tag == 0xA0 for each in der(part)
+    ]
+    (signer,) = der(rest[-1][1])
+    parts = der(signer[1])
+    algorithm = DIGESTS[der(parts[2][1])[0][1].hex()]
+    attributes = {der(each[1])[0][1].hex(): der(each[1])[1][1] for each in der(parts[3][1])}
+    if der(attributes[CONTENT_TYPE])[0][1].hex() != TST_INFO:
+        raise ValueError("the signature is over another kind of content")
+    if der(attributes[MESSAGE_DIGEST])[0][1] != digest_of(algorithm, info):
+        raise ValueError("the signature is over another time stamp")
+    named = b"".join(attributes.get(kind, b"") for kind in SIGNING_CERTIFICATE)
+    prints = [(each, [each.fingerprint(kind) for kind in (hashes.SHA256(), hashes.SHA1())]) for each in certificates]
+    (certificate,) = [each for each, known in prints if any(print_ in named for print_ in known)]
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if x509.ObjectIdentifier("1.3.6.1.5.5.7.3.8") not in usage:
+        raise ValueError("the certificate is not one for time stamps")
+    public: Any = certificate.public_key()
+    # Signed are the attributes as a set, whatever tag they are stored under.
+    if isinstance(public, rsa.RSAPublicKey):
+        public.verify(parts[5][1], b"\x31" + parts[3][2][1:], padding.PKCS1v15(), algorithm)
+    else:
+        public.verify(parts[5][1], b"\x31" + parts[3][2][1:], ec.ECDSA(algorithm))
+    chain = certificate
+    for _ in range(4):
+        if chain.issuer == authority.subject:
+            chain.verify_directly_issued_by(authority)
+            break
+        (above,) = [each for each in certificates if each.subject == chain.issuer]
+        chain.verify_directly_issued_by(above)
+        chain = above
+    else:
+        raise ValueError("the authority has not certified the signer")
+    if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+        raise ValueError("the certificate was not in force")
+    return at
+
+
+def digest_of(algorithm: Any, message: bytes) -> bytes:
+    """Return the digest of a message."""
+    digest = hashes.Hash(algorithm)
+    digest.update(message)
+    return digest.finalize()
+
+
+class Policy:
+    """Witnesses and how many of them must have signed, from a file in the syntax of tlog-policy."""
+
+    def __init__(self, path: str) -> None:
+        """Read the file. Raises Unverifiable."""
+        self.witnesses: dict[str, tuple[str, bytes, Any]] = {}
+        self._groups: dict[str, tuple[int, list[str]]] = {}
+        self.quorum = "none"
+        try:
+            for line in Path(path).read_text(encoding="utf-8").splitlines():
+                word, *rest = line.partition("#")[0].split() or [""]
+                if word == "witness":
+                    self._witness(rest[0], rest[1])
+                elif word == "group":
+                    members = rest[2:]
+                    self._groups[rest[0]] = ({"all": len(members), "any": 1}.get(rest[1]) or int(rest[1]), members)
+                elif word == "quorum":
+                    self.quorum = rest[0]
+                elif word not in ("", "log"):
+                    raise ValueError(word)
+            known = {"none", *self._groups, *self.witnesses}
+            if not known >= {self.quorum, *(name for _, members in self._groups.values() for name in members)}:
+                raise ValueError("unknown member")
+        except (OSError, ValueError, IndexError) as error:
+            raise Unverifiable(f"{path} is no witness policy") from error
+
+    def _witness(self, name: str, vkey: str) -> None:
+        signer, identity, encoded = vkey.split("+", 2)
+        typed = unbase64(encoded)
+        wanted = sha256(signer.encode() + b"\n" + typed).digest()[:4]
+        if typed[:1] != b"\x04" or wanted.hex() != identity:
+            raise ValueError("no key of a witness")
+        self.witnesses[name] = (signer, wanted, ed25519.Ed25519PublicKey.from_public_bytes(typed[1:]))
+
+    def signer(self, line: str, text: str) -> str | None:
+        """Return the name of the witness whose cosignature of the note text the line is; None when nobody known made it.
+
+        Raises InvalidSignature or ValueError for a line of a known witness that does not hold.
+        """
+        dash, signer, encoded = line.split(" ")
+        raw = unbase64(encoded)
+        for name, (known, identity, public) in self.witnesses.items():
+            if (dash, signer, raw[:4]) == ("\N{EM DASH}", known, identity):
+                at = int.from_bytes(raw[4:12], "big")
+                public.verify(raw[12:], f"cosignature/v1\ntime {at}\n{text}".encode())
+                return name
+        return None
+
+    def satisfied(self, signed: set[str], name: str | None = None) -> bool:
+        """Tell whether the quorum, or a group or witness of this name, is met."""
+        name = name or self.quorum
+        if name in self._groups:
+            least, members = self._groups[name]
+            return sum(self.satisfied(signed, member) for member in members) >= least
+        return name == "none" or name in signed
 
 
 # --- Files of a log ----------------------------------------------------------------------------------------------
@@ -371,31 +590,31 @@ def tile_name(index: int, width: int = WIDTH) -> str:
     return "/".join(groups) + ("" if width == WIDTH else f".p/{width}")
 
 
-@dataclass
 class Files:
     """The files of a log by their path below it; what nobody asked for is left over in the end."""
 
-    root: Path
-    unread: set[str]
-
-    @classmethod
-    def below(cls, root: Path) -> "Files":
-        """Return all files below a directory."""
-        return cls(root, {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()})
+    def __init__(self, root: Path) -> None:
+        """List all files below a directory."""
+        self._root = f"{root}/"
+        walked = ((folder, name) for folder, _, names in os.walk(root) for name in names)
+        self.unread = {f"{folder}/{name}"[len(self._root) :] for folder, name in walked}
+        self._partials: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for path in self.unread:
+            tile, dot, width = path.rpartition(".p/")
+            if dot and width.isascii() and width.isdigit() and width == str(int(width)) and 0 < int(width) < WIDTH:
+                self._partials[tile].append((int(width), path))
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, or None when it is not there."""
         if path not in self.unread:
             return None
         self.unread.discard(path)
-        return (self.root / path).read_bytes()
+        with open(self._root + path, "rb") as file:
+            return file.read()
 
     def partials(self, path: str) -> list[tuple[int, str]]:
         """Return (width, path) of the unread partial versions of a tile."""
-        below = self.root / f"{path}.p"
-        found = [each.name for each in below.iterdir()] if below.is_dir() else []
-        widths = [int(name) for name in found if name.isascii() and name.isdigit() and name == str(int(name))]
-        return [(w, f"{path}.p/{w}") for w in sorted(widths) if 0 < w < WIDTH and f"{path}.p/{w}" in self.unread]
+        return sorted(each for each in self._partials.get(path, ()) if each[1] in self.unread)
 
 
 class LogVerifier:
@@ -403,15 +622,17 @@ class LogVerifier:
 
     def __init__(self, log: Path, keys: list[Key], report: Report, *, is_root: bool) -> None:
         """Take the log's directory; ``is_root`` says that it was named itself, so that its place proves nothing."""
-        self.files, self.keys, self.report = Files.below(log), keys, report
+        self.files, self.keys, self.report = Files(log), keys, report
         self.name = f"{log.parent.name}/{log.name}"
         self.is_root = is_root
         self.origin = ""
         self.head: Signed | None = None
+        self.notes: dict[int, Signed] = {}
+        self.stamps: list[tuple[int, datetime]] = []
         self.roots: dict[int, set[tuple[bytes, str]]] = defaultdict(set)
         self.named: dict[str, str] = {}
-        self._rows: list[list[bytes]] = []
-        self._counts: list[int] = []
+        self._rows: dict[int, list[bytes]] = defaultdict(list)
+        self._tiles: Counter[int] = Counter()
 
     def read_notes(self) -> None:
         """Verify every published note, and take the largest as the head that all else is held against."""
@@ -432,6 +653,7 @@ class LogVerifier:
             return
         self.head = max(signed, key=lambda note: note.size)
         self.origin = self.head.origin
+        self.notes = {note.size: note for note in signed}
         for note in signed:
             if note.origin != self.origin:
                 self.fault("wrong_origin", f"a note of {note.origin}")
@@ -450,31 +672,89 @@ class LogVerifier:
             if key.name in (None, self.origin) and key not in self.head.keys:
                 self.report.notice("key_did_not_sign", self.name, key.kind)
 
-    def entries(self) -> Iterator[tuple[int, bytes]]:
-        """Yield (number, entry) up to the head's size while checking bundles, tiles, roots, and what is left over."""
+    def read_anchors(self, authority: x509.Certificate | None) -> None:
+        """Verify every time stamp over a published note; ``stamps`` are then (size, time) by size."""
+        for path in sorted(path for path in self.files.unread if path.startswith("anchors/")):
+            raw, name = self.files.read(path) or b"", path.removeprefix("anchors/")
+            if authority is None:
+                self.report.notice("anchors_unchecked", self.name)
+                continue
+            size = int(name[:12]) if name[:12].isascii() and name[:12].isdigit() else -1
+            if size not in self.notes or name != f"{size:012d}.tsr":
+                self.fault("bad_anchor", path)
+                continue
+            try:
+                at = stamped_at(raw, self.notes[size].raw, authority)
+            except NO_STAMP:
+                self.fault("bad_anchor", path)
+                continue
+            if self.stamps and at < self.stamps[-1][1]:
+                self.fault("anchor_order", path)
+            self.stamps.append((size, at))
+            self.report.counts["time stamps"] += 1
+        if authority is not None and not self.stamps:
+            self.report.notice("no_anchor", self.name)
+
+    def read_cosignatures(self, policy: Policy | None) -> None:
+        """Verify every witness's line, and that the newest note has as many as the policy asks for."""
+        signed: dict[int, set[str]] = defaultdict(set)
+        for path in sorted(path for path in self.files.unread if path.startswith("cosigs/")):
+            raw, parts = self.files.read(path) or b"", path.split("/")
+            if policy is None:
+                self.report.notice("cosignatures_unchecked", self.name)
+                continue
+            size = int(parts[1]) if parts[1].isascii() and parts[1].isdigit() else -1
+            if size not in self.notes or len(parts) != 3 or parts[1] != f"{size:012d}" or raw[-1:] != b"\n":
+                self.fault("bad_cosignature", path)
+                continue
+            try:
+                names = {policy.signer(line, self.notes[size].text) for line in raw[:-1].decode().split("\n")}
+            except (ValueError, InvalidSignature):
+                self.fault("bad_cosignature", path)
+                continue
+            signed[size] |= {name for name in names if name is not None}
+            self.report.counts["cosignatures"] += len(names - {None})
+        if policy is not None and self.head is not None and not policy.satisfied(signed[self.head.size]):
+            self.fault("no_quorum", f"size {self.head.size}")
+
+    def entries(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield (number of the first, entries) bundle by bundle up to the head's size.
+
+        On the way bundles, tiles and roots are checked, and at the end what is left over.
+        """
         size, tree = (self.head.size if self.head else 0), Tree()
-        self._root(tree)
+        due = sorted(self.roots, reverse=True)
+        while due and due[-1] == 0:
+            self._root(due.pop(), [])
         for index in range((size + WIDTH - 1) // WIDTH):
-            wanted = min(WIDTH, size - index * WIDTH)
+            first, wanted = index * WIDTH, min(WIDTH, size - index * WIDTH)
             entries = self._bundle(index, wanted)
             if len(entries) < wanted:
-                self.fault("bad_bundle", f"entries from {index * WIDTH + len(entries)} on are not there")
+                self.fault("bad_bundle", f"entries from {first + len(entries)} on are not there")
                 return
-            for number, entry in enumerate(entries[:wanted], start=index * WIDTH):
-                node = leaf(entry)
+            entries = entries[:wanted]
+            row = [leaf(entry) for entry in entries]
+            while due and due[-1] < first + WIDTH:
+                self._root(due[-1], [*tree.parts, *Tree(row[: due[-1] - first]).parts])
+                due.pop()
+            node = self._row(0, row)
+            if node is not None:
                 tree.append(node)
-                self._push(0, node)
-                yield number, entry
-                self._root(tree)
-        for level, row in enumerate(self._rows):
+            if due and due[-1] == first + WIDTH:
+                self._root(due.pop(), tree.parts)
+            yield first, entries
+        for level, row in self._rows.items():
             if row:
-                self._compare(level, self._counts[level] // WIDTH, row)
+                self._compare(level, self._tiles[level], row)
         self._left_over(size)
 
-    def _root(self, tree: Tree) -> None:
-        for root, code in self.roots.get(tree.size, ()):
-            if tree.root() != root:
-                self.fault(code, f"size {tree.size}")
+    def _root(self, size: int, parts: list[bytes]) -> None:
+        if self.head is None or size > self.head.size:
+            return
+        root = root_over(parts)
+        for claimed, code in self.roots[size]:
+            if claimed != root:
+                self.fault(code, f"size {size}")
 
     def _bundle(self, index: int, wanted: int) -> list[bytes]:
         path = f"tile/entries/{tile_name(index)}"
@@ -495,17 +775,18 @@ class LogVerifier:
             best = entries
         return best
 
-    def _push(self, level: int, node: bytes) -> None:
-        if level == len(self._rows):
-            self._rows.append([])
-            self._counts.append(0)
-        row = self._rows[level]
-        row.append(node)
-        self._counts[level] += 1
-        if len(row) == WIDTH:
-            self._compare(level, self._counts[level] // WIDTH - 1, row)
-            self._push(level + 1, perfect(row))
-            row.clear()
+    def _row(self, level: int, row: list[bytes]) -> bytes | None:
+        """Check the tile of the level's next hashes and, when it is full, those above; return the full tile's root."""
+        self._compare(level, self._tiles[level], row)
+        if len(row) < WIDTH:
+            return None
+        self._tiles[level] += 1
+        node, above = perfect(row), self._rows[level + 1]
+        above.append(node)
+        if len(above) == WIDTH:
+            self._rows[level + 1] = []
+            self._row(level + 1, above)
+        return node
 
     def _compare(self, level: int, index: int, row: list[bytes]) -> None:
         """Hold a tile, in every width that it was ever written in, against the hashes that the entries make."""
@@ -527,7 +808,7 @@ class LogVerifier:
         """Judge the files that nothing asked for: tiles beyond the head are waiting, all else belongs to nothing."""
         for path in sorted(self.files.unread):
             if path in self.named:
-                if hashlib.sha256(self.files.read(path) or b"").hexdigest() != self.named[path]:
+                if sha256(self.files.read(path) or b"").hexdigest() != self.named[path]:
                     self.fault("wrong_content_hash", path)
                 continue
             parts = path.split("/")
@@ -560,14 +841,12 @@ class LogVerifier:
 
 def split_bundle(raw: bytes) -> list[bytes] | None:
     """Return the entries of a bundle, each after its length in two bytes; None when it ends within one."""
-    entries, place = [], 0
-    while place < len(raw):
+    entries, place, end = [], 0, len(raw)
+    while place + 2 <= end:
         start = place + 2
-        place = start + int.from_bytes(raw[place:start], "big")
-        if start > len(raw) or place > len(raw):
-            return None
+        place = start + (raw[place] << 8 | raw[place + 1])
         entries.append(raw[start:place])
-    return entries
+    return entries if place == end else None
 
 
 # --- Events: form, streams, heartbeat ------------------------------------------------------------------------------
@@ -581,30 +860,56 @@ def instant(text: str) -> datetime:
     return at
 
 
+def as_text_of(at: datetime) -> str:
+    """Return the instant as events write it, so that the texts sort as the instants do."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
 class Streams:
     """The links of each stream of one tenant, over all of its logs in order of years."""
 
     def __init__(self, report: Report) -> None:
         """Start without streams."""
         self._report = report
-        self._last: dict[str, tuple[int, str]] = {}
+        self._last: dict[str, tuple[int, bytes]] = {}
 
-    def follow(self, log: str, event: Mapping[str, Any], raw: bytes, *, begun_before: bool) -> None:
-        """Check that the event is its stream's next; ``begun_before`` says that the stream may be older than what we have."""
-        stream, seq, prev = event["case"], event["case_seq"], event["case_prev"]
-        digest = hashlib.sha256(raw).hexdigest()
-        if stream in self._last:
-            last, link = self._last[stream]
-        elif begun_before and seq > 1:
-            last, link = seq - 1, prev
+    def follow(self, log: str, stream: str, seq: int, prev: str | None, digest: bytes, *, begun_before: bool) -> None:
+        """Check that an event is its stream's next; ``begun_before`` says that the stream may be older than what we have.
+
+        ``digest`` is the SHA-256 of the event's bytes, ``prev`` what it says about the event before it, in hex.
+        """
+        last = self._last.get(stream)
+        if last is not None:
+            right = prev is not None and seq == last[0] + 1 and prev == last[1].hex()
         else:
-            last, link = 0, None
-        if seq != last + 1:
-            self._report.fault("stream_gap", log, f"{stream}: {last} is followed by {seq}")
-        elif prev != link:
-            self._report.fault("stream_link", log, f"{stream}: {seq}")
+            right = (begun_before and seq > 1) or (seq == 1 and prev is None)
+        if not right:
+            before = 0 if last is None else last[0]
+            if seq != before + 1:
+                self._report.fault("stream_gap", log, f"{stream}: {before} is followed by {seq}")
+            else:
+                self._report.fault("stream_link", log, f"{stream}: {seq}")
         self._last[stream] = (seq, digest)
-        self._report.counts["streams"] = len(self._last)
+
+    def __len__(self) -> int:
+        """Return how many streams there are."""
+        return len(self._last)
+
+
+def envelope_pattern(origin: str) -> re.Pattern[bytes]:
+    """Return what a canonical entry of the log looks like around its event's data.
+
+    Groups: the event's bytes, ``at``, stream, link, number in the stream, number in the log. Members stand in canonical order
+    and no string here has an escape, so what matches is read as any JSON reader reads it; what does not is read as JSON.
+    """
+    word = rb'"[^"\\\x00-\x1f]*"'
+    return re.compile(
+        rb'\{"event":(\{"actor":\{"auth":' + word + rb',"id":' + word + rb',"kind":' + word + rb"\},"
+        rb'"at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)","case":"([A-Za-z0-9_-]{1,80})",'
+        rb'"case_prev":(null|"[0-9a-f]{64}"),"case_seq":([1-9]\d{0,15}),"data":\{.*\}),'
+        rb'"log":' + re.escape(canonical(origin)) + rb',"seq":(0|[1-9]\d{0,15}),"v":1\}',
+        re.DOTALL,
+    )
 
 
 def event_of(log: LogVerifier, number: int, entry: bytes) -> tuple[dict[str, Any], bytes] | None:
@@ -654,14 +959,22 @@ class Stop:
     until: datetime | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Ruled:
-    """An approval as a ruling carries it."""
+    """What a ruling approved, and how often it was used; only what is asked for later, for there may be millions."""
 
-    approval: Mapping[str, Any]
+    case: str
+    contact: str
+    person: str
+    channel: str
+    purpose: str
+    recipient: str
+    content: str | None
+    not_before: datetime
+    not_after: datetime
     decided_at: datetime
     genuine: bool
-    claims: list[datetime] = field(default_factory=list)
+    claims: int = 0
     sent: int = 0
     reported: int = 0
 
@@ -676,7 +989,7 @@ class Sends:
         self._stops: dict[str, list[Stop]] = defaultdict(list)
         self._replies: set[str] = set()
         self._texts: dict[str, tuple[str, datetime, datetime | None]] = {}
-        self._claims: list[tuple[str, str, datetime, Ruled]] = []
+        self._claims: list[tuple[str, int, datetime, Ruled]] = []
         self._certificates: dict[bytes, tuple[Any, datetime, datetime] | None] = {}
 
     def follow(self, log: str, number: int, event: Mapping[str, Any]) -> None:
@@ -702,14 +1015,13 @@ class Sends:
 
     def finish(self) -> None:
         """Hold every claim against every stop, once all of them are known. Instants that are equal have no order."""
-        for log, where, at, ruled in self._claims:
-            approval = ruled.approval
-            served = approval["purpose"] in SERVICE_PURPOSES or approval["contact"] in self._replies
-            for stop in self._stops.get(approval["person"], ()):
+        for log, seq, at, ruled in self._claims:
+            served = ruled.purpose in SERVICE_PURPOSES or ruled.contact in self._replies
+            for stop in self._stops.get(ruled.person, ()):
                 overtook = ruled.decided_at < stop.at < at
                 in_force = stop.of_person and stop.at < at and (stop.until is None or at < stop.until)
-                if overtook or (in_force and stop.medium in ("all", approval["channel"]) and not served):
-                    self._report.fault("sent_after_stop", log, where)
+                if overtook or (in_force and stop.medium in ("all", ruled.channel) and not served):
+                    self._report.fault("sent_after_stop", log, f"{ruled.case}: {seq}")
                     break
 
     def _text_approved(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
@@ -740,7 +1052,7 @@ class Sends:
         decision, approval = event["decision"], data["approval"]
         self._report.counts["decisions"] += 1
         sealed = base64.urlsafe_b64decode(event["sealed"] + "=" * (-len(event["sealed"]) % 4))
-        if hashlib.sha256(sealed).hexdigest() != decision["inputs"]:
+        if sha256(sealed).hexdigest() != decision["inputs"]:
             return "inputs_changed"
         if decision["outcome"] != "allow":
             return "bad_approval" if approval is not None else None
@@ -755,7 +1067,20 @@ class Sends:
         }
         fits = all(approval[name] == value for name, value in agreed.items())
         genuine = fits and self._genuine(approval, at) and approval["id"] not in self._ruled
-        self._ruled.setdefault(approval["id"], Ruled(approval, at, genuine))
+        if approval["id"] not in self._ruled:
+            self._ruled[approval["id"]] = Ruled(
+                case=approval["case"],
+                contact=approval["contact"],
+                person=sys.intern(approval["person"]),
+                channel=sys.intern(approval["channel"]),
+                purpose=sys.intern(approval["purpose"]),
+                recipient=approval["recipient"],
+                content=approval["content"],
+                not_before=instant(approval["not_before"]),
+                not_after=instant(approval["not_after"]),
+                decided_at=at,
+                genuine=genuine,
+            )
         self._report.counts["approvals"] += 1
         if genuine and not self._text_fits(approval, at):
             return "bad_text"
@@ -765,13 +1090,13 @@ class Sends:
         ruled = self._ruled_for(event, data)
         if ruled is None:
             return "no_approval"
-        ruled.claims.append(at)
-        self._claims.append((log, f"{event['case']}: {event['case_seq']}", at, ruled))
-        if len(ruled.claims) > 1:
+        ruled.claims += 1
+        self._claims.append((log, event["case_seq"], at, ruled))
+        if ruled.claims > 1:
             return "approval_reused"
-        if not instant(ruled.approval["not_before"]) <= at < instant(ruled.approval["not_after"]):
+        if not ruled.not_before <= at < ruled.not_after:
             return "outside_window"
-        return None if data["content"] == ruled.approval["content"] else "content_changed"
+        return None if data["content"] == ruled.content else "content_changed"
 
     def _sent(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
         self._report.counts["sent"] += 1
@@ -781,9 +1106,9 @@ class Sends:
         ruled.sent += 1
         if ruled.sent > 1:
             return "approval_reused"
-        if (data["content"], data["recipient"]) != (ruled.approval["content"], ruled.approval["recipient"]):
+        if (data["content"], data["recipient"]) != (ruled.content, ruled.recipient):
             return "content_changed"
-        return None if at < instant(ruled.approval["not_after"]) + SETTLING else "outside_window"
+        return None if at < ruled.not_after + SETTLING else "outside_window"
 
     def _done(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
         self._report.counts["reported"] += 1
@@ -794,7 +1119,7 @@ class Sends:
         if ruled.reported > 1:
             return "approval_reused"
         begun = instant(data["attempted_at"])
-        inside = instant(ruled.approval["not_before"]) <= begun < instant(ruled.approval["not_after"])
+        inside = ruled.not_before <= begun < ruled.not_after
         return None if inside or data["outcome"] == "not_made" else "outside_window"
 
     def _stopped(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
@@ -812,9 +1137,10 @@ class Sends:
 
     def _ruled_for(self, event: Mapping[str, Any], data: Mapping[str, Any]) -> Ruled | None:
         ruled = self._ruled.get(data["approval"] or "")
-        right = ruled is not None and ruled.genuine and ruled.approval["case"] == event["case"]
-        same = right and ruled is not None and ruled.approval["contact"] == data["contact"]
-        return ruled if same and ruled is not None and ruled.approval["channel"] == data["channel"] else None
+        if ruled is None or not ruled.genuine:
+            return None
+        same = (ruled.case, ruled.contact, ruled.channel) == (event["case"], data["contact"], data["channel"])
+        return ruled if same else None
 
     def _genuine(self, approval: Mapping[str, Any], at: datetime) -> bool:
         """Tell whether the approval's signature and certificate hold, and the ruling fell into the certificate's time."""
@@ -858,25 +1184,39 @@ def find_logs(folder: Path) -> list[Path]:
     return sorted(logs, key=lambda log: (log.parent.name, log.name))
 
 
-def verify(
-    folder: Path, keys: list[Key], *, earlier: list[bytes], approval_key: Key | None, heartbeat: timedelta
-) -> Report:
+@dataclass(frozen=True)
+class Asked:
+    """What the caller brings along, none of which comes from the archive, and how far the checks go."""
+
+    keys: list[Key]
+    earlier: list[bytes] = field(default_factory=list)
+    approval_key: Key | None = None
+    authority: x509.Certificate | None = None
+    policy: Policy | None = None
+    heartbeat: timedelta = timedelta(hours=2)
+    late: timedelta = timedelta(hours=24)
+    full: bool = True
+
+
+def verify(folder: Path, asked: Asked) -> Report:
     """Verify all logs of an archive and return what was found. Raises Unverifiable when there is nothing to verify."""
     report, logs = Report(), find_logs(folder)
-    saved = [read_note(raw, keys) for raw in earlier]
+    saved = [read_note(raw, asked.keys) for raw in asked.earlier]
     for note in saved:
         if isinstance(note, str):
             raise Unverifiable(f"an earlier note cannot be used: {TEXTS[note][0]}")
-    covered: dict[str, str] = {}
+    covered = _verify_manifest(folder, asked.keys, report)
     tenants: dict[str, tuple[Streams, Sends]] = {}
     before: dict[str, LogVerifier] = {}
     for path in logs:
-        log = LogVerifier(path, keys, report, is_root=path == folder)
+        log = LogVerifier(path, asked.keys, report, is_root=path == folder)
         tenant = path.parent.name
         if log.is_root:
             tenant = _tenant_in(path)
-        streams, sends = tenants.setdefault(tenant, (Streams(report), Sends(tenant, report, approval_key)))
+        streams, sends = tenants.setdefault(tenant, (Streams(report), Sends(tenant, report, asked.approval_key)))
         log.read_notes()
+        log.read_anchors(asked.authority)
+        log.read_cosignatures(asked.policy)
         notes = [note for note in saved if isinstance(note, Signed) and note.origin == log.origin]
         for note in notes:
             if log.head is not None and note.size > log.head.size:
@@ -884,18 +1224,22 @@ def verify(
             log.roots[note.size].add((note.root, "rewritten"))
         if not notes:
             report.notice("no_earlier", log.name)
-        _verify_entries(log, streams, sends, before.get(tenant), covered, heartbeat)
+        _verify_entries(log, streams, sends, before.get(tenant), covered, asked)
         before[tenant] = log
     for note in saved:
         if isinstance(note, Signed) and note.origin not in {log["origin"] for log in report.logs}:
             raise Unverifiable(f"an earlier note is of {note.origin}, which is not in the archive")
-    for _, sends in tenants.values():
+    for streams, sends in tenants.values():
+        report.counts["streams"] += len(streams)
         sends.finish()
     _verify_beside(folder, logs, covered, report)
-    report.notice("no_witness")
+    if asked.policy is None or asked.policy.quorum == "none":
+        report.notice("no_witness")
     report.notice("sealed")
     report.notice("stream_tails")
-    if approval_key is None:
+    if not asked.full:
+        report.notice("log_level_only")
+    elif asked.approval_key is None:
         report.notice("no_approval_key")
     return report
 
@@ -912,29 +1256,47 @@ def _verify_entries(
     sends: Sends,
     before: LogVerifier | None,
     covered: dict[str, str],
-    heartbeat: timedelta,
+    asked: Asked,
 ) -> None:
     own: datetime | None = None
     inherits = False
-    for number, entry in log.entries():
-        log.report.counts["entries"] += 1
-        found = event_of(log, number, entry)
-        if found is None:
-            continue
-        event, raw = found
-        if (number == 0) != (event["type"] == "log.genesis"):
-            log.fault("no_genesis", f"entry {number}")
-        if event["type"] == "log.genesis":
-            inherits = _verify_year(log, event["data"], before)
-            log.named = _named_in(event["data"])
-            covered.update({name: digest for name, digest in log.named.items() if name.startswith("schema/")})
-        if event["type"].startswith("log."):
-            at = instant(event["at"])
-            if own is not None and at - own > heartbeat:
-                log.fault("heartbeat_gap", f"entry {number}: {own:%Y-%m-%dT%H:%MZ} to {at:%Y-%m-%dT%H:%MZ}")
-            own = at
-        streams.follow(log.name, event, raw, begun_before=inherits)
-        sends.follow(log.name, number, event)
+    fast = envelope_pattern(log.origin).fullmatch
+    stamps = [(size, as_text_of(at + SKEW), as_text_of(at - asked.late)) for size, at in log.stamps]
+    earliest = ""
+    for first, entries in log.entries():
+        log.report.counts["entries"] += len(entries)
+        for number, entry in enumerate(entries, start=first):
+            while stamps and stamps[0][0] <= number:
+                earliest = stamps.pop(0)[2]
+            seen = None if asked.full else fast(entry)
+            if seen is not None and int(seen[6]) == number and b'"type":"log.' not in entry:
+                raw, at = seen[1], seen[2].decode()
+                link = None if seen[4] == b"null" else seen[4][1:-1].decode()
+                stream, seq = seen[3].decode(), int(seen[5])
+            else:
+                found = event_of(log, number, entry)
+                if found is None:
+                    continue
+                event, raw = found
+                at, stream, seq, link = event["at"], event["case"], event["case_seq"], event["case_prev"]
+                if (number == 0) != (event["type"] == "log.genesis"):
+                    log.fault("no_genesis", f"entry {number}")
+                if event["type"] == "log.genesis":
+                    inherits = _verify_year(log, event["data"], before)
+                    log.named = _named_in(event["data"])
+                    covered |= {name: digest for name, digest in log.named.items() if name.startswith("schema/")}
+                if event["type"].startswith("log."):
+                    beat = instant(at)
+                    if own is not None and beat - own > asked.heartbeat:
+                        log.fault("heartbeat_gap", f"entry {number}: {own:%Y-%m-%dT%H:%MZ} to {beat:%Y-%m-%dT%H:%MZ}")
+                    own = beat
+                if asked.full:
+                    sends.follow(log.name, number, event)
+            if stamps and at > stamps[0][1]:
+                log.fault("ahead_of_anchor", f"entry {number}: {at}")
+            elif at < earliest:
+                log.fault("behind_anchor", f"entry {number}: {at}")
+            streams.follow(log.name, stream, seq, link, sha256(raw).digest(), begun_before=inherits)
     log.report.logs.append(
         {
             "log": log.name,
@@ -971,13 +1333,58 @@ def _named_in(data: Mapping[str, Any]) -> dict[str, str]:
     return dict(files) if isinstance(files, dict) else {}
 
 
+def _verify_manifest(folder: Path, keys: list[Key], report: Report) -> dict[str, str]:
+    """Hold every file against the manifest, when there is one, and return path -> SHA-256 of what it names."""
+    manifest, note = folder / "manifest.json", folder / "manifest.note"
+    if not manifest.is_file() and not note.is_file():
+        report.notice("no_manifest")
+        return {}
+    try:
+        raw, signed = manifest.read_bytes(), note.read_bytes()
+        stated = parse_canonical(raw)
+        origin, digest, at = _manifest_note(signed, keys)
+        files = {each["path"]: (each["size"], each["sha256"]) for each in stated["files"]}
+        right = (stated["log"], sha256(raw).hexdigest(), stated["created"]) == (origin, digest, at)
+    except (OSError, ValueError, KeyError, TypeError):
+        right, files = False, {}
+    if not right:
+        report.fault("bad_manifest", "", "manifest.json")
+        return {}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    for path in sorted(found.symmetric_difference({*files, "manifest.json", "manifest.note"})):
+        report.fault("not_in_manifest", "", path)
+    for path in sorted(found & files.keys()):
+        raw = (folder / path).read_bytes()
+        if (len(raw), sha256(raw).hexdigest()) != files[path]:
+            report.fault("not_in_manifest", "", path)
+    report.counts["files in the manifest"] = len(files)
+    listed = {path: digest for path, (_, digest) in files.items()}
+    return listed | {
+        "manifest.json": sha256(manifest.read_bytes()).hexdigest(),
+        "manifest.note": sha256(signed).hexdigest(),
+    }
+
+
+def _manifest_note(raw: bytes, keys: list[Key]) -> tuple[str, str, str]:
+    """Return (origin, digest, time) of a manifest's note. Raises ValueError unless a given key signed it."""
+    text, _, lines = raw.decode().rpartition("\n\n")
+    origin, statement, at = text.split("\n")
+    word, digest = statement.split(" ")
+    dash, name, encoded = lines.removesuffix("\n").split(" ")
+    signature = unbase64(encoded)
+    held = any(key.id_for(name) == signature[:4] and key.holds(f"{text}\n".encode(), signature[4:]) for key in keys)
+    if (word, dash) != ("manifest", "\N{EM DASH}") or not held:
+        raise ValueError("no given key has signed the manifest")
+    return origin, digest, at
+
+
 def _verify_beside(folder: Path, logs: list[Path], covered: Mapping[str, str], report: Report) -> None:
     """Judge the files outside the logs: rule sets by the hash in their name, others by what a first entry says."""
     for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
         if any(log in path.parents for log in logs):
             continue
         name = path.relative_to(folder).as_posix()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256(path.read_bytes()).hexdigest()
         if name == f"rules/{path.stem}.json" and len(path.stem) == 64:
             expected: str | None = path.stem
         else:
@@ -1012,6 +1419,13 @@ def as_text(report: Report, language: str) -> str:
     return "\n".join(lines)
 
 
+def _certificate_in(path: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(Path(path).read_bytes())
+    except ValueError as error:
+        raise Unverifiable(f"{path} is no certificate in PEM") from error
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(description="Verify a downloaded audit archive offline.")
@@ -1019,17 +1433,29 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--key", action="append", required=True, metavar="FILE", help="PEM or verifier key line")
     parser.add_argument("--earlier", action="append", default=[], type=Path, metavar="CHECKPOINT")
     parser.add_argument("--approval-key", metavar="FILE", help="root key of approvals (PEM)")
+    parser.add_argument("--tsa-ca", metavar="FILE", help="certificate of the authority of time stamps (PEM)")
+    parser.add_argument("--policy", metavar="FILE", help="witnesses and their quorum (tlog-policy)")
+    parser.add_argument("--level", choices=("full", "log"), default="full", help="log: entries to signature, no sends")
     parser.add_argument("--heartbeat-hours", type=float, default=2.0, metavar="H")
+    parser.add_argument("--late-hours", type=float, default=24.0, metavar="H", help="how late an event may be entered")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--language", choices=("zh", "en"), default="en")
     asked = parser.parse_args(argv)
+    # Millions of objects and no circles among them: looking for some would take a third of the time.
+    gc.disable()
     try:
         report = verify(
             asked.folder,
-            [Key(path) for path in asked.key],
-            earlier=[path.read_bytes() for path in asked.earlier],
-            approval_key=Key(asked.approval_key) if asked.approval_key else None,
-            heartbeat=timedelta(hours=asked.heartbeat_hours),
+            Asked(
+                keys=[Key(path) for path in asked.key],
+                earlier=[path.read_bytes() for path in asked.earlier],
+                approval_key=Key(asked.approval_key) if asked.approval_key else None,
+                authority=_certificate_in(asked.tsa_ca) if asked.tsa_ca else None,
+                policy=Policy(asked.policy) if asked.policy else None,
+                heartbeat=timedelta(hours=asked.heartbeat_hours),
+                late=timedelta(hours=asked.late_hours),
+                full=asked.level == "full",
+            ),
         )
     except (Unverifiable, OSError) as error:
         print(f"{'无法核验' if asked.language == 'zh' else 'cannot verify'}: {error}", file=sys.stderr)

@@ -290,10 +290,7 @@ def test_the_real_adapters_make_an_archive_that_verifies(real_ports: Any, tmp_pa
     (tmp_path / "key.pem").write_bytes(pem)
     report = verify_archive.verify(
         tmp_path / "archive",
-        [verify_archive.Key(str(tmp_path / "key.pem"))],
-        earlier=[],
-        approval_key=None,
-        heartbeat=timedelta(hours=2),
+        verify_archive.Asked([verify_archive.Key(str(tmp_path / "key.pem"))]),
     )
     assert report.faults == []
     assert report.counts["notes"] == 4

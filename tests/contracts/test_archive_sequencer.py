@@ -54,7 +54,7 @@ def faults_of(bucket: MemoryBucket, folder: Path, *, hours: float = 24 * 400) ->
         (folder / name).write_bytes(archives.pem(key))
         keys.append(verify_archive.Key(str(folder / name)))
     report = verify_archive.verify(
-        bucket.download(folder / "archive"), keys, earlier=[], approval_key=None, heartbeat=timedelta(hours=hours)
+        bucket.download(folder / "archive"), verify_archive.Asked(keys, heartbeat=timedelta(hours=hours))
     )
     return report.faults
 

@@ -85,7 +85,9 @@ def test_an_honest_archive_passes(tmp_path: Path, keys: dict[str, str], run: Any
     assert report["counts"]["entries"] == len(log.entries) == report["logs"][0]["size"]
     assert report["counts"]["sent"] == report["counts"]["approvals"] == 3
     assert report["counts"]["notes"] == 4
-    assert {notice["code"] for notice in report["notices"]} == {"no_earlier", "no_witness", "sealed", "stream_tails"}
+    assert {notice["code"] for notice in report["notices"]} == {
+        *("no_earlier", "no_witness", "sealed", "stream_tails", "no_manifest"),
+    }
 
 
 @pytest.mark.parametrize("key", ["ed", "p256", "vkey", "p256-vkey"])
@@ -161,9 +163,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Callabl
     ed, p256, approval = (verify_archive.Key(str(folder / name)) for name in keys)
 
     def faults() -> int:
-        report = verify_archive.verify(
-            folder / "archive", [ed, p256], earlier=[], approval_key=approval, heartbeat=timedelta(hours=2)
-        )
+        report = verify_archive.verify(folder / "archive", verify_archive.Asked([ed, p256], approval_key=approval))
         return len(report.faults)
 
     assert faults() == 0
