@@ -6,7 +6,7 @@ EMULATOR := .local/emulator
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-kill package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -14,6 +14,9 @@ help:
 	@echo "make check      format, lint, types, and which room may import which"
 	@echo "make bench      measurements"
 	@echo "make campaign-kill   kill the local cloud five times during its day, and look whether anything was lost or sent twice"
+	@echo "make campaign-mutation   change the law one thing at a time, and see that a vector tells (SAMPLE=500 SEED=1)"
+	@echo "make campaign-clock  every zone and clock change of 2024-2030 against a second clock"
+	@echo "make campaign-fuzz   a hundred thousand dossiers, good, bad and broken, through the rule command"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
 	@echo "make lock       new lock files from requirements*.in"
@@ -50,6 +53,15 @@ bench: setup
 
 campaign-kill: setup
 	@$(RUN) scripts.campaign_kill
+
+campaign-mutation: setup
+	@$(RUN) scripts.campaign_mutation $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+
+campaign-clock: setup
+	@$(RUN) scripts.clock_oracle
+
+campaign-fuzz: setup
+	@$(RUN) scripts.campaign_fuzz
 
 package: setup
 	@$(RUN) scripts.package --stage aws

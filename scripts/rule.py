@@ -2,7 +2,8 @@
 
     python -m scripts.rule < dossiers.jsonl > rulings.jsonl
 
-A line that is no valid dossier gets ``{"id": ..., "error": {"code", "message", "pointer"}}`` and the rest go on.
+A line that is no valid dossier, an empty one too, gets ``{"id": ..., "error": {"code", "message", "pointer"}}`` and the
+rest go on.
 """
 
 import json
@@ -24,12 +25,15 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def answer(line: str, packs: PackSet) -> dict[str, Any]:
+def answer(line: str | bytes, packs: PackSet) -> dict[str, Any]:
     """Return the ruling on one line, or its id with the error that kept it from being ruled on."""
     ident: Any = None
     try:
         try:
-            dossier = json.loads(line, parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+            text = line if isinstance(line, str) else line.decode("utf-8")
+            dossier = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+        except UnicodeDecodeError as fault:
+            raise DossierError("not_utf8", "the line is not UTF-8", "") from fault
         except (ValueError, RecursionError) as fault:
             if isinstance(fault, DossierError):
                 raise
@@ -44,19 +48,17 @@ def answer(line: str, packs: PackSet) -> dict[str, Any]:
         }
 
 
-def answers(lines: Iterable[str], packs: PackSet) -> Iterator[str]:
-    """Yield one line of JSON for each line that is not blank."""
+def answers(lines: Iterable[str | bytes], packs: PackSet) -> Iterator[str]:
+    """Yield one line of JSON for each line."""
     for line in lines:
-        if line.strip():
-            yield json.dumps(answer(line, packs), ensure_ascii=False, separators=(",", ":"))
+        yield json.dumps(answer(line, packs), ensure_ascii=False, separators=(",", ":"))
 
 
 def main() -> int:
     """Rule on standard input; the exit status is 0 when every line got an answer."""
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     packs = load_packs()
-    for text in answers(sys.stdin, packs):
+    for text in answers(sys.stdin.buffer, packs):
         sys.stdout.write(text + "\n")
     return 0
 

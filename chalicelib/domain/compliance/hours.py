@@ -54,6 +54,19 @@ def is_open(windows: Windows, zone: Zone, instant: int) -> bool:
 
 def next_open(windows: Windows, zone: Zone, instant: int) -> int:
     """Return the first instant after a closed one that lies in a window, NEVER when none does within the horizon."""
+    found = _next_start(windows, zone, instant)
+    last = instant + _SEARCH_DAYS * DAY
+    # A clock that is put back may show an open time again that had passed.
+    change = zone.next_change(instant)
+    while change < min(found, last):
+        if is_open(windows, zone, change):
+            return change
+        found = min(found, _next_start(windows, zone, change))
+        change = zone.next_change(change)
+    return found
+
+
+def _next_start(windows: Windows, zone: Zone, instant: int) -> int:
     local = zone.local(instant)
     today = local // DAY
     for day in range(today, today + _SEARCH_DAYS):

@@ -172,6 +172,11 @@ class Zone:
                 before = middle
         return after
 
+    def next_change(self, instant: int) -> int:
+        """Return the end of the stretch of one offset that holds an instant; past the table it may be no real change."""
+        self.offset(instant)
+        return self._end
+
     def local(self, instant: int) -> int:
         """Return local seconds since 1970-01-01T00:00:00 local: ``// DAY`` is the date, ``% DAY`` the time of day."""
         if self._start <= instant < self._end:
