@@ -159,7 +159,8 @@ def _forget() -> None:
     """Drop everything that a process keeps for its life: it belongs to the test before."""
     settings_module.settings.cache_clear()
     # Wiring is loaded by the tests of the edge only, and then it holds ports that were built for another test.
-    for module in filter(None, (sys.modules.get("chalicelib.wiring"), clients, tables)):
+    loaded = [sys.modules.get(f"chalicelib.{name}") for name in ("wiring", "edge.admissions")]
+    for module in filter(None, (*loaded, clients, tables)):
         for value in vars(module).values():
             if callable(getattr(value, "cache_clear", None)):
                 value.cache_clear()

@@ -30,6 +30,7 @@ from chalicelib.store.repository import Store
 from chalicelib.store.simulation_repository import SimulationRepository
 from chalicelib.store.tables import Record
 from chalicelib.usecases import (
+    access,
     activities,
     cases,
     compliance,
@@ -371,6 +372,8 @@ class World:
         case = self.store.case(SCOPE, self.case(state=CaseState.SETTLED, amount_due_minor=0))
         assert case is not None
         PortfolioRepository(self.store).write_parties(SCOPE, [(case.debtor, case.id)])
+        told_who: dict[str, Any] = {"org": LENDER, "role": "lender", "actor": LENDERS.actor}
+        assert access.admit(self.store, SCOPE, now=self.now, req="req_world", **told_who)
         other = self.store.case(SCOPE, self.case())
         assert other is not None
         unmasking.unmask(

@@ -222,6 +222,7 @@ def _assert_streams(events: list[Event]) -> None:
         "sim": "simulation",
         "auto-fin": "lender",
         "agency-a": "agency",
+        "adm": "client",
     }
     seen: dict[str, set[str]] = defaultdict(set)
     for event in events:

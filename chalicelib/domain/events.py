@@ -75,6 +75,7 @@ class EventType(StrEnum):
     PERSON_KEYS_DESTROYED = "person.keys_destroyed"
     PERSON_UNMASKED = "person.unmasked"
     PERSON_EXPORTED = "person.exported"
+    CLIENT_ADMITTED = "client.admitted"
 
     SIMULATION_REQUESTED = "simulation.requested"
     SIMULATION_PLANNED = "simulation.planned"

@@ -102,6 +102,11 @@ def unmaskings_pk(client: str) -> str:
     return f"U#{client}"
 
 
+def admission_pk(tenant: str, admission: str) -> str:
+    """Return the stream of one client's first request of one day; it holds one event."""
+    return f"T#{tenant}#ADM#{admission}"
+
+
 def export_sk(export: str) -> str:
     """Return the sort key of an export beside the person's record."""
     return f"EXPORT#{export}"

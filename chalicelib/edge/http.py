@@ -44,6 +44,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.ids import is_id, new_id
 from chalicelib.domain.principals import Principal
+from chalicelib.edge import admissions
 from chalicelib.edge.authorizer import authorize
 from chalicelib.edge.http_body import MAX_BYTES, check_content_type, read_json
 from chalicelib.edge.http_problems import field_errors, problem_response, render, status_of
@@ -274,6 +275,8 @@ def _answer(
     entry: Route, raw: RawRequest, values: dict[str, str], view: View, request_id: str, max_bytes: int
 ) -> Response:
     principal = _principal(entry, raw)
+    if principal is not None:
+        admissions.note(principal, request_id)
     _check_path(entry, values)
     query = _query(entry, raw)
     slot = _slot(entry, raw, principal)

@@ -209,6 +209,10 @@ class Store:
 
     # Access to personal data
 
+    def admission_id(self, scope: Scope, *, client: str, day: str) -> str:
+        """Return the id of a client's first request of a day: the same in every process."""
+        return derived_id("adm", key=self.sealer.index_key(scope.tenant), label="admission", value=f"{client}|{day}")
+
     def unmasked_today(self, client: str, day: str) -> int:
         """Return how many values the caller had unmasked on that day, by a strongly consistent read."""
         try:

@@ -185,6 +185,10 @@ class Store(Protocol):
     def erased_ledger_record(self, scope: Scope, ledger: ContactLedger) -> Any:
         """Return what stays of a ledger."""
 
+    def admission_id(self, scope: Scope, *, client: str, day: str) -> str:
+        """Return the id of a client's first request of a day."""
+        ...
+
     def unmasked_today(self, client: str, day: str) -> int:
         """Return how many values the caller had unmasked on that day."""
         ...

@@ -189,6 +189,7 @@ def _world(monkeypatch):
     monkeypatch.setattr(authorizer, "verifier", lambda: verifier)
     monkeypatch.setattr(http, "wall_seconds", lambda: world.now)
     monkeypatch.setattr(wiring, "answers", lambda: world.answers)
+    monkeypatch.setattr(http.admissions, "note", lambda principal, request_id: None)
     monkeypatch.setattr(wiring, "cursor_key", lambda: cursor_key(b"k" * 32))
 
 

@@ -29,6 +29,7 @@ KNOWN = {"case_id": "case_0", "lender_id": LENDER, "agency_id": AGENCY, "collect
 TOKENS = {
     Role.LENDER: "lender",
     Role.COMPLIANCE: "officer",
+    Role.COUNSEL: "counsel",
     Role.AGENCY: "agency",
     Role.COLLECTOR: "collector",
     Role.ADMIN: "platform",
