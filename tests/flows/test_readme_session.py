@@ -37,9 +37,9 @@ pytestmark = [
 ]
 
 
-def snippet(name: str) -> str:
+def snippet(name: str, page: Path = PAGE) -> str:
     """Return the commands of the page under this mark."""
-    (found,) = re.findall(rf"<!-- {name} -->\n```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (found,) = re.findall(rf"<!-- {name} -->\n```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     return str(found)
 
 
@@ -154,6 +154,16 @@ def test_the_first_request_is_made_and_refused_as_the_page_says(room: Room) -> N
     assert room.cloud.outbox() == []
 
 
+def test_what_would_have_come_of_it_is_asked_as_the_page_says(room: Room) -> None:
+    """The decision before is the recorded traffic; it was denied already, so that nothing tightens."""
+    commands = snippet("session", ROOT / "docs/what-if.md")
+    done = room.paste(commands.replace("http://127.0.0.1:8700", room.front))
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads((room.folder / "var/simulation.json").read_text())
+    assert (told["state"], told["decisions"], told["result"]["counts"]["decisions"]) == ("succeeded", 1, 1)
+    assert told["result"]["counts"]["tightened"] == 0 and "'decisions': 1" in done.stdout
+
+
 def test_the_archive_is_verified_by_the_commands_of_the_page(room: Room) -> None:
     room.cloud.run("archive_events")
     day_summary.download(room.cloud, room.folder / "var/archive")
@@ -161,6 +171,9 @@ def test_the_archive_is_verified_by_the_commands_of_the_page(room: Room) -> None
     done = room.paste(snippet("openssl"))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Signature Verified Successfully" in done.stdout
+    replayed = room.paste(".venv/bin/python -m scripts.replay var/archive --local --json")
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+    assert json.loads(replayed.stdout)["same"] == json.loads(replayed.stdout)["rulings"] == 1
     (command,) = re.findall(
         r"^    (\.venv/bin/python -m scripts\.verify_archive .*)$", PAGE.read_text("utf-8"), re.MULTILINE
     )

@@ -109,12 +109,16 @@ class SupposedPacks(PackSet):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What would come of an act: the verdict, the ids of the rules that hold it back, and from or until when."""
+    """What would come of an act: the verdict, the ids of the rules that hold it back, and from or until when.
+
+    ``held_until`` is the latest end that a deferring rule names: later facts may hold the act back beyond it.
+    """
 
     verdict: str
     rules: frozenset[str]
     next_allowed_at: str | None
     not_after: str | None
+    held_until: str | None = None
 
 
 def outcome_of(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack]) -> Outcome:
@@ -123,7 +127,8 @@ def outcome_of(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack]
     held = frozenset(each["id"] for each in ruling["rules"] if each["effect"] in _HOLDING)
     if ruling["missing"]:
         held |= {"missing facts"}
-    return Outcome(ruling["verdict"], held, ruling["next_allowed_at"], ruling["not_after"])
+    ends = [each["until"] for each in ruling["rules"] if each["effect"] == "defer" and each["until"] is not None]
+    return Outcome(ruling["verdict"], held, ruling["next_allowed_at"], ruling["not_after"], max(ends, default=None))
 
 
 _HOLDING = frozenset(("deny", "require", "review", "defer"))

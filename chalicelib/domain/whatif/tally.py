@@ -27,6 +27,8 @@ METHOD = (
     "Each dossier keeps its own recorded history: a contact that the supposition would have stopped still counts in the caps of later ones, and one that it would have allowed "
     "does not. Effects of pace are therefore understated; the true count of held contacts lies at or above this one where caps bind.",
     "newly_allowed can come from a draft in the place of a shipped pack, or from other house rules: such a supposition is looser than today there.",
+    "A delay lasts until nothing holds the act back any more. Where that never comes with the facts on file (deferred_without_end; a balance that goes stale meanwhile does that), it "
+    "lasts until the latest end that the deferring rules name, if one does.",
     "What a person decided in review is not supposed anew: a wish that was in review stays so unless the verdict changes.",
     "A strategy changes one act at a time: content and disclosures stay as recorded, a shifted act is rendered anew with a balance as old as it was, and consent to another channel is "
     "what the dossier holds.",
@@ -80,7 +82,8 @@ class Tally:
         for ident in rules:
             self.by.setdefault("rule", {}).setdefault(ident, Counter())[kind] += 1
         if after.verdict == "defer":
-            self._delay(where["at"], after.next_allowed_at)
+            self.counts["deferred_without_end"] += after.next_allowed_at is None
+            self._delay(where["at"], after.next_allowed_at or after.held_until)
         self._example(kind, where, before.verdict, after.verdict, rules)
 
     def miss(self, reason: str) -> None:
@@ -93,7 +96,6 @@ class Tally:
 
     def _delay(self, at: str, until: str | None) -> None:
         if until is None:
-            self.counts["deferred_without_end"] += 1
             return
         minutes = int((datetime.fromisoformat(until) - datetime.fromisoformat(at)).total_seconds() // 60)
         self.delays[minutes if minutes < _DAY else minutes // 60 * 60] += 1

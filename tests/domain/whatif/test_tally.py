@@ -141,6 +141,10 @@ def test_delays_are_told_by_nearest_rank_and_an_end_that_nobody_knows_apart() ->
     made.add(where=where, traits=traits_of(dossier_of(DAYTIME), country="CN"), recorded="allow", before=allow, after=never, change=None)  # fmt: skip
     found = result_of([made], rule_set={})
     assert (found["counts"]["deferred_without_end"], found["delays"]["count"]) == (1, 0)
+    stale = Outcome("defer", frozenset({"X"}), None, None, "2026-06-10T03:30:00Z")
+    made.add(where=where, traits=traits_of(dossier_of(DAYTIME), country="CN"), recorded="allow", before=allow, after=stale, change=None)  # fmt: skip
+    found = result_of([made], rule_set={})
+    assert (found["counts"]["deferred_without_end"], found["delays"]["median_minutes"]) == (2, 90)
 
 
 # Strategies
