@@ -1,11 +1,13 @@
 """Builds the real ports, each once a process and on first use; tests build their own."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from chalicelib.domain.cursors import cursor_key as derive_cursor_key
+from chalicelib.domain.house import HouseRef
 from chalicelib.domain.outreach.approval import ApprovalSigner, Invalid, Valid, verify
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.principals import TenantScope, system_scope
@@ -97,19 +99,72 @@ def public_url() -> str:
 # Compliance and dispatch
 
 
-def explain(ruling: Mapping[str, Any], language: str) -> list[str]:
-    """Return the reasons of a ruling in ``zh`` or ``en``, one sentence a rule."""
+def explain(ruling: Mapping[str, Any], language: str, *, tenant: str) -> list[str]:
+    """Return the reasons of a ruling in ``zh`` or ``en``, one sentence a rule; ``tenant`` is whose house rules it names."""
     from chalicelib.domain.compliance import explain, load_packs
 
-    return explain(ruling, language, load_packs())
+    packs = load_packs()
+    own = [each["sha256"] for each in ruling["packs"] if each["id"] not in packs.index]
+    return explain(ruling, language, packs, [_house_pack(tenant, sha256) for sha256 in own])
 
 
-def explained(dossier: Mapping[str, Any]) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def _house_pack(tenant: str, sha256: str) -> Any:
+    from chalicelib.domain.compliance import Pack
+
+    text = house_ports().houses.document(tenant, sha256)
+    if text is None:
+        raise LookupError(f"the house pack {sha256} is gone")
+    return Pack(json.loads(text), sha256)
+
+
+def _house_packs(house: Iterable[HouseRef]) -> list[Any]:
+    return [_house_pack(ref.lender, ref.sha256) for ref in house]
+
+
+@cache
+def house_ports() -> Any:
+    """Return what house rules need; the checks load the law when they are first asked."""
+    from chalicelib.store.house_repository import HouseRepository
+    from chalicelib.usecases import house_rules
+
+    return house_rules.HousePorts(store(), HouseRepository(), _HouseChecks())
+
+
+class _HouseChecks:
+    """What house rules may say, beside the packs in this package."""
+
+    def authored(self, rules: Iterable[Mapping[str, Any]], *, today: str) -> list[dict[str, Any]]:
+        """Return the rules with what they leave out."""
+        from chalicelib.domain.compliance import house
+
+        return house.authored(rules, today=today)
+
+    def faults(
+        self, house: str, rules: list[dict[str, Any]], enforce: Sequence[str], zone: str | None
+    ) -> Sequence[Any]:
+        """Return what keeps them from being house rules."""
+        from chalicelib.domain.compliance import load_packs
+        from chalicelib.domain.compliance.house import faults_of
+
+        return faults_of(house, rules, enforce, load_packs(), zone)
+
+    def compiled(
+        self, house: str, number: int, name: str, rules: list[dict[str, Any]], enforce: Sequence[str], zone: str | None
+    ) -> tuple[str, str]:
+        """Return the compiled pack's text and its SHA-256 (hex)."""
+        from chalicelib.domain.compliance import load_packs
+        from chalicelib.domain.compliance.house import compiled
+
+        return compiled(house, number, name, rules, enforce, load_packs(), zone)
+
+
+def explained(dossier: Mapping[str, Any], house: Sequence[HouseRef] = ()) -> dict[str, Any]:
     """Return the ruling on a dossier with its rules annotated, and what the watched rules would say."""
     from chalicelib.domain.compliance import load_packs
     from chalicelib.domain.compliance.explained import explained
 
-    return explained(dossier, load_packs())
+    return explained(dossier, load_packs(), _house_packs(house))
 
 
 @cache
@@ -130,13 +185,13 @@ def forbidden_words(text: str, countries: Iterable[str], *, on: datetime) -> Any
 
 
 class _Engine:
-    """The compliance engine over the packs in this package."""
+    """The compliance engine over the packs in this package, and the house packs that a ruling names."""
 
-    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule(self, dossier: Mapping[str, Any], house: Sequence[HouseRef] = ()) -> dict[str, Any]:
         """Return the ruling."""
         from chalicelib.domain.compliance import load_packs, rule
 
-        return rule(dict(dossier), load_packs())
+        return rule(dict(dossier), load_packs(), _house_packs(house))
 
     def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the rule set that the ruling rests on."""
@@ -302,12 +357,14 @@ def archive_ports() -> archive.ArchivePorts:
     )
 
 
-def _rule_documents(digests: Iterable[str]) -> Mapping[str, bytes]:
-    """Return those packs and atlases, by digest, that this package holds."""
+def _rule_documents(tenant: str, digests: Iterable[str]) -> Mapping[str, bytes]:
+    """Return those packs and atlases, by digest, that this package holds, and the lender's own house packs."""
     from chalicelib.domain.compliance import load_packs
     from chalicelib.domain.compliance.documents import shipped_documents
 
-    return shipped_documents(digests, load_packs())
+    wanted = list(digests)
+    shipped = shipped_documents(wanted, load_packs())
+    return {**shipped, **house_ports().houses.documents(tenant, [each for each in wanted if each not in shipped])}
 
 
 def due_handlers() -> dict[str, Handler]:

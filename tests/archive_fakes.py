@@ -183,7 +183,7 @@ class Watched:
         return called
 
 
-def no_rules(wanted: Iterable[str]) -> Mapping[str, bytes]:
+def no_rules(tenant: str, wanted: Iterable[str]) -> Mapping[str, bytes]:
     """Return nothing: no rule set is known."""
     return {}
 

@@ -38,6 +38,7 @@ from chalicelib.usecases import (
     duties,
     erasure,
     exporting,
+    house_rules,
     messages,
     organisations,
     portfolios,
@@ -70,6 +71,7 @@ SECRET = "张伟的亲笔话 13812345678"
 
 SCOPE = Scope(LENDER)
 LENDERS = Caller(Actor("lender", "ops-1", "tok_1"))
+OFFICERS = Caller(Actor("lender", "officer-1", "tok_3"))
 AGENCYS = Caller(Actor("agency", "user-1", "tok_2"), org=AGENCY, collector=COLLECTOR)
 MOBILES = "+86138{:08d}"
 
@@ -91,7 +93,7 @@ class World:
 
     # Ports
 
-    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule(self, dossier: Mapping[str, Any], house: Any = ()) -> dict[str, Any]:
         """Rule as the world says."""
         rules = [] if self.ruling == "allow" else [{"id": "CN-HOURS-1", "effect": self.ruling}]
         later = "2026-11-24T00:00:00Z" if self.ruling == "defer" else None
@@ -120,6 +122,7 @@ class World:
         self._duties()
         self._privacy()
         self._simulations()
+        self._house_rules()
 
     def case(self, **deviations: Any) -> str:
         """Store a case of its own debtor, with a mobile of their own, and return its id."""
@@ -358,6 +361,16 @@ class World:
         for kind in ("complaint_acknowledgement", "dispute_verification"):
             over = self.now + timedelta(days=31)
             assert duties.finish_due(ports, SCOPE, by_kind[kind], now=over) == "duty_lapsed"
+
+    def _house_rules(self) -> None:
+        ports = wiring.house_ports()
+        law = {"id": "HOUSE-NIGHT-1", "shape": "hours", "params": {"windows": [{"open": [["09:00", "18:00"]]}]}}
+        for rules in ((), ({**law, "note": {"zh": "夜间不联系", "en": "Not at night."}},), ()):
+            wanted = house_rules.Draft("HOUSE-NIGHT", "Nights", rules, (), None)
+            drafted = house_rules.draft(ports, SCOPE, wanted, LENDERS, self.context)
+            told: dict[str, Any] = {"reason": SECRET, "effective_from": None, "approve": drafted.number > 1}
+            house_rules.comment(ports, SCOPE, drafted.house, drafted.number, LENDERS, self.context, text=SECRET)
+            house_rules.decide(ports, SCOPE, drafted.house, drafted.number, OFFICERS, self.context, **told)
 
     def _american(self) -> str:
         case = self.case(country="US", region="US-TX", currency="USD")

@@ -10,6 +10,7 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.feed import Row, Step
 from chalicelib.domain.concurrency import Conflict
 from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.house import HouseIndex
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_text
 from chalicelib.domain.people.person import ContactLedger, Person
@@ -42,6 +43,9 @@ class MemoryStore:
 
     def lender(self, scope: Any) -> Any:
         return self._body(keys.tenant_pk(scope.tenant), "LENDER")
+
+    def house_index(self, scope: Any) -> HouseIndex:
+        return HouseIndex()
 
     def person(self, scope: Any, person: str) -> Person | None:
         return self._body(keys.person_pk(scope.tenant, person), "PERSON")

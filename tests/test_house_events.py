@@ -223,6 +223,7 @@ def _assert_streams(events: list[Event]) -> None:
         "auto-fin": "lender",
         "agency-a": "agency",
         "adm": "client",
+        "HOUSE-NIGHT": "house rules",
     }
     seen: dict[str, set[str]] = defaultdict(set)
     for event in events:

@@ -16,7 +16,7 @@ ROUTES = sorted(API, key=lambda route: route.key)
 
 UNSERVED = frozenset(
     {"complaints:read", "complaints:write", "consents:write", "feedback:read", "feedback:write"}
-    | {"risk_events:read", "risk_events:write", "rules:write", "settlements:read"}
+    | {"risk_events:read", "risk_events:write", "settlements:read"}
     | {"strategies:approve", "strategies:read", "strategies:write", "training:read"}
     | {"training:write"}
 )

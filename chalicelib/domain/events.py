@@ -82,6 +82,12 @@ class EventType(StrEnum):
     SIMULATION_FINISHED = "simulation.finished"
     SIMULATION_CANCELLED = "simulation.cancelled"
 
+    HOUSE_RULES_DRAFTED = "house_rules.drafted"
+    HOUSE_RULES_COMMENTED = "house_rules.commented"
+    HOUSE_RULES_APPROVED = "house_rules.approved"
+    HOUSE_RULES_REJECTED = "house_rules.rejected"
+    HOUSE_RULES_RETIRED = "house_rules.retired"
+
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"
     LOG_HEARTBEAT = "log.heartbeat"

@@ -67,6 +67,30 @@ def org_pk(tenant: str, org: str) -> str:
     return f"T#{tenant}#ORG#{org}"
 
 
+HOUSE_INDEX_SK = "HOUSE"
+"""The sort key, in a lender's own partition, of the item that says which house rules bind."""
+
+
+def house_sk(house: str) -> str:
+    """Return the sort key, in a lender's own partition, of a set of house rules."""
+    return f"HOUSE#{house}"
+
+
+def house_pk(tenant: str, house: str) -> str:
+    """Return the partition of a set of house rules: its versions and its events."""
+    return f"T#{tenant}#HOUSE#{house}"
+
+
+def house_version_sk(number: int) -> str:
+    """Return the sort key of a version of a set of house rules, numbered from 1."""
+    return f"V#{number:06d}"
+
+
+def house_document_pk(tenant: str, sha256: str) -> str:
+    """Return the partition of a compiled house pack, found by its digest."""
+    return f"T#{tenant}#HOUSEDOC#{sha256}"
+
+
 def duty_pk(tenant: str, duty: str) -> str:
     """Return the partition of a duty; its events stand in the stream of its case or person."""
     return f"T#{tenant}#DUTY#{duty}"

@@ -219,10 +219,11 @@ def explain_ruling(principal: Principal, request: Request[RulingRequest, None]) 
         at=at,
         text=asked.text,
     )
+    scope = scope_of_case(principal, asked.case)
     explanation = explaining.explain(
         wiring.store(),
         wiring.explained,
-        scope_of_case(principal, asked.case),
+        scope,
         question,
         caller_org=org_of(principal),
         now=now,
@@ -233,7 +234,9 @@ def explain_ruling(principal: Principal, request: Request[RulingRequest, None]) 
         at=at.isoformat().replace("+00:00", "Z"),
         rules=[FiredRule(**rule) for rule in told["rules"]],
         shadow=[FiredRule(**rule) for rule in told["shadow"]],
-        reasons=Reasons(zh=wiring.explain(ruling, "zh"), en=wiring.explain(ruling, "en")),
+        reasons=Reasons(
+            zh=wiring.explain(ruling, "zh", tenant=scope.tenant), en=wiring.explain(ruling, "en", tenant=scope.tenant)
+        ),
         **{name: ruling[name] for name in _AS_RULED},
     )
 

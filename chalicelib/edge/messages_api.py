@@ -171,12 +171,16 @@ def view_of(attempt: Attempt, *, text: bool = True) -> MessageView:
         not_after=None if attempt.approval is None else attempt.approval["not_after"],
         approval=None if attempt.approval is None else attempt.approval["id"],
         ruling=ruling,
-        reasons=None if ruling is None else Reasons(zh=wiring.explain(ruling, "zh"), en=wiring.explain(ruling, "en")),
+        reasons=None if ruling is None else _reasons(ruling, attempt.tenant),
         reason=attempt.reason,
         provider=attempt.provider,
         sent_at=attempt.sent_at,
         outcome=outcome,
     )
+
+
+def _reasons(ruling: dict[str, Any], tenant: str) -> Reasons:
+    return Reasons(zh=wiring.explain(ruling, "zh", tenant=tenant), en=wiring.explain(ruling, "en", tenant=tenant))
 
 
 @route(

@@ -16,6 +16,7 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import Actor, Event, event_from_canonical
+from chalicelib.domain.house import HouseIndex
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook
@@ -85,6 +86,10 @@ class Store:
     def lender_row(self, scope: Scope, *, version: int) -> View:
         """Return the row by which schedules and carriers' events find the lender without a scan."""
         return View("LENDERS", scope.tenant, v=version)
+
+    def house_index(self, scope: Scope) -> HouseIndex:
+        """Return which house rules bind, by a strongly consistent read; an empty one at version 0 when none ever did."""
+        return self._plain(keys.tenant_pk(scope.tenant), keys.HOUSE_INDEX_SK, HouseIndex) or HouseIndex()
 
     def agency(self, scope: Scope, org: str) -> Agency | None:
         """Return the agency as this lender lists it, or None."""

@@ -156,14 +156,14 @@ class NoteSigner(Protocol):
 class ArchivePorts:
     """What the sequencer needs.
 
-    ``rule_documents`` takes digests of packs and atlases and returns the documents that are known, by digest.
+    ``rule_documents`` takes a lender and digests of packs and atlases, and returns the documents that are known, by digest.
     """
 
     repository: AuditRepository
     bucket: ArchiveBucket
     signers: Sequence[NoteSigner]
     audit_domain: str
-    rule_documents: Callable[[Iterable[str]], Mapping[str, bytes]]
+    rule_documents: Callable[[str, Iterable[str]], Mapping[str, bytes]]
 
 
 class ForkAlarm(Exception):
@@ -463,7 +463,7 @@ def _put_rule_sets(ports: ArchivePorts, run: LogRun, events: Sequence[Mapping[st
         return
     parts = {part for each in stated.values() for part in parts_of(each)}
     documents = {digest: document_of(each) for digest, each in stated.items()}
-    documents |= ports.rule_documents(sorted(parts))
+    documents |= ports.rule_documents(run.log.tenant, sorted(parts))
     for digest, body in documents.items():
         if hashlib.sha256(body).hexdigest() != digest:
             raise ValueError(f"the document of rule set {digest} has another digest")

@@ -5,7 +5,7 @@ contact ledger and event together. The ledgers' versions are conditions of that 
 agencies ask at once; who loses the race rules again on what is true then.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.events import Actor, EventType
+from chalicelib.domain.house import HouseIndex, HouseRef
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, from_text, to_seconds_text, to_text
 from chalicelib.domain.outreach import dossier as dossiers
@@ -34,8 +35,11 @@ USE_GRACE = timedelta(minutes=2)
 class Engine(Protocol):
     """Rules on dossiers under the packs that are in the tree."""
 
-    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the ruling of a dossier. Raises on one that it cannot read: a fault, and nothing leaves because of it."""
+    def rule(self, dossier: Mapping[str, Any], house: Sequence[HouseRef] = ()) -> dict[str, Any]:
+        """Return the ruling of a dossier under the law and the house packs beside it.
+
+        Raises on one that it cannot read: a fault, and nothing leaves because of it.
+        """
         ...
 
     def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -82,6 +86,11 @@ class Facts:
     persons: Mapping[str, Person]
     ledgers: Mapping[str, ContactLedger]
     template: InForce | None = None
+    house: HouseIndex = HouseIndex()
+
+    def house_at(self, at: datetime) -> tuple[HouseRef, ...]:
+        """Return the lender's house packs that are in force at an instant."""
+        return self.house.in_force(self.case.tenant, at)
 
 
 Refresh = Callable[[Facts, datetime], Attempt]
@@ -146,7 +155,7 @@ def _check_once(
         reason = f"it can no longer be said: {refused.errors[0].code}"
         return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
     dossier = dossier_of(facts, now=now)
-    ruling = engine.rule(dossier)
+    ruling = engine.rule(dossier, facts.house_at(now))
     return _commit(store, engine, signer, scope, facts, dossier, ruling, now, req)
 
 
@@ -181,6 +190,7 @@ def gather(store: Store, scope: Scope, attempt: Attempt, *, now: datetime) -> Fa
         persons=store.persons(scope, parties),
         ledgers=store.ledgers(scope, parties),
         template=in_force(store, scope, attempt.template.partition("@")[0], now=now) if attempt.template else None,
+        house=store.house_index(scope),
     )
 
 
@@ -261,7 +271,7 @@ def _commit(
             recipient=recipient,
             ruleset=ruleset,
             inputs=sealed.digest,
-            until=facts.template.until if facts.template is not None else None,
+            until=_until(facts, now),
             now=now,
         )
         ledger = facts.ledgers[attempt.person]
@@ -347,6 +357,13 @@ def _due(ruling: Mapping[str, Any], now: datetime) -> str | None:
     return to_seconds_text(max([moment for moment in named if moment > now], default=now + RETRY))
 
 
+def _until(facts: Facts, now: datetime) -> datetime | None:
+    """Return the instant from which the template or the house rules are other ones, None while none is known."""
+    template = facts.template.until if facts.template is not None else None
+    known = [from_text(template) if template is not None else None, facts.house.next_change(now)]
+    return min((each for each in known if each is not None), default=None)
+
+
 def _approve(
     signer: Signer,
     attempt: Attempt,
@@ -355,14 +372,14 @@ def _approve(
     recipient: str,
     ruleset: str,
     inputs: str,
-    until: str | None,
+    until: datetime | None,
     now: datetime,
 ) -> dict[str, Any]:
     end = now + (CLEARANCE_LIFE if attempt.human else APPROVAL_LIFE)
     if ruling.get("not_after") is not None:
         end = min(end, from_text(ruling["not_after"]))
     if until is not None:
-        end = min(end, from_text(until))
+        end = min(end, until)
     return signer.sign(
         {
             "id": new_id("apr", epoch_ms=epoch_ms(now)),

@@ -115,6 +115,9 @@ def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Fac
         now_in_force is None or (now_in_force.reference, now_in_force.sha256) != template
     ):
         return "its version of the template is no longer in force"
+    ruled_under = {pack["sha256"] for pack in (attempt.ruling or {}).get("packs", ())}
+    if any(ref.sha256 not in ruled_under for ref in facts.house_at(now)):
+        return "the lender's house rules changed after the ruling"
     verdict = verifier(
         attempt.approval or {},
         now=now,

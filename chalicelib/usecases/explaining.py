@@ -4,12 +4,13 @@ The dossier is built by the same code from the same reads as the check's own; no
 and no event is written, so that nobody can send on the strength of an answer (PIPL art. 24: reasons are given on request).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.domain.errors import InvalidInput, NotFound
+from chalicelib.domain.house import HouseRef
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.usecases import compliance, messages
 from chalicelib.usecases.case_draft import find_case
@@ -23,8 +24,8 @@ DRY_RUN = "dry_run"
 FURTHEST = timedelta(days=366)
 """How far ahead one may ask (closed): further on, too many facts would not be what they are."""
 
-Explainer = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Takes a dossier and returns the ruling with its rules annotated, see ``domain.compliance.explained``."""
+Explainer = Callable[[Mapping[str, Any], Sequence[HouseRef]], dict[str, Any]]
+"""Takes a dossier and the house packs beside the law, and returns the ruling with its rules annotated, see ``domain.compliance.explained``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +83,5 @@ def explain(
         text=question.text,
     )
     facts = replace(compliance.gather(store, scope, facts.attempt, now=question.at), attempt=facts.attempt)
-    return Explanation(facts.attempt, explainer(compliance.dossier_of(facts, now=question.at)))
+    told = explainer(compliance.dossier_of(facts, now=question.at), facts.house_at(question.at))
+    return Explanation(facts.attempt, told)

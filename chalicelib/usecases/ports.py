@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.house import HouseIndex
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook
 from chalicelib.domain.outreach.templates import Template
@@ -106,6 +107,10 @@ class Store(Protocol):
 
     def lender_row(self, scope: Scope, *, version: int) -> Any:
         """Return the row by which the lender is found without a scan."""
+
+    def house_index(self, scope: Scope) -> HouseIndex:
+        """Return which house rules bind, strongly consistent."""
+        ...
 
     def agency(self, scope: Scope, org: str) -> Agency | None:
         """Return the agency as listed."""

@@ -180,7 +180,7 @@ def test_a_rule_set_is_archived_as_the_events_state_it_with_its_packs_and_atlas(
     audit, bucket, asked = MemoryAudit(), MemoryBucket(), list[str]()
     known = {hashlib.sha256(raw).hexdigest(): raw for raw in (archives.PACK, archives.ATLAS)}
 
-    def documents(wanted: Iterable[str]) -> dict[str, bytes]:
+    def documents(tenant: str, wanted: Iterable[str]) -> dict[str, bytes]:
         asked.extend(wanted)
         return known
 

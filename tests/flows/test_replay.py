@@ -60,7 +60,7 @@ class Tampered:
         (folder / "cn.json").write_text(json.dumps(pack))
         self._packs = PackSet(folder)
 
-    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule(self, dossier: Mapping[str, Any], house: Any = ()) -> dict[str, Any]:
         return rule(dict(dossier), self._packs)
 
     def rule_set(self, ruling: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -44,7 +44,7 @@ class Engine:
         self.verdict, self.cap, self.extra = verdict, cap, ruling
         self.dossiers: list[Mapping[str, Any]] = []
 
-    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule(self, dossier: Mapping[str, Any], house: Any = ()) -> dict[str, Any]:
         self.dossiers.append(dossier)
         verdict = self.verdict
         if self.cap is not None and len(dossier["history"]) >= self.cap:
@@ -306,7 +306,7 @@ def test_a_rival_that_wins_the_ledger_makes_the_ruling_run_again(house: Callable
     h = house(a_wish(), a_wish(id="msg_2"), engine=Engine(cap=1))
     rule, rivals = h.engine.rule, ["msg_2"]
 
-    def rule_with_rival(dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule_with_rival(dossier: Mapping[str, Any], house: Any = ()) -> dict[str, Any]:
         ruling = rule(dossier)
         if rivals:
             h.check(rivals.pop())
@@ -347,7 +347,7 @@ def test_the_command_gives_up_when_rivals_always_win(house: Callable[..., House]
     h = house()
     rule = h.engine.rule
 
-    def rule_with_stop(dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule_with_stop(dossier: Mapping[str, Any], house: Any = ()) -> dict[str, Any]:
         h.stop()
         return rule(dossier)
 
