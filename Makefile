@@ -3,10 +3,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 EMULATOR := .local/emulator
+AUDITORS := .local/auditors
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -17,6 +18,7 @@ help:
 	@echo "make campaign-mutation   change the law one thing at a time, and see that a vector tells (SAMPLE=500 SEED=1)"
 	@echo "make campaign-clock  every zone and clock change of 2024-2030 against a second clock"
 	@echo "make campaign-fuzz   a hundred thousand dossiers, good, bad and broken, through the rule command"
+	@echo "make campaign-archive   let other people's tools verify made-up archives, flip every bit of one, and attack many (needs a Python 3.12; half an hour)"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
 	@echo "make lock       new lock files from requirements*.in"
@@ -63,6 +65,20 @@ campaign-clock: setup
 campaign-fuzz: setup
 	@$(RUN) scripts.campaign_fuzz
 
+# The tools of others need a younger Python than the service, so they have an environment of their own.
+campaign-archive: setup auditors
+	@$(RUN) scripts.campaign_archive
+
+auditors:
+	@cmp -s requirements-auditors.txt $(AUDITORS)/made-from.txt || { \
+	  echo "Making the environment for other people's verifiers"; \
+	  for each in "$(AUDITOR_PYTHON)" python3.14 python3.13 python3.12 $$HOME/.pyenv/versions/3.1[2-9]*/bin/python; do \
+	    "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && found="$$each" && break; done; \
+	  [ -n "$$found" ] || { echo "Python 3.12 or later is needed for them; set AUDITOR_PYTHON=/path/to/python3.12"; exit 1; }; \
+	  "$$found" -m venv --clear $(AUDITORS) && \
+	  $(AUDITORS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-auditors.txt && \
+	  cp requirements-auditors.txt $(AUDITORS)/made-from.txt; }
+
 package: setup
 	@$(RUN) scripts.package --stage aws
 
@@ -70,6 +86,7 @@ lock: setup
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-emulator.in -o requirements-emulator.txt
+	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.12 requirements-auditors.in -o requirements-auditors.txt
 
 clean:
 	rm -rf .local/cloud .local/build .local/issuer .local/outbox.jsonl .local/day.json var
