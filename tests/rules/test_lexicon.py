@@ -134,6 +134,7 @@ def dated(**days: int) -> Lexicon:
 def test_a_word_is_forbidden_from_its_first_day_to_its_last(packs: PackSet, monkeypatch: pytest.MonkeyPatch) -> None:
     first, last = day_of("2026-05-27"), day_of("2026-05-28")
     monkeypatch.setattr(packs.pack("CN"), "lexicon", dated(first=first, last=last))
+    monkeypatch.setattr(packs, "programs", {})
     fires = {
         at: fired("随时拖车", packs, at=at).get("CN-BAN-11", {}).get("until")
         for at in ("2026-05-26T02:00:00Z", "2026-05-27T02:00:00Z", "2026-05-28T02:00:00Z", "2026-05-29T02:00:00Z")

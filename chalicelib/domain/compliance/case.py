@@ -4,7 +4,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.domain.compliance.timeline import NEVER, Zone, Zones, instant_of, starts, zone
+from chalicelib.domain.compliance.timeline import (
+    DAY,
+    NEVER,
+    Zone,
+    Zones,
+    date_text,
+    day_of,
+    instant_of,
+    instant_text,
+    starts,
+    zone,
+)
 
 Facts = Mapping[str, Any]
 
@@ -57,7 +68,7 @@ class Case:
 
     __slots__ = (
         "_countries", "_zones", "act", "at", "channel", "claims", "collector", "collector_id", "collectors", "consents",
-        "content", "debt_ids", "debtors", "debts", "dialler", "disclosures", "history", "holds", "id", "inbound", "notices", "org", "org_id", "orgs", "other_debts", "parties", "point", "point_id", "points", "purpose",
+        "content", "creditors", "debt_ids", "debtors", "debts", "dialler", "disclosures", "history", "holds", "id", "inbound", "notices", "org", "org_id", "orgs", "other_debts", "parties", "point", "point_id", "points", "purpose",
         "recipient", "recipient_id", "residences", "role", "strangers", "text",
     )  # fmt: skip
 
@@ -81,6 +92,7 @@ class Case:
         self.other_debts: Mapping[str, Facts] = dossier["debts"]
         self.debt_ids: tuple[str, ...] = tuple(sorted(act.get("debts", dossier["debts"])))
         self.debts = tuple(dossier["debts"][ident] for ident in self.debt_ids)
+        self.creditors: tuple[str, ...] = tuple(debt["creditor"] for debt in self.debts)
         self.org_id: str = act["org"]
         self.org = self.orgs[self.org_id]
         self.collector_id: str | None = act.get("collector")
@@ -149,6 +161,73 @@ class Case:
         if starts(hold["from"], zones) > instant:
             return False
         return "released_at" not in hold or release_of(hold) > instant
+
+    def times(self) -> Iterator[str]:
+        """Yield every time on file at which a fact may begin or end, events that are still to come among them."""
+        for event in reversed(self.history):
+            if event.at <= self.at:
+                break
+            yield instant_text(event.at)
+        for consent in self.consents:
+            yield consent["at"]
+            for key in ("expires", "deadline"):
+                if key in consent:
+                    yield consent[key]
+            if "until" in consent.get("times", {}):
+                yield consent["times"]["until"]
+        for entries, keys in (
+            (self.holds, ("from", "until", "released_at")),
+            (self.notices, ("at", "deadline", "returned_at")),
+            (
+                self.debts,
+                (
+                    "placed_from",
+                    "placed_to",
+                    "limitation_expires_on",
+                    "guarantee_until",
+                    "amount_as_of",
+                    "collection_began_on",
+                ),
+            ),
+            ((self.org,), ("listed_from", "listed_to", "inspected_on")),
+            (() if self.collector is None else (self.collector,), ("certified_to",)),
+            (self.parties.values(), ("stop_requested_at", "birth_date")),
+        ):
+            for entry in entries:
+                for key in keys:
+                    text = entry.get(key)
+                    if text is not None:
+                        yield text
+        for debt in self.debts:
+            yield from debt.get("validation", {}).values()
+        for party in self.parties.values():
+            lost = party.get("lost_contact", {})
+            if "since" in lost:
+                yield lost["since"]
+            yield from lost.get("failed_dials", ())
+            for key in ("since", "unresponsive_since"):
+                if key in party.get("attorney", {}):
+                    yield party["attorney"][key]
+
+    def first_turn(self) -> int:
+        """Return an instant after the act's before which no time on file begins or ends, in whichever zone."""
+        first = NEVER
+        # Texts of dates and instants sort as time does, which spares reading those long past.
+        past = date_text(self.at // DAY - 2)
+        for text in self.times():
+            if text < past:
+                continue
+            if len(text) > 10:
+                begin = instant_of(text)
+                spans = [(begin, begin), (begin + 1, begin + 1)]
+            else:
+                # A local midnight comes less than 15 hours before that of UTC and less than 13 hours after it.
+                start = day_of(text) * DAY
+                spans = [(each - 15 * 3600, each + 13 * 3600) for each in (start, start + DAY)]
+            for earliest, latest in spans:
+                if latest > self.at:
+                    first = min(first, max(earliest, self.at + 1))
+        return first
 
     def lender_debts(self) -> frozenset[str]:
         """Return the ids of the debts of the lenders that this act is about, whose contacts count together."""

@@ -153,7 +153,8 @@ class Count:
         self.consent_days: int = params.get("consent_days", 7)
         self.frees_act = "consent" in self.leave_out or bool(params.get("consent_frees_act", False))
 
-    def _tests(self, scene: Scene, debts: frozenset[str] | None) -> Callable[[Event], bool]:
+    def tests(self, scene: Scene, debts: frozenset[str] | None) -> Callable[[Event], bool]:
+        """Return the test whether an event is of a kind that counts, whenever it was; ``debts`` None means all."""
         case = scene.case
         tests: list[Callable[[Event], bool]] = []
         if not self.both_ways:
@@ -216,11 +217,11 @@ class Count:
         day = zone.day(instant)
         return zone.midnight(month_start(day) if self.window == "month" else day - self.window + 1)
 
-    def leaves(self, zone: Zone, event: Event) -> int:
-        """Return the instant at which an event has left the window."""
+    def leaves(self, zone: Zone, at: int) -> int:
+        """Return the instant at which an event of an instant has left the window."""
         if self.window == "ever":
             return NEVER
-        day = zone.day(event.at)
+        day = zone.day(at)
         return zone.midnight(month_end(day) if self.window == "month" else day + self.window)
 
     def left_out(self, scene: Scene, zone: Zone, instant: int) -> Callable[[Event], str | None]:
@@ -252,7 +253,7 @@ class Count:
         recent = list(_since(scene.case.history, start, instant))
         if not recent:
             return []
-        keep = self._tests(scene, debts)
+        keep = self.tests(scene, debts)
         kept = [event for event in recent if keep(event)]
         if not kept:
             return []
@@ -365,7 +366,7 @@ def count(params: Mapping[str, Any]) -> Check:
                         found,
                         Finding(
                             effect if effect != "defer" or counter.window != "ever" else "deny",
-                            counter.leaves(zone, last),
+                            counter.leaves(zone, last.at),
                             len(events),
                             cap,
                             f"{len(events)} in the window that ends {date_text(zone.day(instant))}, {cap} allowed",
@@ -376,7 +377,7 @@ def count(params: Mapping[str, Any]) -> Check:
                     if len(tried) >= cap:
                         found = found or Finding(
                             "review",
-                            counter.leaves(zone, tried[len(tried) - cap]),
+                            counter.leaves(zone, tried[len(tried) - cap].at),
                             len(tried),
                             cap,
                             f"{len(events)} {unit}s, but {len(tried)} attempts in the window",

@@ -591,22 +591,23 @@ def forbid(params: Mapping[str, Any]) -> Check:
     return check
 
 
-def consented(scene: Scene, medium: str, instant: int, *, orgs: frozenset[str] = frozenset()) -> bool:
+def consented(scene: Scene, medium: str, instant: int, *, to_these: bool = False) -> bool:
     """Tell whether consent of the recipient for a medium and the act's address stands.
 
-    With ``orgs`` only consent given to one of them, or to nobody in particular, counts.
+    With ``to_these`` only consent counts that was given to who acts, to a creditor or to nobody in particular.
     """
     case = scene.case
     standing = False
     for consent in case.consents:
-        if since(consent) > instant:
-            break
-        if consent["event"] == "granted" and covers(consent, case, medium):
-            if orgs and "org" in consent and consent["org"] not in orgs:
+        event = consent["event"]
+        if event == "granted":
+            if since(consent) > instant or not covers(consent, case, medium):
+                continue
+            if to_these and "org" in consent and consent["org"] not in (case.org_id, *case.creditors):
                 continue
             if "expires" not in consent or ends_first(consent["expires"], scene.zones) > instant:
                 standing = True
-        elif consent["event"] in ("withdrawn", "stop_medium") and stops(consent, case, medium):
+        elif event in ("withdrawn", "stop_medium") and since(consent) <= instant and stops(consent, case, medium):
             standing = False
     return standing
 
@@ -619,8 +620,7 @@ def consent(params: Mapping[str, Any]) -> Check:
         case = scene.case
         if case.purpose in exempt:
             return NEVER
-        orgs = frozenset((case.org_id, *(debt["creditor"] for debt in case.debts)))
-        if consented(scene, case.channel, instant, orgs=orgs):
+        if consented(scene, case.channel, instant, to_these=True):
             return NEVER
         return Finding("deny", because=f"no consent to {case.channel} on record")
 

@@ -86,10 +86,10 @@ def closes(windows: Windows, zone: Zone, instant: int) -> int:
     return instant
 
 
-def _times(consent: Mapping[str, Any], weekday: int, day: int) -> Iterator[Span]:
-    """Yield the spans of a local date that the times of a ledger entry name."""
+def named_spans(consent: Mapping[str, Any], weekday: int, day: int | None = None) -> Iterator[Span]:
+    """Yield the spans of a local date, or of any date of that weekday, that the times of a ledger entry name."""
     times = consent.get("times", {})
-    if "until" in times and day > day_of(times["until"]):
+    if day is not None and "until" in times and day > day_of(times["until"]):
         return
     weekdays = times.get("weekdays") or (1, 2, 3, 4, 5, 6, 7)
     start, end = clock(times.get("from", "00:00")), clock(times.get("to", "24:00"))
@@ -133,7 +133,8 @@ def _inbound_at(scene: Scene) -> int:
     return next(event.at for event in scene.case.history if event.ident == ident)
 
 
-def _base(params: Mapping[str, Any]) -> Callable[[Scene], Windows]:
+def week_of(params: Mapping[str, Any]) -> Mapping[int, tuple[Span, ...]]:
+    """Return the open spans of each weekday, Monday 1 to Sunday 7, holidays and agreements aside."""
     week: dict[int, tuple[Span, ...]] = dict.fromkeys(range(1, 8), ())
     for window in params.get("windows", [{"open": [["00:00", "24:00"]]}]):
         for weekday in window.get("days", range(1, 8)):
@@ -141,6 +142,11 @@ def _base(params: Mapping[str, Any]) -> Callable[[Scene], Windows]:
     closed = spans_of(params.get("closed", []))
     if closed:
         week = {weekday: without(spans, closed) for weekday, spans in week.items()}
+    return week
+
+
+def _base(params: Mapping[str, Any]) -> Callable[[Scene], Windows]:
+    week = week_of(params)
     calendar = params.get("holidays")
     on_holiday = spans_of(params.get("holiday_open", []))
 
@@ -184,7 +190,7 @@ def hours(params: Mapping[str, Any]) -> Check:
                 base = windows
 
                 def windows(zone: Zone, day: int) -> tuple[Span, ...]:
-                    extra = [span for consent in standing for span in _times(consent, weekday_of(day), day)]
+                    extra = [span for consent in standing for span in named_spans(consent, weekday_of(day), day)]
                     return merged((*base(zone, day), *extra))
 
         return _decide(scene, instant, windows, reply_once=reply_once, mode=mode, plain=plain)
@@ -278,7 +284,7 @@ def preference(params: Mapping[str, Any]) -> Check:
             spans: tuple[Span, ...] = ((0, DAY),)
             weekday = weekday_of(day)
             for opens, consent in standing:
-                named = merged(_times(consent, weekday, day))
+                named = merged(named_spans(consent, weekday, day))
                 spans = merged((*spans, *named)) if opens else without(spans, named)
             return spans
 

@@ -194,6 +194,10 @@ class PackSet:
     With ``shadow`` drafts and unverified rules fire too: what the ruling would be if they were law. Never for sending.
     """
 
+    written_after = 3
+    """How often the rules for one kind of act are asked as closures before they are written out as one function, which
+    takes some milliseconds."""
+
     def __init__(self, folder: Path = COMPILED, *, shadow: bool = False) -> None:
         self._folder = folder
         self._shadow = shadow
@@ -206,6 +210,8 @@ class PackSet:
         self.atlas_text = atlas_text(zones)
         self._packs: dict[str, Pack] = {}
         self._chosen: dict[tuple[frozenset[str], frozenset[str | None]], tuple[Pack, ...]] = {}
+        self.programs: dict[str, Any] = {}
+        self.housed: dict[tuple[Pack, ...], dict[str, Any]] = {}
         self.covered = frozenset(country for entry in self.index.values() for country in entry["countries"])
 
     @property

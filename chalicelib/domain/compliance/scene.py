@@ -139,7 +139,7 @@ def covers(consent: Facts, case: Case, medium: str) -> bool:
     """Tell whether a permission reaches a medium and the act's address: nothing is permitted that it does not name."""
     if consent["party"] != case.recipient_id or consent.get("medium") not in (medium, "all"):
         return False
-    if consent.get("scope", "address" if "point" in consent else "medium") == "address" and "point" in consent:
+    if "point" in consent and consent.get("scope", "address") == "address":
         return bool(consent["point"] == case.point_id)
     return True
 

@@ -270,6 +270,7 @@ Span = tuple[int, int]
 """Seconds of a local day, half-open."""
 
 
+@lru_cache(maxsize=1_441)
 def clock(text: str) -> int:
     """Return the second of the day of ``HH:MM``; ``24:00`` is the end of the day.
 
@@ -302,15 +303,20 @@ class YearMissing(LookupError):
 class Calendar:
     """Named local dates by year; a year without dates is unknown, not empty."""
 
-    __slots__ = ("_days", "_years", "name")
+    __slots__ = ("_years", "days", "name")
 
     def __init__(self, name: str, years: dict[str, list[str]]) -> None:
         self.name = name
-        self._days = frozenset(day_of(text) for dates in years.values() for text in dates)
+        self.days = frozenset(day_of(text) for dates in years.values() for text in dates)
         self._years = merged((day_of(f"{int(year):04d}-01-01"), day_of(f"{int(year) + 1:04d}-01-01")) for year in years)
 
+    @property
+    def known(self) -> Span:
+        """The first run of days without a gap of which the calendar knows whether they are listed, half-open."""
+        return self._years[0] if self._years else (0, 0)
+
     def __contains__(self, day: int) -> bool:
-        if day in self._days:
+        if day in self.days:
             return True
         for start, end in self._years:
             if start <= day < end:
