@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from chalicelib.domain.compliance.case import Case
 from chalicelib.domain.compliance.engine import decide
 from chalicelib.domain.compliance.form import check_dossier
 from chalicelib.domain.compliance.packs import Pack, PackSet, Rule
+from chalicelib.domain.compliance.record import prepare
 from scripts.pack_mutants import Mutant, mutants
 from tests.rules.casebook import dossier_of, vectors
 
@@ -34,13 +34,13 @@ class Vector:
     def __init__(self, data: dict[str, Any]) -> None:
         self.rule: str = data["rule"]
         self.shadow = bool(data.get("shadow"))
-        self.case = Case(check_dossier(dossier_of(data)))
+        self.record = prepare(check_dossier(dossier_of(data)))
         self.wanted = (data["verdict"], sorted(data["fires"]), data.get("next"), data.get("missing", []))
         self.not_after = data.get("not_after", "")
 
     def holds(self, packs: PackSet) -> bool:
         """Tell whether the ruling is what the vector says."""
-        ruling = decide(self.case, packs)
+        ruling = decide(self.record, packs)
         fired = sorted({each["id"] for each in ruling["rules"]})
         seen = (ruling["verdict"], fired, ruling["next_allowed_at"], ruling["missing"])
         return seen == self.wanted and self.not_after in ("", ruling["not_after"])
@@ -54,7 +54,7 @@ class Bench:
         self.vectors = [Vector(data) for data in vectors()]
         self.of_pack: dict[str, list[Vector]] = defaultdict(list)
         for vector in self.vectors:
-            for pack in self.packs[True].chosen(vector.case):
+            for pack in self.packs[True].chosen(vector.record.case):
                 self.of_pack[pack.ident].append(vector)
 
     def mutants(self) -> Iterator[Mutant]:
@@ -75,7 +75,7 @@ class Bench:
             data["rules"] = [each for each in data["rules"] if each is not None]
         altered = rebuilt(pack, data, shadow=shadow)
         packs._packs = {**base._packs, pack.ident: altered}
-        packs._chosen = {}
+        packs._chosen, packs.programs, packs.housed = {}, {}, {}
         if "countries" in mutant.pack or "currencies" in mutant.pack:
             entry = {**base.index[pack.ident], "countries": data["countries"], "currencies": data["currencies"]}
             packs.index = {**base.index, pack.ident: entry}

@@ -13,7 +13,7 @@ from chalicelib.domain.compliance.decision import judge, program_of
 from chalicelib.domain.compliance.form import check_dossier
 from chalicelib.domain.compliance.generate import look
 from chalicelib.domain.compliance.packs import Pack, PackSet, Rule
-from chalicelib.domain.compliance.record import prepare
+from chalicelib.domain.compliance.record import Record, prepare
 from chalicelib.domain.compliance.scene import Finding, Scene
 
 
@@ -24,7 +24,12 @@ def rule(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ())
     its arguments and the pinned zone data, and not on the order of lists that are ledgers. Raises DossierError when the
     dossier is malformed.
     """
-    return judge(prepare(check_dossier(dossier)), packs, house).ruling()
+    return decide(prepare(check_dossier(dossier)), packs, house)
+
+
+def decide(record: Record, packs: PackSet, house: Sequence[Pack] = ()) -> dict[str, Any]:
+    """Return the ruling on a record whose dossier was checked before it was prepared."""
+    return judge(record, packs, house).ruling()
 
 
 def played(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ()) -> list[tuple[Rule, Finding | None]]:
