@@ -38,7 +38,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "edge": frozenset({"chalice", "pydantic", "aws_lambda_powertools"}),
     "usecases": frozenset({"pydantic"}),
     "domain": frozenset(
-        {"pydantic", "pydantic_core", "rfc8785", "phonenumbers", "holidays", "tzdata", "cryptography"},
+        {"pydantic", "pydantic_core", "rfc8785", "phonenumbers", "holidays", "tzdata", "cryptography", "msgspec"},
     ),
     "store": frozenset({"pynamodb", "pydantic", "cryptography"}),
     "gateways": frozenset({"boto3", "botocore", "cryptography", "jwt", "phonenumbers", "reportlab"}),
