@@ -102,7 +102,7 @@ def test_token_of_every_role_gives_its_principal(role):
     assert principal.role == role
     assert principal.org == "org-1"
     assert principal.scopes == ROLE_SCOPES[Role(role)]
-    assert principal.tenant == ("org-1" if role in ("lender", "compliance") else None)
+    assert principal.tenant == ("org-1" if role in ("lender", "compliance", "counsel") else None)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ from tests.builders import (
     a_lender,
     a_person,
     an_agency,
+    approved,
     stored,
 )
 
@@ -124,7 +125,7 @@ def replayed(archive: Path, capsys: pytest.CaptureFixture[str], *more: str) -> t
 
 @pytest.fixture
 def case_on_file(store: Store) -> Store:
-    stored(store, a_lender(), an_agency(), a_collector(), a_person(), a_case())
+    stored(store, a_lender(), an_agency(), a_collector(), a_person(), a_case(), *approved("cn-sms-demand"))
     return store
 
 
