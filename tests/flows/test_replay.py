@@ -1,7 +1,6 @@
 """An archive's rulings are ruled on again from the archive alone, and give the same bytes."""
 
 import hashlib
-import itertools
 import json
 import shutil
 from collections.abc import Mapping
@@ -10,43 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib import wiring
 from chalicelib.domain.compliance import PackSet, rule
 from chalicelib.domain.compliance.packs import COMPILED
 from chalicelib.domain.events import EventType
 from chalicelib.domain.keys import case_pk
-from chalicelib.domain.outreach.approval import ApprovalSigner
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import PURPOSES
 from chalicelib.store.tables import SubjectKey
-from chalicelib.usecases import compliance, messages
 from chalicelib.usecases.archive import enqueue_events, run_archive
 from scripts import replay
 from tests.archive_fakes import MemoryAudit, MemoryBucket, memory_ports
 from tests.builders import (
-    AGENCY,
     CASE,
-    COLLECTOR,
     LENDER,
     NOW,
     PERSON,
     TEST_ACTOR,
     Scope,
-    a_case,
-    a_collector,
-    a_lender,
-    a_person,
-    an_agency,
-    approved,
-    stored,
 )
+from tests.flows.test_ruling_on_real_cases import a_wish_for, ask, case_on_file, rule_on
 
-NUMBERS = itertools.count(1)
-ROOT = ec.generate_private_key(ec.SECP256R1())
 NIGHT = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
+
+__all__ = ["case_on_file"]
 
 
 class Tampered:
@@ -70,41 +57,7 @@ class Tampered:
 
 def decide(store: Store, at: datetime, engine: Any = None) -> str:
     """Ask for a text message, rule on it, and return its id."""
-    wish = messages.Wish(
-        channel="sms",
-        template="cn-sms-demand",
-        parameters={},
-        purpose=None,
-        to=None,
-        point=None,
-        reply_to=None,
-        recorded=True,
-    )
-    asked = messages.request_message(
-        store,
-        Scope(LENDER),
-        CASE,
-        wish,
-        message_id=f"msg_r{next(NUMBERS)}",
-        org=AGENCY,
-        collector=COLLECTOR,
-        human=False,
-        actor=TEST_ACTOR,
-        now=at,
-        req="req_1",
-    )
-    signer = ApprovalSigner(lambda message: ROOT.sign(message, ec.ECDSA(hashes.SHA256())), root_key_id="root")
-    compliance.check(
-        store,
-        engine or wiring.engine(),
-        signer,
-        Scope(LENDER),
-        asked.id,
-        clock=lambda: at,
-        refresh=messages.refresh_content,
-        req="req_2",
-    )
-    return asked.id
+    return rule_on(store, ask(store, a_wish_for(), now=at), now=at, engine=engine).id
 
 
 def archived(store: Store, folder: Path) -> Path:
@@ -121,12 +74,6 @@ def archived(store: Store, folder: Path) -> Path:
 def replayed(archive: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, Any]]:
     status = replay.main([str(archive), "--json", *more])
     return status, json.loads(capsys.readouterr().out)
-
-
-@pytest.fixture
-def case_on_file(store: Store) -> Store:
-    stored(store, a_lender(), an_agency(), a_collector(), a_person(), a_case(), *approved("cn-sms-demand"))
-    return store
 
 
 def test_every_ruling_of_an_archive_gives_the_same_bytes_again(

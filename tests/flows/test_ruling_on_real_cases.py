@@ -72,11 +72,11 @@ def ask(store: Store, wish: Wish, *, now: datetime = NOW, org: str = AGENCY) -> 
     )
 
 
-def rule_on(store: Store, attempt: Attempt, *, now: datetime = NOW) -> Attempt:
+def rule_on(store: Store, attempt: Attempt, *, now: datetime = NOW, engine: Any = None) -> Attempt:
     signer = ApprovalSigner(lambda message: ROOT.sign(message, ec.ECDSA(hashes.SHA256())), root_key_id="root")
     decided = compliance.check(
         store,
-        wiring.engine(),
+        engine or wiring.engine(),
         signer,
         Scope(LENDER),
         attempt.id,

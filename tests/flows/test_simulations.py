@@ -252,6 +252,24 @@ def test_a_worker_that_runs_out_of_time_leaves_what_it_has_and_is_called_again(
     assert (told["state"], told["result"]["counts"]["decisions"]) == ("succeeded", 5)
 
 
+def test_of_two_workers_on_one_chunk_only_one_counts(api: Api, cloud: Cloud, store: Store, small_parts: None) -> None:
+    identity, bodies = planned(api, cloud, store)
+    rivals = iter([bodies[0]])
+
+    def overtaken() -> float:
+        """Let another worker do the whole chunk while this one is about to."""
+        for body in rivals:
+            cloud.work(body)
+        return 100.0
+
+    simulations.work(cloud.ports, bodies[0], clock=lambda: NOW, seconds_left=overtaken, req="req_w")
+    known = cloud.ports.simulations.simulation(SCOPE, identity)
+    assert known is not None and known.chunks_done == 1
+    for body in bodies[1:]:
+        cloud.work(body)
+    assert body_of(api.get("officer", f"{PATH}/{identity}"))["result"]["counts"]["decisions"] == 5
+
+
 def test_a_lost_message_is_sent_again_by_the_clock_and_a_dead_simulation_is_given_up(
     api: Api, cloud: Cloud, store: Store, small_parts: None
 ) -> None:

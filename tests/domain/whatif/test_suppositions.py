@@ -157,3 +157,18 @@ def test_every_fault_of_a_wish_is_told_at_once() -> None:
 def test_a_wish_has_no_field_that_nobody_reads() -> None:
     with pytest.raises(ValidationError):
         a_wish(shadow="all", title="for the board")
+
+
+def test_a_wish_is_the_same_after_it_was_written_down() -> None:
+    steps = [
+        {"when": {"stage": ["M1"]}, "then": {"window": {"from": "10:00", "to": "12:00"}}},
+        {"then": {"drop": True}},
+    ]
+    wish = a_wish(
+        shadow=["IN-RBI-2026-PARTIES"],
+        strategy={"name": "softer", "steps": steps},
+        house={"rules": [EARLY], "enforce": ["IN-RBI-2026-PARTIES"]},
+        drafts=[{"pack": "CN", "remove": ["CN-HOURS-1"]}, {"pack": "XX", "countries": ["JP"], "rules": [EARLY]}],
+    )
+    assert wish.parts == ("drafts", "house", "shadow", "strategy")
+    assert Wish.model_validate_json(wish.model_dump_json(by_alias=True, exclude_defaults=True)) == wish
