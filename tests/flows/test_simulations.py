@@ -111,6 +111,8 @@ def test_a_simulation_is_asked_for_worked_and_read(api: Api, cloud: Cloud, store
 
 def test_nothing_but_the_job_itself_is_written(api: Api, cloud: Cloud, store: Store) -> None:
     decide(store, NOW)
+    # The first request of a day is recorded, whatever it asks for.
+    api.get("lender", PATH)
     cloud.stream()
     before = {(item.pk, item.sk): item.v for item in Record.scan()}
     asked = body_of(api.post("lender", PATH, WISH))

@@ -5,6 +5,7 @@ be made under it; and what comes of a supposition is an ``Outcome``, never a rul
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -87,15 +88,11 @@ class SupposedPacks(PackSet):
         """Take the packs of the present and the drafts by id."""
         self._base = base
         self._drafts = drafts
-        self._packs = {}
-        self._chosen = {}
-        self.atlas, self.atlas_text = base.atlas, base.atlas_text
         keys = ("version", "countries", "currencies")
         of_drafts = {
             ident: {"sha256": pack.sha256, **{key: pack.data[key] for key in keys}} for ident, pack in drafts.items()
         }
-        self.index = dict(sorted({**base.index, **of_drafts}.items()))
-        self.covered = frozenset(country for entry in self.index.values() for country in entry["countries"])
+        self._begin(dict(sorted({**base.index, **of_drafts}.items())), json.loads(base.atlas_text))
 
     @property
     def is_law(self) -> bool:
@@ -160,7 +157,8 @@ def supposition_of(wish: Wish, present: PackSet, house: Sequence[Pack]) -> Suppo
             drafts[draft.pack] = _pack(draft, present, at)
         except Malformed as refused:
             faults += refused.faults
-    packs = SupposedPacks(present, drafts) if drafts else present
+    # A set of its own also without drafts: what is prepared for supposed house rules goes when the supposition goes.
+    packs = SupposedPacks(present, drafts)
     own = tuple(house)
     if wish.house is not None:
         try:
