@@ -137,6 +137,26 @@ class Day:
             path = f"/v1/templates/{name}/versions/{number}/approvals"
             self.api.call("POST", path, counsel, decision, key=f"founding-approval-{name}", expect=(201, 409))
 
+    def adopt_house_rules(self) -> None:
+        """Let the lender bind itself to earlier evenings for visits than the law asks; its compliance officer approves."""
+        lender = self.token("lender", LENDER, "ops-1")
+        officer = self.token("compliance", LENDER, world.COMPLIANCE_OFFICER)
+        path = "/v1/compliance/house-rules"
+        drafted = self.api.call("POST", path, lender, world.HOUSE_RULES, key="founding-house-rules").body
+        decision = {"decision": "approve", "reason": "stricter than the law, as the board decided"}
+        path = f"{path}/{drafted['house']}/versions/{drafted['number']}/approvals"
+        self.api.call("POST", path, officer, decision, key="founding-house-approval", expect=(201, 409))
+
+    def answer_complaints(self) -> None:
+        """Let each agency call back those who complained, and record that as the first reply which it owes them."""
+        for agency in world.AGENCIES:
+            token = self.token("agency", agency)
+            for duty in self.api.call("GET", "/v1/duties?limit=100", token).body["items"]:
+                if duty["kind"] == "complaint_first_reply":
+                    done = {"at": self.cloud.now().isoformat(), "evidence": "call"}
+                    path = f"/v1/duties/{duty['id']}/fulfilments"
+                    self.api.call("POST", path, token, done, key=self.key("reply", duty["id"]), expect=(201, 409, 422))
+
     def _put(self, path: str, token: str, body: dict[str, Any]) -> None:
         if self.api.call("GET", path, token, expect=(200, 404)).status == 404:
             self.api.call("PUT", path, token, body, expect=(200, 201))
@@ -445,6 +465,7 @@ def live(day: Day) -> None:
     """Live the day that the state names, or the next one when that is over."""
     day.step("houses", day.found)
     day.step("templates", day.approve_templates)
+    day.step("house rules", day.adopt_house_rules)
     if day.state["portfolio"] is None or "portfolio" not in day.state["done"]:
         day.cloud.set_clock(max(day.midnight, day.cloud.now()))
         day.step("portfolio", day.upload)
@@ -458,6 +479,7 @@ def live(day: Day) -> None:
         day.step(f"day {number} hour {hour:02d}", lambda hour=hour: day.hour(hour))  # type: ignore[misc]
         if hour == 6:
             day.step(f"day {number} lender", day.lender_acts)
+            day.step(f"day {number} complaints", day.answer_complaints)
     day.step(f"day {number} end", day.close)
 
 

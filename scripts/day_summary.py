@@ -59,6 +59,7 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
         "contacts": {
             name.removeprefix("contact."): n for name, n in sorted(events.items()) if name.startswith("contact.")
         },
+        "duties": duties(day),
         "agencies": {agency: len(held) for agency, held in sorted(day.state["held"].items())},
         "outbox": outbox(out / "outbox.jsonl"),
         "figures": headline(day),
@@ -131,6 +132,21 @@ def headline(day: Any) -> list[dict[str, Any]]:
     return [figure for report in reports for figure in report["figures"]]
 
 
+def duties(day: Any) -> dict[str, dict[str, int]]:
+    """Return how many duties of each kind are in each state, as the lender's lists show them."""
+    found: dict[str, Counter[str]] = {}
+    for state in ("open", "fulfilled", "lapsed", "waived"):
+        cursor = ""
+        while True:
+            token = day.token("lender", LENDER)
+            page = day.api.call("GET", f"/v1/duties?state={state}&limit=100{cursor}", token).body
+            found.setdefault(state, Counter()).update(duty["kind"] for duty in page["items"])
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+    return {state: dict(sorted(kinds.items())) for state, kinds in found.items()}
+
+
 def program(module: str, *arguments: str) -> dict[str, Any]:
     """Run a checking program in a process of its own; return its exit status and its JSON answer."""
     done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
@@ -188,6 +204,8 @@ def text(summary: dict[str, Any], out: Path) -> str:
         f"  组合 portfolio   rows {folio['rows']}  accepted {folio['accepted']}  rejected {folio['rejected']}",
         "  机构 agencies    " + "  ".join(f"{name} {count}" for name, count in summary["agencies"].items()),
         "  触达 contacts    " + "  ".join(f"{name} {count}" for name, count in contacts.items()),
+        "  义务 duties      "
+        + "  ".join(f"{state} {sum(kinds.values())}" for state, kinds in summary["duties"].items()),
         "  外发 outbox      " + "  ".join(f"{name} {count}" for name, count in summary["outbox"].items()),
         f"  存档 archive     {sum(summary['events'].values())} entries, "
         f"{'verified' if summary['archive']['status'] == 0 else 'NOT VERIFIED'} offline",

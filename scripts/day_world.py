@@ -7,6 +7,24 @@ from datetime import date
 from typing import Any
 
 LENDER = "len-anxing"
+HOUSE_RULES = {
+    "house": "HOUSE-VISITS",
+    "name": "Visits by daylight",
+    "rules": [
+        {
+            "id": "HOUSE-VISITS-HOURS",
+            "shape": "hours",
+            "params": {"windows": [{"open": [["09:00", "18:00"]]}]},
+            "when": {"channel": ["visit"]},
+            "note": {
+                "zh": "委托人规定:仅在9:00至18:00上门。",
+                "en": "The lender's own rule: visits between 9:00 and 18:00.",
+            },
+        }
+    ],
+}
+"""What the lender binds itself to beyond the law."""
+
 """The sample lender: an auto finance company with loans in China and in the United States."""
 
 OTHER_LENDER = "len-boyuan"

@@ -1,7 +1,7 @@
 """The front door of the local cloud: the API under ``/v1``, and pages for people who would rather look than read.
 
 ``/`` shows clock, queues, figures and archive, with buttons that run a schedule now; ``/outbox`` shows every message that
-a carrier took, with the ruling that let it out; ``/docs`` shows the API. Everything is served from one origin.
+a carrier took, with the ruling that let it out; ``/rules`` shows the law; ``/docs`` the API. Everything is served from one origin.
 """
 
 import base64
@@ -32,6 +32,7 @@ class Views:
     outbox: Callable[[], list[dict[str, Any]]]
     ruling: Callable[[str], Mapping[str, Any] | None]
     letter: Callable[[str], bytes | None]
+    law: Callable[[str], Mapping[str, Any] | None]
     run: Callable[[str], Any]
 
 
@@ -99,8 +100,8 @@ def serve(
             path = self.path.split("?", 1)[0]
             if path.startswith("/v1/"):
                 self._forward()
-            elif path in ("/", "/outbox", "/docs"):
-                self._page({"/": "start", "/outbox": "outbox", "/docs": "docs"}[path])
+            elif path in ("/", "/outbox", "/rules", "/docs"):
+                self._page({"/": "start", "/outbox": "outbox", "/rules": "rules", "/docs": "docs"}[path])
             elif path == "/_local/status":
                 self._json(200, views.status())
             elif path == "/_local/outbox":
@@ -108,6 +109,9 @@ def serve(
             elif path.startswith("/_local/rulings/"):
                 ruling = views.ruling(path.rsplit("/", 1)[1])
                 self._json(404 if ruling is None else 200, ruling or {})
+            elif path.startswith("/_local/law/"):
+                law = views.law(path.removeprefix("/_local/law/"))
+                self._json(404 if law is None else 200, law or {"code": "not_found"})
             elif path.startswith("/_local/letters/"):
                 self._letter(path.removeprefix("/_local/letters/"))
             else:

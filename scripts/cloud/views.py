@@ -1,6 +1,7 @@
 """What the front door's pages show, read from the emulator and from the API like any caller's view."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -80,7 +81,17 @@ def views(
         except objects.exceptions.NoSuchKey:
             return None
 
-    return Views(status=status, outbox=lines, ruling=ruling, letter=letter, run=run)
+    def law(path: str) -> Mapping[str, Any] | None:
+        if not _LAW.fullmatch(path) or not known_lenders():
+            return None
+        told: Mapping[str, Any] | None = asked(f"/v1/compliance/{path}", "lender", known_lenders()[0])
+        return told
+
+    return Views(status=status, outbox=lines, ruling=ruling, letter=letter, law=law, run=run)
+
+
+_LAW = re.compile(r"packs(/[A-Z0-9-]+(/rules/[A-Z0-9-]+)?)?|duty-rules|house-rules(/HOUSE-[A-Z0-9]+/versions)?")
+"""What the page of rules may ask the API for."""
 
 
 def _depths(endpoint: str, prefix: str) -> dict[str, int]:

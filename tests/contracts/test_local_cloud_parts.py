@@ -1,15 +1,19 @@
 """The small parts of the local cloud: journal, ticks, and what the front door makes of the gateway's own answers."""
 
 import base64
+import http.client
 import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.cloud import front, outbox, schedules
+from scripts.cloud import views as cloud_views
 from scripts.cloud.journal import Journal, read
+from scripts.cloud.processes import free_port
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -123,3 +127,47 @@ def test_binary_answers_are_unpacked_and_others_stay_as_they_are() -> None:
     assert front.unpacked(packed, "application/pdf") == b"%PDF-1.7"
     assert front.unpacked(packed, "application/json") == packed
     assert front.unpacked(b"%PDF-1.7", "application/pdf") == b"%PDF-1.7"
+
+
+def test_the_front_door_shows_the_law_and_passes_on_what_the_page_asks_for() -> None:
+    asked: list[str] = []
+
+    def law(path: str) -> dict[str, Any] | None:
+        asked.append(path)
+        return {"items": []} if path == "packs" else None
+
+    nothing: Any = None
+    views = front.Views(status=nothing, outbox=nothing, ruling=nothing, letter=nothing, law=law, run=nothing)
+    door = front.serve("http://127.0.0.1:1", views, port=free_port())
+    try:
+        line = http.client.HTTPConnection("127.0.0.1", door.server_port, timeout=30)
+        seen = []
+        for path in ("/rules", "/_local/law/packs", "/_local/law/packs/XX"):
+            line.request("GET", path)
+            answer = line.getresponse()
+            seen.append((answer.status, answer.getheader("Content-Type"), answer.read()))
+    finally:
+        door.shutdown()
+        door.server_close()
+    page, packs, none = seen
+    assert page[:2] == (200, "text/html; charset=utf-8") and "规则 Rules".encode() in page[2]
+    assert (packs[0], json.loads(packs[2])) == (200, {"items": []})
+    assert none[0] == 404 and asked == ["packs", "packs/XX"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_law"),
+    [
+        ("packs", True),
+        ("packs/CN", True),
+        ("packs/CN/rules/CN-HOURS-1", True),
+        ("duty-rules", True),
+        ("house-rules", True),
+        ("house-rules/HOUSE-VISITS/versions", True),
+        ("rulings", False),
+        ("packs/../../cases", False),
+        ("house-rules/HOUSE-VISITS/versions/1/approvals", False),
+    ],
+)
+def test_the_page_of_rules_asks_the_api_for_law_and_for_nothing_else(path: str, is_law: bool) -> None:
+    assert bool(cloud_views._LAW.fullmatch(path)) is is_law

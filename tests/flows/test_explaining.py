@@ -99,6 +99,7 @@ def test_who_has_nothing_to_do_with_the_case_is_told_that_there_is_none(api: Api
         assert explained(api, token).status_code == 404
     assert explained(api, "platform").status_code == 403
     assert explained(api, "agency", org="agency-b").status_code == 404
+    assert explained(api, "agency", org=LENDER).status_code == 404
     assert explained(api, "agency", collector="col-99").status_code == 404
     refused = explained(api, "collector", collector="col-99")
     assert (refused.status_code, body_of(refused)["code"]) == (403, "own_only")
