@@ -1,0 +1,419 @@
+"""A tour through everything that the API and its workers can do to a person, with the events that each step leaves.
+
+``tour`` takes every writing route once. One test compares the events with the table in it; another looks for the person's
+data everywhere afterwards.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from chalicelib import wiring
+from chalicelib.domain import keys
+from chalicelib.domain.cases.case import CaseParty, Notice
+from chalicelib.domain.cases.lifecycle import CaseState
+from chalicelib.domain.outreach.approval import Valid
+from chalicelib.domain.outreach.attempt import AttemptState
+from chalicelib.domain.outreach.carrying import Accepted
+from chalicelib.domain.outreach.provider_events import ProviderEvent
+from chalicelib.domain.people.person import Residence
+from chalicelib.store.feed_repository import FeedRepository
+from chalicelib.store.portfolio_repository import PortfolioRepository
+from chalicelib.store.repository import Store
+from chalicelib.store.tables import Record, View
+from chalicelib.usecases import compliance, dispatch, duties, feeds, portfolios
+from chalicelib.usecases import provider_events as carriers_word
+from scripts.sample import document
+from tests.builders import (
+    AGENCY,
+    COLLECTOR,
+    LENDER,
+    Scope,
+    a_case,
+    a_collector,
+    a_lender,
+    a_person,
+    a_point,
+    an_agency,
+    approved,
+    stored,
+)
+from tests.flows.test_cases_api import Api, body_of
+from tests.flows.test_organisations_api import AGENCY_BODY, LENDER_BODY
+from tests.flows.test_simulations import WISH as SIMULATION
+from tests.flows.test_templates_api import CONTENT
+
+SCOPE = Scope(LENDER)
+AT = "2026-11-23T01:30:00Z"
+
+
+@dataclass(frozen=True)
+class Who:
+    """A person as they are known: each value is one that must never show where it is not meant to."""
+
+    number: int
+    name: str
+    mobile: str
+    national_id: str
+    email: str
+    wechat: str
+    address: str
+    contract_no: str
+    vin: str
+    plate: str
+    note: str
+
+    @property
+    def id(self) -> str:
+        """Return the person's id."""
+        return f"per_{self.number}"
+
+    def case(self, letter: str) -> str:
+        """Return the id of one of their cases."""
+        return f"case_{self.number}{letter}"
+
+
+def a_canary(number: int) -> Who:
+    """Return a person whose values all hold a marker that stands nowhere else."""
+    return Who(
+        number=number,
+        name=f"鸢鸑{chr(0x4E00 + number % 5_000)}",
+        mobile=f"+861990199{number:04d}",
+        national_id=f"31010119901991{number:04d}",
+        email=f"kanarienvogel{number}@mail.test",
+        wechat=f"wx_kanarienvogel{number}",
+        address=f"上海市鸢鸑路{number}号",
+        contract_no=f"KANARIENVOGEL-{number:05d}",
+        vin=f"KANARIENVOG{number:06d}",
+        plate=f"沪A鸢鸑{number % 100:02d}",
+        note=f"鸢鸑 kanarienvogel{number} 1990199{number:04d}: 亲笔的话",
+    )
+
+
+MARKERS = ("鸢鸑", "kanarienvogel", "KANARIENVOG", "1990199", "31010119901991")
+"""What every value of a canary holds. No mask shows one of them."""
+
+
+def settle_in(store: Store, who: Who) -> None:
+    """Store the person with five cases, as portfolios would leave them."""
+    points = tuple(
+        a_point(id=f"pt_{kind}", kind=kind, value=value)
+        for kind, value in (
+            ("mobile", who.mobile),
+            ("email", who.email),
+            ("wechat", who.wechat),
+            ("address", who.address),
+        )
+    )
+    person = a_person(id=who.id, name=who.name, name_local=who.name, national_id=who.national_id, points=points)
+    stored(store, person)
+    told = {
+        "contract_no": who.contract_no,
+        "parties": (CaseParty(person=who.id, role="debtor"),),
+        "vehicles": ({"vin": who.vin, "plate": who.plate},),
+        "notices": (Notice(kind="outsourcing_notice", at="2026-11-01T02:00:00Z", party=who.id),),
+    }
+    letters = "abcde"
+    for letter in letters:
+        over = {"state": CaseState.SETTLED, "amount_due_minor": 0} if letter == "e" else {}
+        stored(store, a_case(id=who.case(letter), account=f"acct-{who.number}{letter}", **told, **over))
+    repository = PortfolioRepository(store)
+    repository.write_points(SCOPE, [person])
+    repository.write_parties(SCOPE, [(who.id, who.case(letter)) for letter in letters])
+    cases = store.cases(SCOPE, [who.case(letter) for letter in letters])
+    rows = [feeds.row_of(case, seq=0, org=None) for case in cases.values()]
+    FeedRepository().put_lender_rows(rows)
+    for case in cases.values():
+        row = feeds.row_of(case, seq=0, org=AGENCY).as_json()
+        View(f"A#{AGENCY}#CASES", case.id, s=case.state.value, d=json.dumps(row)).save()
+
+
+def furnish(store: Store) -> None:
+    """Store the lender, its agency and the agency's collector."""
+    stored(store, a_lender(), an_agency(), a_collector(), *approved("cn-sms-demand", "cn-call-demand"))
+    australian = a_person(
+        id="per_australia", residences=(Residence(country="AU", region="AU-NSW"),), zones=("Australia/Sydney",)
+    )
+    parties = (CaseParty(person="per_australia", role="debtor"),)
+    stored(store, australian, a_case(id="case_australia", account="acct-australia", parties=parties))
+    FeedRepository().listing_record(LENDER, an_agency()).save()
+    store.lender_row(SCOPE, version=1).save()
+    FeedRepository().load_record(LENDER, AGENCY, 0)[0].save()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: a route with its caller, or a worker (no route). ``events`` are all that it may leave, in order."""
+
+    route: str
+    token: str
+    path: str
+    body: Any
+    events: tuple[str, ...]
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    run: Callable[[], Any] | None = None
+
+
+class Tour:
+    """Takes the steps over one API and remembers what they made."""
+
+    def __init__(self, api: Api, store: Store, clock: Any) -> None:
+        """Take the API behind its test client, its store, and the business clock."""
+        self.api, self.store, self.clock = api, store, clock
+        self.known: dict[str, str] = {}
+        self.last: Any = None
+
+    def take(self, step: Step) -> list[str]:
+        """Run a step and return the types of the events that it left, in the order of their streams and numbers."""
+        before = self.heads()
+        if step.run is not None:
+            step.run()
+        else:
+            method, _, _ = step.route.partition(" ")
+            told = {name.replace("-", "_"): value for name, value in step.headers}
+            response = self.api.call(step.token, method, step.path, step.body, **told)
+            assert response.status_code == step.status, (step.route, response.status_code, response.body)
+            self.last = body_of(response) if response.body else None
+        return [kind for at, kind in sorted(self.heads().items()) if at not in before]
+
+    def heads(self) -> dict[tuple[str, str], str]:
+        """Return the type of every event there is, by its key; a client's first request of a day is left out."""
+        found = {(item.pk, item.sk): item.s for item in Record.scan(Record.sk.startswith("EV#"))}
+        return {at: kind for at, kind in found.items() if kind != "client.admitted"}
+
+    def duties(self, person: str) -> list[dict[str, Any]]:
+        """Return the open duties about a person, as the lender's officers read them."""
+        found = body_of(self.api.get("officer", "/v1/duties?limit=100"))["items"]
+        return [duty for duty in found if duty["person"] == person]
+
+    def leave_to_review(self, like: str, message: str, *, body: str) -> None:
+        """Store a message that waits for a reviewer, with the ruling of another one."""
+        known = self.store.attempt(SCOPE, like)
+        assert known is not None and known.ruling is not None
+        changes = {"state": AttemptState.IN_REVIEW, "id": message, "body": body, "approval": None, "version": 1}
+        stored(self.store, known.model_copy(update=changes))
+
+    # Workers
+
+    def open_duties(self, person: str) -> None:
+        """Let the projection open the duties that the person's complaint calls for."""
+        events = self.store.events(SCOPE, keys.person_pk(LENDER, person))
+        heard = [event for event in events if event.type.value == "complaint.received"]
+        ports = wiring.duty_ports()
+        assert duties.project_duties(ports, heard, scope_for=Scope, now=self.clock.now) == []
+
+    def check(self, message: str) -> None:
+        """Let the compliance function rule on a message."""
+        done = compliance.check(
+            self.store,
+            wiring.engine(),
+            wiring.approval_signer(),
+            SCOPE,
+            message,
+            clock=lambda: self.clock.now,
+            refresh=wiring.refresh_content,
+            req="req_worker",
+        )
+        assert not isinstance(done, compliance.Skipped), done
+        assert done.state is AttemptState.APPROVED, (done.state, done.ruling)
+
+    def send(self, message: str) -> None:
+        """Let the dispatcher hand a message to a carrier that takes it."""
+        carrier = SimpleNamespace(send=lambda outbound: Accepted("sns", f"sns-{message}"))
+        verified: Callable[..., Valid] = lambda approval, **expected: Valid()  # noqa: E731
+        told: dict[str, Any] = {"clock": lambda: self.clock.now, "req": "req_worker"}
+        dispatch.dispatch(self.store, {"sms": carrier}, verified, SCOPE, message, **told)
+
+    def hear(self, event: ProviderEvent) -> None:
+        """Let a carrier's word in."""
+        told: dict[str, Any] = {"clock": lambda: self.clock.now, "req": "req_worker"}
+        if event.contact is not None:
+            carriers_word.settle_delivery(self.store, SCOPE, event, **told)
+        else:
+            carriers_word.receive(self.store, SCOPE, event, channel="sms", kind="mobile", **told)
+
+    def load(self, portfolio: str) -> None:
+        """Let the loaders take a portfolio in whose rows came with the request."""
+        ports = wiring.portfolio_ports()
+        known = portfolios.get_portfolio(ports, SCOPE, portfolio)
+        told: dict[str, Any] = {"now": self.clock.now, "req": "req_worker"}
+        portfolios.start_portfolio(ports, SCOPE, portfolio, key=known.key, version=None, **told)
+        portfolios.load_chunk(ports, {"tenant": LENDER, "portfolio": portfolio, "chunk": 0}, **told)
+
+
+def worker(name: str, run: Callable[[], Any], *events: str) -> Step:
+    """Return a step of a worker."""
+    return Step(f"worker {name}", "", "", None, events, run=run)
+
+
+def tour(trip: Tour, who: Who) -> Iterator[Step]:
+    """Yield the steps that concern one person; each is made from what the ones before it left."""
+    a, b, c, d = (f"/v1/cases/{who.case(letter)}" for letter in "abcd")
+
+    def step(route: str, token: str, path: str, body: Any, *events: str, status: int = 200) -> Step:
+        return Step(route, token, path, body, events, status)
+
+    case = "POST /v1/cases/{case_id}"
+    wish = {"channel": "sms", "template": "cn-sms-demand"}
+    yield step(f"{case}/messages", "collector", f"{a}/messages", wish, "contact.requested", status=202)
+    message = trip.last["id"]
+    yield worker("check_compliance", lambda: trip.check(message), "contact.decided")
+    yield worker("dispatch_messages", lambda: trip.send(message), "contact.claimed", "contact.sent")
+    delivered = ProviderEvent("delivered", "sns", f"d-{who.number}", contact=message, provider_id=f"sns-{message}")
+    yield worker("settle_provider_events", lambda: trip.hear(delivered), "contact.delivered")
+    yield step(f"{case}/messages", "collector", f"{b}/messages", wish, "contact.requested", status=202)
+    yield step(
+        "POST /v1/messages/{message_id}/cancellation",
+        "agency",
+        f"/v1/messages/{trip.last['id']}/cancellation",
+        None,
+        "contact.cancelled",
+    )
+    trip.leave_to_review(message, f"msg_{who.number}r", body=who.note)
+    review = {"decision": "deny", "reason": who.note}
+    path = f"/v1/messages/msg_{who.number}r/review"
+    yield step("POST /v1/messages/{message_id}/review", "officer", path, review, "contact.cancelled")
+    call = {"channel": "call", "recorded": True, "template": "cn-call-demand"}
+    yield step(f"{case}/clearances", "collector", f"{c}/clearances", call, "contact.requested", status=202)
+    cleared = trip.last["id"]
+    yield worker("check_compliance", lambda: trip.check(cleared), "contact.decided")
+    outcome = {"result": "RPC-PTP", "attempted_at": trip.clock.now.isoformat(), "note": who.note}
+    path = f"/v1/messages/{cleared}/outcome"
+    yield step("POST /v1/messages/{message_id}/outcome", "agency", path, outcome, "contact.reported")
+    said = {"code": "NOANS", "channel": "call", "at": AT, "note": who.note}
+    yield step(
+        f"{case}/activities", "agency", f"{a}/activities", said, "activity.recorded", "risk_event.raised", status=201
+    )
+    promised = {"amount_minor": 100, "currency": "CNY", "due_on": "2026-11-25"}
+    yield step(
+        f"{case}/promises",
+        "agency",
+        f"{a}/promises",
+        promised,
+        "case.changed",
+        "promise.made",
+        "hold.placed",
+        status=201,
+    )
+    paid = {"amount_minor": 100, "currency": "CNY", "received_on": "2026-11-23"}
+    yield step(
+        f"{case}/payments",
+        "lender",
+        f"{a}/payments",
+        paid,
+        "payment.posted",
+        "promise.kept",
+        "hold.released",
+        "case.changed",
+        status=201,
+    )
+    path = f"{a}/payments/{trip.last['id']}/reversal"
+    yield step(
+        f"{case}/payments/{{payment_id}}/reversal",
+        "lender",
+        path,
+        {"received_on": "2026-11-23"},
+        "payment.reversed",
+        status=201,
+    )
+    held = {"kind": "hardship", "reason": who.note}
+    yield step(f"{case}/holds", "agency", f"{a}/holds", held, "hold.placed", "case.changed", status=201)
+    path = f"{a}/holds/{trip.last['id']}/release"
+    yield step(
+        f"{case}/holds/{{hold_id}}/release", "lender", path, {"reason": who.note}, "hold.released", "case.changed"
+    )
+    yield step(
+        f"{case}/progress",
+        "agency",
+        f"{a}/progress",
+        {"event": "dispute", "reason": "RPC-DISP"},
+        "hold.placed",
+        "case.changed",
+    )
+    yield step(f"{case}/recall", "lender", f"{b}/recall", {"reason": "RECALLED"}, "case.changed")
+    objection = {"code": "PROMISE_PENDING", "reason": who.note}
+    yield step(
+        f"{case}/recall/objection", "agency", f"{b}/recall/objection", objection, "case.changed", "activity.recorded"
+    )
+    yield step(f"{case}/return", "agency", f"{c}/return", {"reason": "SKIP"}, "case.changed")
+    yield step(
+        f"{case}/transitions", "lender", f"{d}/transitions", {"event": "settle", "reason": "PAID"}, "case.changed"
+    )
+    stop = ProviderEvent("inbound", "sns", f"in-{who.number}", recipient=who.mobile, text="STOP")
+    yield worker("settle_provider_events", lambda: trip.hear(stop), "inbound.received", "consent.changed")
+    said_so = ProviderEvent("inbound", "sns", f"in2-{who.number}", recipient=who.mobile, text=f"我要投诉 {who.note}")
+    yield worker("settle_provider_events", lambda: trip.hear(said_so), "inbound.received", "complaint.received")
+    yield worker("project_events", lambda: trip.open_duties(who.id), *["duty.opened"] * 4, "duty.fulfilled")
+    owed = {duty["kind"]: f"/v1/duties/{duty['id']}" for duty in trip.duties(who.id)}
+    done = {
+        "at": trip.clock.now.isoformat(),
+        "evidence": "letter",
+        "reference": "RR1",
+        "sha256": "ab" * 32,
+        "note": who.note,
+    }
+    route, path = "POST /v1/duties/{duty_id}", owed["complaint_answer"]
+    longer = {"extension": "complex", "reason": who.note}
+    yield step(f"{route}/extension", "officer", f"{path}/extension", longer, "duty.extended")
+    yield step(f"{route}/waiver", "officer", f"{path}/waiver", {"reason": who.note}, "duty.waived")
+    path = owed["complaint_first_reply"]
+    yield step(f"{route}/fulfilments", "lender", f"{path}/fulfilments", done, "duty.fulfilled", status=201)
+    seen = {"field": "national_id", "reason": "verify_identity", "text": who.note}
+    yield step(f"{case}/unmaskings", "officer", f"{a}/unmaskings", seen, "person.unmasked", status=201)
+    asked = {"requested_by": "person", "identity_check": "file-1"}
+    person = "POST /v1/persons/{person_id}"
+    yield step(f"{person}/exports", "officer", f"/v1/persons/{who.id}/exports", asked, "person.exported", status=202)
+    erase = {"reason": "purpose_met", "requested_by": "person", "identity_check": "file-2"}
+    path = f"/v1/persons/{who.id}/erasure-requests"
+    yield step(f"{person}/erasure-requests", "officer", path, erase, "erasure.requested", "erasure.decided", status=202)
+
+
+def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
+    """Yield the steps that concern no person in particular, but for the rows of a portfolio."""
+
+    def step(route: str, token: str, path: str, body: Any, *events: str, status: int = 200, tag: str = "") -> Step:
+        headers = (("If-Match", f'"{tag}"'),) if tag else ()
+        return Step(route, token, path, body, events, status, headers)
+
+    lender = f"/v1/lenders/{LENDER}"
+    changed = {**LENDER_BODY, "recall_window_hours": 48}
+    yield step("PUT /v1/lenders/{lender_id}", "platform", lender, changed, "lender.registered", tag="1")
+    confirmed = {"confirmed_at": "2026-11-23T01:59:00Z"}
+    route = "PUT /v1/lenders/{lender_id}/balances-confirmation"
+    yield step(route, "lender", f"{lender}/balances-confirmation", confirmed, "lender.registered")
+    agency = f"/v1/agencies/{AGENCY}"
+    yield step("PUT /v1/agencies/{agency_id}", "lender", agency, AGENCY_BODY, "agency.listed", tag="1")
+    collector = f"{agency}/collectors/{COLLECTOR}"
+    route = "PUT /v1/agencies/{agency_id}/collectors/{collector_id}"
+    yield step(route, "agency", collector, {"staff_no": "A002"}, "collector.registered", tag="1")
+    rows = [_row(who, 1), _row(who, 2, mobile="not a number 1990199")]
+    route = "POST /v1/portfolios"
+    yield step(route, "lender", "/v1/portfolios", {"rows_inline": rows}, "portfolio.requested", status=202)
+    portfolio = trip.last["id"]
+    loaded = ("case.placed", "portfolio.accepted", "portfolio.loaded")
+    yield worker("load_portfolio_chunk", lambda: trip.load(portfolio), *loaded)
+    route, path = "POST /v1/templates", "/v1/templates/cn-sms-own/versions/1"
+    yield step(route, "lender", route[5:], {"id": "cn-sms-own", "content": CONTENT}, "template.drafted", status=201)
+    route += "/{template_id}/versions/{number}"
+    decision = {"decision": "approve", "reason": f"read and found lawful {who.note}"}
+    yield step(f"{route}/approvals", "counsel", f"{path}/approvals", decision, "template.approved", status=201)
+    over = {"reason": f"not needed any more {who.note}"}
+    yield step(f"{route}/retirement", "lender", f"{path}/retirement", over, "template.retired")
+    route = "POST /v1/compliance/simulations"
+    yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)
+    path = f"/v1/compliance/simulations/{trip.last['id']}"
+    route = "DELETE /v1/compliance/simulations/{simulation_id}"
+    yield step(route, "officer", path, None, "simulation.cancelled")
+    taken = {"case": "case_australia", "report": "possession_taken", "at": AT}
+    yield step("POST /v1/duties", "lender", "/v1/duties", taken, "duty.opened", status=201)
+
+
+def _row(who: Who, number: int, *, mobile: str | None = None) -> dict[str, Any]:
+    row = document(number)
+    party = row["parties"][0]
+    party["name"] = who.name
+    party["phones"][0]["value"] = mobile or who.mobile
+    return row
