@@ -169,15 +169,19 @@ class Tour:
     def take(self, step: Step) -> list[str]:
         """Run a step and return the types of the events that it left, in the order of their streams and numbers."""
         before = self.heads()
+        self.go(step)
+        return [kind for at, kind in sorted(self.heads().items()) if at not in before]
+
+    def go(self, step: Step) -> None:
+        """Run a step; ``last`` is its answer."""
         if step.run is not None:
             step.run()
-        else:
-            method, _, _ = step.route.partition(" ")
-            told = {name.replace("-", "_"): value for name, value in step.headers}
-            response = self.api.call(step.token, method, step.path, step.body, **told)
-            assert response.status_code == step.status, (step.route, response.status_code, response.body)
-            self.last = body_of(response) if response.body else None
-        return [kind for at, kind in sorted(self.heads().items()) if at not in before]
+            return
+        method, _, _ = step.route.partition(" ")
+        told = {name.replace("-", "_"): value for name, value in step.headers}
+        response = self.api.call(step.token, method, step.path, step.body, **told)
+        assert response.status_code == step.status, (step.route, response.status_code, response.body)
+        self.last = body_of(response) if response.body else None
 
     def heads(self) -> dict[tuple[str, str], str]:
         """Return the type of every event there is, by its key; a client's first request of a day is left out."""
@@ -398,9 +402,9 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     route, path = "POST /v1/templates", "/v1/templates/cn-sms-own/versions/1"
     yield step(route, "lender", route[5:], {"id": "cn-sms-own", "content": CONTENT}, "template.drafted", status=201)
     route += "/{template_id}/versions/{number}"
-    decision = {"decision": "approve", "reason": f"read and found lawful {who.note}"}
+    decision = {"decision": "approve", "reason": "read and found lawful"}
     yield step(f"{route}/approvals", "counsel", f"{path}/approvals", decision, "template.approved", status=201)
-    over = {"reason": f"not needed any more {who.note}"}
+    over = {"reason": "not needed any more"}
     yield step(f"{route}/retirement", "lender", f"{path}/retirement", over, "template.retired")
     route = "POST /v1/compliance/simulations"
     yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)

@@ -1,0 +1,262 @@
+"""Canaries: persons whose data are looked for everywhere after they went through every route and every error path.
+
+Looked through are logs and metrics (all that is printed), queue bodies, dead letters, the archive, problems told to callers, and
+a dump of the three tables, compressed bodies unpacked. Not looked through are the buckets of uploads (the lender's own file)
+and letters (what the print house needs), which hold the data by nature.
+
+The suite drives one person; ``make campaign-canaries`` drives a thousand, in lots of twenty with tables of their own. The first
+of a lot takes every error path of every route, each other one every fourth, in turn.
+"""
+
+import base64
+import json
+import os
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import boto3
+import pytest
+
+from chalicelib import wiring
+from chalicelib.domain.events import Event, event_from_canonical
+from chalicelib.edge.routes import API
+from chalicelib.store.repository import Store
+from chalicelib.store.tables import Record, SubjectKey, View
+from chalicelib.usecases import archive, projections
+from tests.builders import LENDER
+from tests.conftest import ENVIRONMENT
+from tests.every_route import MARKERS, Step, Tour, Who, a_canary, furnish, house_steps, settle_in, tour
+from tests.flows.test_cases_api import TOKENS, Api
+from tests.flows.test_erasure import Clock, clock
+from tests.flows.test_erasure import api as edge
+
+__all__ = ["clock", "edge"]
+
+CANARIES = int(os.environ.get("CANARIES", "1"))
+LOT = 20
+"""Persons who share tables: the double copies its tables with every transaction."""
+
+
+def _html(text: str) -> bytes:
+    return "".join(f"&#{ord(letter)};" for letter in text).encode()
+
+
+def _escaped(text: str) -> bytes:
+    return "".join(f"\\u{ord(letter):04x}" for letter in text).encode()
+
+
+def _base64(offset: int) -> Callable[[str], bytes]:
+    """Return the encoder of what is the same wherever a text stands, when ``offset`` bytes precede it modulo 3."""
+
+    def encode(text: str) -> bytes:
+        raw = b"\0" * offset + text.encode()
+        whole = base64.b64encode(raw[: len(raw) - len(raw) % 3])
+        return whole[-(-offset * 4 // 3) :] if offset else whole
+
+    return encode
+
+
+ENCODINGS: dict[str, Callable[[str], bytes]] = {
+    "utf-8": str.encode,
+    "utf-16-le": lambda text: text.encode("utf-16-le"),
+    "utf-16-be": lambda text: text.encode("utf-16-be"),
+    "gb18030": lambda text: text.encode("gb18030"),
+    "base64, offset 0": _base64(0),
+    "base64, offset 1": _base64(1),
+    "base64, offset 2": _base64(2),
+    "hex": lambda text: text.encode().hex().encode(),
+    "HEX": lambda text: text.encode().hex().upper().encode(),
+    "url": lambda text: quote(text, safe="").encode() if not text.isascii() else _percent(text),
+    "json": _escaped,
+    "html": _html,
+}
+
+
+def _percent(text: str) -> bytes:
+    return "".join(f"%{byte:02X}" for byte in text.encode()).encode()
+
+
+NEEDLES = {(marker, name): encode(marker) for marker in MARKERS for name, encode in ENCODINGS.items()}
+
+
+def hits(place: str, octets: bytes) -> list[tuple[str, str, str]]:
+    """Return (place, marker, encoding) of every canary in the bytes; URL-safe base64 counts as base64."""
+    plain = octets.translate(bytes.maketrans(b"-_", b"+/"))
+    return [(place, *key) for key, needle in NEEDLES.items() if needle in octets or needle in plain]
+
+
+# Wrong requests
+
+
+def wrong_ways(step: Step, who: Who) -> Iterator[tuple[str, str, str, bytes, dict[str, str]]]:
+    """Yield (token, method, path, body, headers) of requests like the step's that are refused, with the person's data in.
+
+    A problem names the field or parameter that is unknown, so the caller reads a name again that they sent; ``NAMED``
+    marks those two, whose problems are not looked through.
+    """
+    method = step.route.partition(" ")[0]
+    good = b"" if step.body is None else json.dumps(step.body).encode()
+    named = json.dumps({**(step.body or {}), who.name: who.mobile}).encode()
+    spoilt = json.dumps({**(step.body or {}), "note_of_mine": who.note}).encode()
+    yield step.token, method, step.path, b'{"name": "' + who.note.encode(), {}
+    yield step.token, method, step.path, spoilt, {}
+    yield step.token, method, step.path, named, NAMED
+    yield step.token, method, step.path, json.dumps(dict.fromkeys(step.body or {"a": 1}, [who.note])).encode(), {}
+    yield step.token, method, f"{step.path}/{who.email}", good, {}
+    yield step.token, method, f"{step.path}?note={quote(who.name)}", good, {}
+    yield step.token, method, f"{step.path}?{quote(who.name)}={quote(who.mobile)}", good, NAMED
+    yield step.token, method, step.path, good, {"Content-Type": f"text/{who.email}"}
+    yield step.token, method, step.path, good, {"Idempotency-Key": f"鸢鸑 {who.mobile} \x7f"}
+    yield step.token, method, step.path, good, {"If-Match": f'"{who.contract_no}"'}
+    yield f"unknown {who.email}", method, step.path, good, {}
+    for token in ("platform", "other-officer", "other-agency"):
+        yield token, method, step.path, good, {}
+
+
+NAMED: dict[str, str] = {}
+
+
+class Sinks:
+    """All places into which something can leak."""
+
+    def __init__(self, trip: Tour) -> None:
+        """Take the tour whose requests are sent wrongly before they are sent rightly."""
+        self.trip = trip
+        self.problems: list[bytes] = []
+        self.statuses: set[int] = set()
+        self.numbers = iter(range(1_000_000))
+
+    def go_wrong(self, step: Step, who: Who, *, every: int) -> None:
+        """Send the wrong forms of a step's request: all of them, or every so many in turn from person to person."""
+        for at, (token, method, path, body, headers) in enumerate(wrong_ways(step, who)):
+            if (at + who.number) % every:
+                continue
+            sent = {"Content-Type": "application/json", "Idempotency-Key": f"wrong-{next(self.numbers)}", **headers}
+            sent["Authorization"] = f"Bearer {token}"
+            response = self.trip.api.client.http.request(method, path, headers=sent, body=body)
+            self.statuses.add(response.status_code)
+            assert response.status_code < 500, (step.route, response.body)
+            if headers is not NAMED and response.status_code >= 400:
+                self.problems.append(response.body)
+
+    def read_everything(self) -> None:
+        """Read every list and every thing that the tour knows, as everybody."""
+        seen = [item.pk.rsplit("#", 1)[1] for item in Record.scan() if item.pk.count("#") > 1]
+        ids = {f"{kind}_id": [each for each in seen if each.startswith(start)] for kind, start in _IDS.items()}
+        for route in API:
+            if route.method != "GET":
+                continue
+            for token in TOKENS:
+                for number in range(2):
+                    values = {name: (ids.get(name) or ["none"])[-1 - number :][:1] for name in route.parameters}
+                    path = route.path.format(**{name: (found or ["none"])[0] for name, found in values.items()})
+                    response = self.trip.api.get(token, path)
+                    assert response.status_code < 500, (route.key, response.body)
+
+
+_IDS = {"case": "case_", "message": "msg_", "person": "per_", "portfolio": "pf_", "duty": "duty_", "simulation": "sim_"}
+
+
+def in_the_tables() -> Iterator[tuple[str, bytes]]:
+    """Yield every attribute of every item, and what compressed bodies unpack to."""
+    for model in (Record, View, SubjectKey):
+        for item in model.scan():
+            for name, value in item.attribute_values.items():
+                octets = value if isinstance(value, bytes) else str(value).encode()
+                yield f"{model.__name__}.{name}", octets
+                if isinstance(value, bytes):
+                    try:
+                        yield f"{model.__name__}.{name}, unpacked", zlib.decompress(value)
+                    except zlib.error:
+                        continue
+
+
+def in_the_queues() -> Iterator[tuple[str, bytes]]:
+    """Yield every message on every queue."""
+    sqs = boto3.client("sqs")
+    for url in sqs.list_queues().get("QueueUrls", []):
+        while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                yield url.rsplit("/", 1)[1], json.dumps(message).encode()
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def in_the_archive() -> Iterator[tuple[str, bytes]]:
+    """Yield every object of the archive."""
+    s3, bucket = boto3.client("s3"), ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"]
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for told in page.get("Contents", []):
+            yield f"archive/{told['Key']}", s3.get_object(Bucket=bucket, Key=told["Key"])["Body"].read()
+
+
+def all_events() -> list[Event]:
+    """Return every event there is, stream by stream."""
+    found = list(Record.scan(Record.sk.startswith("EV#")))
+    found.sort(key=lambda item: (item.pk, item.sk))
+    return [event_from_canonical(item.e, tenant=LENDER) for item in found]
+
+
+def failed(name: str, error: Exception) -> None:
+    """Fail the test with the projection that failed."""
+    raise AssertionError(name) from error
+
+
+@pytest.fixture
+def trip(edge: Api, store: Store, clock: Clock, buckets: list[str]) -> Iterator[Tour]:
+    furnish(store)
+    yield Tour(edge, store, clock)
+
+
+@pytest.mark.parametrize("lot", range(-(-CANARIES // LOT)))
+def test_no_value_of_a_canary_shows_where_it_is_not_meant_to(
+    trip: Tour, store: Store, capfd: pytest.CaptureFixture[str], lot: int
+) -> None:
+    sinks = Sinks(trip)
+    numbers = range(11 + lot * LOT, 11 + min(CANARIES, (lot + 1) * LOT))
+    for number in numbers:
+        who = a_canary(number)
+        settle_in(store, who)
+        steps = [tour(trip, who)] if number > numbers[0] else [tour(trip, who), house_steps(trip, who)]
+        for step in (step for each in steps for step in each):
+            if step.run is None:
+                sinks.go_wrong(step, who)
+            trip.take(step)
+    sinks.read_everything()
+    assert projections.project(all_events(), wiring.projections_by_name(), on_failure=failed) == set()
+    archive.run_archive(wiring.archive_ports(), now=trip.clock.now)
+    told = capfd.readouterr()
+    places = [
+        *in_the_tables(),
+        *in_the_queues(),
+        *in_the_archive(),
+        *(("problem", each) for each in sinks.problems),
+        ("logs and metrics", told.out.encode()),
+        ("errors", told.err.encode()),
+    ]
+    found = Counter(hit for place, octets in places for hit in hits(place, octets))
+    assert found == {}
+    looked = {place.split(",")[0].split("/")[0] for place, _ in places}
+    assert {"Record.b", "Record.d", "Record.e", "View.d", "archive", "problem", "logs and metrics"} <= looked
+    assert {400, 401, 403, 404, 412, 415, 422} <= sinks.statuses
+    assert '"message":"request"' in told.out and "CloudWatchMetrics" in told.out
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.parametrize("before", [b"", b"x", b"yz"])
+def test_the_search_finds_a_canary_in_every_encoding_wherever_it_stands(name: str, before: bytes) -> None:
+    who = a_canary(4_321)
+    for text in (who.name, who.mobile, who.email, who.national_id, who.vin):
+        if name.startswith("base64"):
+            octets = base64.b64encode(before + text.encode() + b"after it")
+            found = {encoding for _, _, encoding in hits("here", octets)}
+            assert any(encoding.startswith("base64") for encoding in found), text
+        else:
+            octets = before * 2 + ENCODINGS[name](text) + b"after"
+            assert hits("here", octets), (name, text)
+
+
+def test_there_are_twelve_encodings_and_no_mask_shows_a_marker(store: Store) -> None:
+    assert len(ENCODINGS) == 12
+    assert hits("here", b"nothing of anybody 138****1234 \xe5\xbc\xa0*") == []
