@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from chalicelib.domain.cursors import cursor_key as derive_cursor_key
+from chalicelib.domain.events import Event
 from chalicelib.domain.house import HouseRef
 from chalicelib.domain.outreach.approval import ApprovalSigner, Invalid, Valid, verify
 from chalicelib.domain.outreach.attempt import Attempt
@@ -21,7 +22,7 @@ from chalicelib.store.audit_repository import AuditViews
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.idempotency_repository import AnswersInTable
 from chalicelib.store.kpi_repository import KpiRepository
-from chalicelib.store.repository import Store
+from chalicelib.store.repository import Store, event_of
 from chalicelib.store.sealing import Sealer
 from chalicelib.usecases import (
     activities,
@@ -54,6 +55,11 @@ def store() -> Store:
     """Return the repository over the stage's tables."""
     tables.connect(settings(), region=region())
     return Store(Sealer(KmsDataKeys(settings().data_key)), audit_domain=settings().audit_domain)
+
+
+def stored_event(packed: bytes, *, tenant: str) -> Event:
+    """Return the event that an item of the lender holds in the form in which the table stores it."""
+    return event_of(packed, tenant=tenant)
 
 
 @cache

@@ -11,7 +11,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case, CaseParty, Notice
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
-from chalicelib.domain.events import Actor
+from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook, TemplateVersion
 from chalicelib.domain.outreach.templates import Template, load_templates
@@ -223,6 +223,19 @@ def stored(store: Store, *values: Any, tenant: str = LENDER) -> None:
     store.sealer.create_subjects(tenant, subjects)
     for value in values:
         _record(store, scope, value).save()
+
+
+def stored_ruled(store: Store, attempt: Attempt, ruling: dict[str, Any]) -> None:
+    """Write the attempt as one on which that ruling was given: the ruling stands in an event of its case."""
+    scope = Scope(attempt.tenant)
+    unit = store.unit(scope, actor=TEST_ACTOR, req="req_r", now=NOW)
+    told = {"contact": attempt.id, "approval": None}
+    secret = {"dossier": {}, "ruling": ruling}
+    pk = keys.case_pk(attempt.tenant, attempt.case)
+    store.sealer.create_subjects(attempt.tenant, [attempt.person])
+    event = unit.emit(pk, EventType.CONTACT_DECIDED, told, subject=attempt.person, secret=secret)
+    unit.commit()
+    stored(store, attempt.model_copy(update={"decided_seq": event.seq}), tenant=attempt.tenant)
 
 
 def _record(store: Store, scope: Scope, value: Any) -> Any:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -83,12 +84,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def aws(environment: None) -> Iterator[None]:
     """Run the test inside an AWS in process, with the three tables and the three KMS keys of the stage ``test``."""
-    with mock_aws():
-        _connect_afresh()
-        create_tables()
-        _create_keys()
+    with mock_aws(), in_process():
         yield
-    _forget()
+
+
+@contextmanager
+def in_process() -> Iterator[None]:
+    """Create the tables and the keys in the AWS that the process is in, and drop what it kept of them afterwards."""
+    _connect_afresh()
+    create_tables()
+    _create_keys()
+    try:
+        yield
+    finally:
+        _forget()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chalicelib import wiring
 from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.unmasking import Target
-from chalicelib.domain.events import Actor, Event, EventType, event_from_canonical
+from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import Attempt
@@ -26,7 +26,7 @@ from chalicelib.gateways.uploads import S3Uploads
 from chalicelib.store.duty_repository import DutyRepository
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
-from chalicelib.store.repository import Store
+from chalicelib.store.repository import Store, event_of
 from chalicelib.store.simulation_repository import SimulationRepository
 from chalicelib.store.tables import Record
 from chalicelib.usecases import (
@@ -438,4 +438,4 @@ class World:
         """Return every event of the table, stream by stream."""
         found = [item for item in Record.scan() if item.sk.startswith("EV#")]
         found.sort(key=lambda item: (item.pk, item.sk))
-        return [event_from_canonical(item.e, tenant=LENDER) for item in found]
+        return [event_of(item.e, tenant=LENDER) for item in found]

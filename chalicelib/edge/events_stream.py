@@ -6,7 +6,7 @@ from chalice.app import Blueprint, DynamoDBEvent
 
 from chalicelib import wiring
 from chalicelib.domain import keys
-from chalicelib.domain.events import Event, event_from_canonical
+from chalicelib.domain.events import Event
 from chalicelib.edge.observed import logger, observed
 from chalicelib.usecases import projections
 
@@ -32,8 +32,8 @@ def _event(record: Any) -> Event:
     import base64
 
     raw = record.new_image["e"]["B"]
-    canonical = base64.b64decode(raw) if isinstance(raw, str) else bytes(raw)
-    return event_from_canonical(canonical, tenant=keys.tenant_of(record.keys["pk"]["S"]))
+    packed = base64.b64decode(raw) if isinstance(raw, str) else bytes(raw)
+    return wiring.stored_event(packed, tenant=keys.tenant_of(record.keys["pk"]["S"]))
 
 
 def _report(projection: str, error: Exception) -> None:

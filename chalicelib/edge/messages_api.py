@@ -1,7 +1,6 @@
 """Messages and clearances over HTTP: ask, read, report, review, cancel."""
 
 import time
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from chalice.app import Blueprint
@@ -141,9 +140,8 @@ class MessageView(_Model):
     outcome: dict[str, Any] | None
 
 
-def view_of(attempt: Attempt, *, text: bool = True) -> MessageView:
-    """Return the attempt as its sender may see it; without ``text`` nothing that somebody wrote is in it."""
-    ruling = attempt.ruling
+def view_of(attempt: Attempt, ruling: dict[str, Any] | None, *, text: bool = True) -> MessageView:
+    """Return the attempt with its ruling as its sender may see it; without ``text`` nothing that somebody wrote is in it."""
     outcome = attempt.outcome
     if outcome is not None and not text:
         outcome = {name: value for name, value in outcome.items() if name != "note"}
@@ -168,8 +166,8 @@ def view_of(attempt: Attempt, *, text: bool = True) -> MessageView:
         expires_at=attempt.expires_at,
         verdict=None if ruling is None else ruling["verdict"],
         next_allowed_at=None if ruling is None else ruling["next_allowed_at"],
-        not_after=None if attempt.approval is None else attempt.approval["not_after"],
-        approval=None if attempt.approval is None else attempt.approval["id"],
+        not_after=None if attempt.approved is None else attempt.approved.not_after,
+        approval=None if attempt.approved is None else attempt.approved.id,
         ruling=ruling,
         reasons=None if ruling is None else _reasons(ruling, attempt.tenant),
         reason=attempt.reason,
@@ -252,7 +250,7 @@ def request_clearance(principal: Principal, request: Request[ClearanceRequest, C
     while isinstance(answer.body, MessageView) and answer.body.state == "requested" and time.monotonic() < deadline:
         time.sleep(0.1)
         attempt = messages.get_message(wiring.store(), scope, answer.body.id, org=None)
-        answer = replace(answer, body=view_of(attempt), kept=view_of(attempt, text=False), version=attempt.version)
+        answer = _told(scope, attempt, location=answer.location)
     return answer
 
 
@@ -273,7 +271,13 @@ def _ask(principal: Principal, request: Request[Any, Any], wish: Wish, *, human:
         req=request.id,
     )
     location = f"/v1/messages/{attempt.id}"
-    return Answer(view_of(attempt), kept=view_of(attempt, text=False), version=attempt.version, location=location)
+    return _told(scope, attempt, location=location)
+
+
+def _told(scope: TenantScope, attempt: Attempt, *, location: str | None = None) -> Answer:
+    ruling = wiring.store().ruling(scope, attempt)
+    kept = view_of(attempt, ruling, text=False)
+    return Answer(view_of(attempt, ruling), kept=kept, version=attempt.version, location=location)
 
 
 def _find(principal: Principal, message: str) -> tuple[TenantScope, Attempt]:
@@ -304,7 +308,8 @@ def read_message(principal: Principal, request: Request[None, None]) -> Answer:
     )
     if access is messages.Access.NONE:
         raise NotFound("message", attempt.id)
-    return Answer(view_of(attempt, text=access is messages.Access.WHOLE), version=attempt.version)
+    ruling = wiring.store().ruling(scope, attempt)
+    return Answer(view_of(attempt, ruling, text=access is messages.Access.WHOLE), version=attempt.version)
 
 
 @route(
@@ -349,7 +354,7 @@ def report_message_outcome(principal: Principal, request: Request[OutcomeReport,
         now=wiring.now(),
         req=request.id,
     )
-    return Answer(view_of(reported), kept=view_of(reported, text=False), version=reported.version)
+    return _told(scope, reported)
 
 
 def _outcome(result: str, channel: str) -> tuple[str, bool, bool]:
@@ -387,7 +392,7 @@ def review_message(principal: Principal, request: Request[ReviewDecision, None])
         now=wiring.now(),
         req=request.id,
     )
-    return Answer(view_of(reviewed), kept=view_of(reviewed, text=False), version=reviewed.version)
+    return _told(scope_of(principal), reviewed)
 
 
 @route(
@@ -414,4 +419,4 @@ def cancel_message(principal: Principal, request: Request[None, None]) -> Answer
     _, after = _find(principal, attempt.id)
     if not done and after.state is not AttemptState.CANCELLED:
         raise StateConflict("too_late", f"the attempt is {after.state}")
-    return Answer(view_of(after), kept=view_of(after, text=False), version=after.version)
+    return _told(scope, after)

@@ -15,7 +15,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.errors import PersonErased
-from chalicelib.domain.events import Actor, Event, event_from_canonical
+from chalicelib.domain.events import Actor, Event, EventType, event_from_canonical
 from chalicelib.domain.house import HouseIndex
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.outreach.attempt import Attempt
@@ -24,6 +24,7 @@ from chalicelib.domain.outreach.templates import Template
 from chalicelib.domain.people.erasure import ErasureRequest
 from chalicelib.domain.people.export import ExportJob
 from chalicelib.domain.people.person import ContactLedger, Person
+from chalicelib.store.packing import unpack
 from chalicelib.store.sealing import EVIDENCE, OPS, Sealer
 from chalicelib.store.tables import Record, View
 from chalicelib.store.unit import Unit
@@ -328,7 +329,28 @@ class Store:
     def events(self, scope: Scope, aggregate_pk: str) -> list[Event]:
         """Return the events of a stream in order."""
         found = Record.query(aggregate_pk, Record.sk.startswith(keys.EVENT_PREFIX), consistent_read=True)
-        return [event_from_canonical(item.e, tenant=scope.tenant) for item in found]
+        return [event_of(item.e, tenant=scope.tenant) for item in found]
+
+    def decided(self, scope: Scope, attempt: Attempt) -> Event | None:
+        """Return the event of the attempt's last ruling by a strongly consistent read, None before the first.
+
+        The whole approval stands in its open data, and is written there only.
+        """
+        if attempt.decided_seq is None:
+            return None
+        item = Record.get(
+            keys.case_pk(scope.tenant, attempt.case), keys.event_sk(attempt.decided_seq), consistent_read=True
+        )
+        event = event_of(item.e, tenant=scope.tenant)
+        if event.type is not EventType.CONTACT_DECIDED or event.data["contact"] != attempt.id:
+            raise ForeignItem(f"another event answered a read of the ruling on {attempt.id}")
+        return event
+
+    def ruling(self, scope: Scope, attempt: Attempt) -> dict[str, Any] | None:
+        """Return the whole ruling last given on the attempt; None before the first, and when its key was destroyed."""
+        event = self.decided(scope, attempt)
+        opened = None if event is None else self.opened(scope, event)
+        return None if opened is None else dict(opened["ruling"])
 
     def persons_at_point(self, scope: Scope, index: str) -> list[tuple[str, str]]:
         """Return (person, contact point id) for everybody who is reached at a blind index."""
@@ -404,6 +426,11 @@ class Store:
         if erased is not None:
             erased |= {name for name, value in found.items() if value is None}
         return {name: value for name, value in found.items() if value is not None}
+
+
+def event_of(packed: bytes, *, tenant: str) -> Event:
+    """Return the event that the attribute ``e`` of an item of the lender holds. Raises NotPacked, KeyError, ValueError."""
+    return event_from_canonical(unpack(packed), tenant=tenant)
 
 
 def _plain_body(item: Record, model: type[_Model]) -> _Model:

@@ -11,7 +11,6 @@ seconds; every 15 seconds of use the lender's shred generation is read, and when
 
 import os
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chalicelib.domain.errors import PersonErased
+from chalicelib.store.packing import pack, unpack
 from chalicelib.store.tables import SubjectKey, connection
 
 OPS, EVIDENCE = "ops", "evidence"
@@ -109,14 +109,14 @@ class Sealer:
         )
 
     def seal(self, tenant: str, subject: str, purpose: str, plain: bytes, *, aad: bytes) -> bytes:
-        """Return nonce || ciphertext || tag over the compressed bytes. Raises PersonErased, KeyMissing."""
+        """Return nonce || ciphertext || tag over the packed bytes. Raises PersonErased, KeyMissing."""
         nonce = os.urandom(12)
-        return nonce + AESGCM(self._subject_key(tenant, subject, purpose)).encrypt(nonce, zlib.compress(plain, 6), aad)
+        return nonce + AESGCM(self._subject_key(tenant, subject, purpose)).encrypt(nonce, pack(plain), aad)
 
     def open(self, tenant: str, subject: str, purpose: str, sealed: bytes, *, aad: bytes) -> bytes:
         """Return the plain bytes. Raises PersonErased, KeyMissing, or cryptography's InvalidTag for other bytes."""
         key = self._subject_key(tenant, subject, purpose)
-        return zlib.decompress(AESGCM(key).decrypt(sealed[:12], sealed[12:], aad))
+        return unpack(AESGCM(key).decrypt(sealed[:12], sealed[12:], aad))
 
     # Persons' keys
 

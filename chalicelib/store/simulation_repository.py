@@ -17,9 +17,9 @@ from pydantic import BaseModel
 
 from chalicelib.domain import keys
 from chalicelib.domain.errors import PersonErased
-from chalicelib.domain.events import Event, EventType, event_from_canonical
+from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.whatif.simulation import Chunk, Planned, Simulation
-from chalicelib.store.repository import Scope, Store
+from chalicelib.store.repository import Scope, Store, event_of
 from chalicelib.store.sealing import EVIDENCE, KeyMissing
 from chalicelib.store.tables import Record, View
 
@@ -74,7 +74,7 @@ class SimulationRepository:
         listed = list(wanted)
         for start in range(0, len(listed), _BATCH_GET):
             for item in Record.batch_get(listed[start : start + _BATCH_GET], consistent_read=True):
-                found[wanted[item.pk, item.sk]] = event_from_canonical(item.e, tenant=scope.tenant)
+                found[wanted[item.pk, item.sk]] = event_of(item.e, tenant=scope.tenant)
         return [found[row] for row in rows if row in found]
 
     def opened(self, scope: Scope, events: Sequence[Event]) -> list[Mapping[str, Any] | str]:

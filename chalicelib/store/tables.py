@@ -26,8 +26,8 @@ class DueIndex(GlobalSecondaryIndex["Record"]):  # type: ignore[no-untyped-call]
 class Record(Model):
     """Truth: lenders, persons, ledgers, cases, messages and their events. Its stream is the outbox.
 
-    A personal body is ``b`` (JSON, zlib, AES-256-GCM under key ``k``); a body without personal data is ``d`` (JSON).
-    ``e`` holds an event's canonical bytes. ``v`` is the version that every replacement is conditioned on.
+    A personal body is ``b`` (JSON, packed, AES-256-GCM under key ``k``); a body without personal data is ``d`` (JSON).
+    ``e`` holds an event's canonical bytes, packed. ``v`` is the version that every replacement is conditioned on.
     """
 
     class Meta:

@@ -16,6 +16,7 @@ from chalicelib.domain.concurrency import Conflict
 from chalicelib.domain.events import MOST_BYTES, Actor, Event, EventTooLarge, EventType
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_text
+from chalicelib.store.packing import pack, unpack
 from chalicelib.store.sealing import EVIDENCE, Sealer, Write
 from chalicelib.store.tables import Record, View, connection
 
@@ -51,6 +52,7 @@ class Unit:
         self._drops: list[View] = []
         self._shreds: dict[str, list[Write]] = {}
         self._heads: dict[str, tuple[int, str | None]] = {}
+        self._streams: set[str] = set()
         self.events: list[Event] = []
 
     @property
@@ -83,6 +85,14 @@ class Unit:
     def writes(self, pk: str, sk: str) -> bool:
         """Tell whether this unit already puts that item (a transaction takes one action an item)."""
         return any(record.pk == pk and record.sk == sk for record, _ in self._puts)
+
+    def watch(self, aggregate_pk: str) -> None:
+        """Commit the stream's next event only as the one after the last that is there now.
+
+        Called before an aggregate is read, it makes the commit conditional on all that was read of it: nothing about a
+        case changes without an event of its stream. That costs nothing, where a condition on the item costs a write.
+        """
+        self._head(aggregate_pk)
 
     def check(self, pk: str, sk: str, condition: Condition) -> None:
         """Commit only if the condition holds on an item that this unit does not write."""
@@ -151,7 +161,8 @@ class Unit:
             raise EventTooLarge(event_type, len(canonical))
         self._heads[aggregate_pk] = (event.seq, event.digest())
         self.events.append(event)
-        self.create(Record(aggregate_pk, keys.event_sk(event.seq), s=event_type.value, e=canonical))
+        self._streams.add(aggregate_pk)
+        self.create(Record(aggregate_pk, keys.event_sk(event.seq), s=event_type.value, e=pack(canonical)))
         return event
 
     def load_heads(self, aggregate_pks: Sequence[str]) -> None:
@@ -170,7 +181,7 @@ class Unit:
                     longer.add(item.pk)
         for pk, item in first.items():
             if pk not in longer:
-                self._heads[pk] = (1, hashlib.sha256(item.e).hexdigest())
+                self._heads[pk] = (1, hashlib.sha256(unpack(item.e)).hexdigest())
 
     def commit(self) -> None:
         """Write everything in one transaction. Raises Conflict when a condition failed or another writer won."""
@@ -178,6 +189,10 @@ class Unit:
             return
         if self.size > MOST_ACTIONS:
             raise ValueError(f"{self.size} actions do not fit into one transaction")
+        silent = {record.pk for record, _ in self._puts if record.sk == "CASE"} - self._streams
+        if silent:
+            # Rulings and claims rest on it: see ``watch``.
+            raise ValueError(f"a case changes with an event of its stream only: {sorted(map(keys.stream_of, silent))}")
         try:
             with TransactWrite(connection=connection(Record.Meta.region)) as transaction:
                 for pk, sk, condition in self._checks:
@@ -217,7 +232,7 @@ def stream_head(aggregate_pk: str) -> tuple[int, str | None]:
     )
     if last is None:
         return 0, None
-    return keys.event_seq(last.sk), hashlib.sha256(last.e).hexdigest()
+    return keys.event_seq(last.sk), hashlib.sha256(unpack(last.e)).hexdigest()
 
 
 def is_conflict(error: TransactWriteError) -> bool:

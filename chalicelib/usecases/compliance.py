@@ -22,7 +22,7 @@ from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, from_text, to_seconds_text, to_text
 from chalicelib.domain.outreach import dossier as dossiers
 from chalicelib.domain.outreach.approval import APPROVAL_LIFE, CLEARANCE_LIFE
-from chalicelib.domain.outreach.attempt import Attempt, AttemptState
+from chalicelib.domain.outreach.attempt import Approved, Attempt, AttemptState
 from chalicelib.domain.outreach.template_book import InForce
 from chalicelib.domain.people.person import ContactEntry, ContactLedger, Person
 from chalicelib.usecases.ports import Scope, Store
@@ -134,29 +134,29 @@ def _check_once(
         return Skipped("no such attempt")
     if attempt.state is not AttemptState.REQUESTED:
         return Skipped(f"the attempt is {attempt.state}")
+    unit = store.unit(scope, actor=ENGINE, req=req, now=now)
+    unit.watch(keys.case_pk(scope.tenant, attempt.case))
     try:
         facts = gather(store, scope, attempt, now=now)
     except CaseGone:
         if not store.erased_cases(scope, [attempt.case]):
             raise
-        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, ERASED, now, req)
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, ERASED, unit)
     if now >= from_text(attempt.expires_at):
-        return _end(
-            store, scope, attempt, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", now, req
-        )
+        return _end(store, scope, attempt, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", unit)
     if not facts.case.is_workable or attempt.org not in (facts.case.agency, scope.tenant):
         reason = f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
-        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, unit)
     if attempt.template is not None and facts.template is None:
-        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, NO_TEMPLATE, now, req)
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, NO_TEMPLATE, unit)
     try:
         facts = replace(facts, attempt=refresh(facts, now))
     except InvalidInput as refused:
         reason = f"it can no longer be said: {refused.errors[0].code}"
-        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, now, req)
+        return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, unit)
     dossier = dossier_of(facts, now=now)
     ruling = engine.rule(dossier, facts.house_at(now))
-    return _commit(store, engine, signer, scope, facts, dossier, ruling, now, req)
+    return _commit(store, engine, signer, scope, facts, dossier, ruling, unit)
 
 
 NO_TEMPLATE = "no approved version of its template is in force"
@@ -228,13 +228,11 @@ def _end(
     state: AttemptState,
     event: EventType,
     reason: str,
-    now: datetime,
-    req: str,
+    unit: Any,
 ) -> Attempt:
     ended = attempt.model_copy(
         update={"state": state, "reason": reason, "due_at": None, "version": attempt.version + 1}
     )
-    unit = store.unit(scope, actor=ENGINE, req=req, now=now)
     unit.replace(store.attempt_record(scope, ended), expected=attempt.version)
     unit.emit(keys.case_pk(scope.tenant, attempt.case), event, {**event_data(attempt), "reason": reason})
     unit.commit()
@@ -249,11 +247,9 @@ def _commit(
     facts: Facts,
     dossier: Mapping[str, Any],
     ruling: dict[str, Any],
-    now: datetime,
-    req: str,
+    unit: Any,
 ) -> Attempt:
-    attempt = facts.attempt
-    unit = store.unit(scope, actor=ENGINE, req=req, now=now)
+    attempt, now = facts.attempt, unit.now
     sealed = unit.prepare(
         EventType.CONTACT_DECIDED, subject=attempt.person, secret={"dossier": dossier, "ruling": ruling}
     )
@@ -262,7 +258,7 @@ def _commit(
     recipient = recipient_of(store, scope, facts)
     verdict = _effective_verdict(attempt, ruling)
     approval, due = None, None
-    update: dict[str, Any] = {"ruling": ruling, "version": attempt.version + 1, "reason": _because(ruling)}
+    update: dict[str, Any] = {"version": attempt.version + 1, "reason": _because(ruling)}
     if verdict == "allow":
         approval = _approve(
             signer,
@@ -279,7 +275,7 @@ def _commit(
         unit.replace(store.ledger_record(scope, reserved), expected=ledger.version)
         update |= {
             "state": AttemptState.APPROVED,
-            "approval": approval,
+            "approved": Approved(**{name: approval[name] for name in Approved.model_fields}),
             "stop_epoch": reserved.stop_epoch,
             "case_version": facts.case.version,
             "due_at": to_text(from_text(approval["not_after"]) + USE_GRACE),
@@ -287,10 +283,8 @@ def _commit(
     else:
         due = _due(ruling, now) if verdict == "defer" else None
         update |= _waiting(attempt, verdict, due)
-    decided = attempt.model_copy(update=update)
-    unit.replace(store.attempt_record(scope, decided), expected=attempt.version)
-    _check_reads(unit, scope, facts)
-    unit.emit(
+    _check_ledgers(unit, scope, facts)
+    event = unit.emit(
         keys.case_pk(scope.tenant, attempt.case),
         EventType.CONTACT_DECIDED,
         {
@@ -316,6 +310,8 @@ def _commit(
         },
         prepared=sealed,
     )
+    decided = attempt.model_copy(update={**update, "decided_seq": event.seq})
+    unit.replace(store.attempt_record(scope, decided), expected=attempt.version)
     unit.commit()
     return decided
 
@@ -432,13 +428,12 @@ def _waiting(attempt: Attempt, verdict: str, due: str | None) -> dict[str, Any]:
     return {"state": AttemptState.DEFERRED, "due_at": to_text(from_text(due)) if waits and due else attempt.expires_at}
 
 
-def _check_reads(unit: Any, scope: Scope, facts: Facts) -> None:
-    """Make the case and the ledger of every party a condition of the commit.
+def _check_ledgers(unit: Any, scope: Scope, facts: Facts) -> None:
+    """Make the ledger of every party a condition of the commit; the case is one already, as its stream is watched.
 
     Lender, agency, collector and contact point are read again by the dispatcher instead: a condition on an item that
     all of a lender's rulings share would make them collide.
     """
-    unit.check_version(keys.case_pk(scope.tenant, facts.case.id), "CASE", facts.case.version)
     for person, ledger in facts.ledgers.items():
         pk = keys.person_pk(scope.tenant, person)
         if not unit.writes(pk, "LEDGER"):

@@ -79,6 +79,8 @@ def dispatch(
         return NotSent("no such message")
     if attempt.state is not AttemptState.APPROVED:
         return NotSent(f"the message is {attempt.state}")
+    unit = store.unit(scope, actor=DISPATCHER, req=req, now=now)
+    unit.watch(keys.case_pk(scope.tenant, attempt.case))
     try:
         facts = compliance.gather(store, scope, attempt, now=now)
     except compliance.CaseGone:
@@ -89,7 +91,7 @@ def dispatch(
     if doubt is not None:
         return _withdraw(store, scope, message, doubt, now=now, req=req)
     try:
-        claimed = _claim(store, scope, attempt, now=now, req=req)
+        claimed = _claim(store, scope, attempt, unit)
     except Conflict:
         # A stop, a change of the case, or another worker came between; the ruling no longer stands as it was.
         return _withdraw(store, scope, message, "the facts changed after the ruling", now=now, req=req)
@@ -115,11 +117,16 @@ def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Fac
         now_in_force is None or (now_in_force.reference, now_in_force.sha256) != template
     ):
         return "its version of the template is no longer in force"
-    ruled_under = {pack["sha256"] for pack in (attempt.ruling or {}).get("packs", ())}
+    if facts.case.version != attempt.case_version:
+        return "the case changed after the ruling"
+    decided = store.decided(scope, attempt)
+    if decided is None:
+        return "there is no ruling"
+    ruled_under = {sha256 for _, _, sha256 in decided.data["rule_set"]["packs"]}
     if any(ref.sha256 not in ruled_under for ref in facts.house_at(now)):
         return "the lender's house rules changed after the ruling"
     verdict = verifier(
-        attempt.approval or {},
+        decided.data["approval"] or {},
         now=now,
         contact=attempt.id,
         recipient=compliance.recipient_of(store, scope, facts),
@@ -129,19 +136,20 @@ def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Fac
     return verdict.reason if isinstance(verdict, Invalid) else None
 
 
-def _claim(store: Store, scope: Scope, attempt: Attempt, *, now: datetime, req: str) -> Attempt:
-    """Consume the approval: one conditional write that holds the attempt, the stops and the case to the ruling."""
+def _claim(store: Store, scope: Scope, attempt: Attempt, unit: Any) -> Attempt:
+    """Consume the approval: one conditional write that holds the attempt, the stops and the case to the ruling.
+
+    The unit has watched the stream of the case since before the case was read and found to be as it was ruled on.
+    """
     claimed = attempt.model_copy(
         update={
             "state": AttemptState.SENDING,
-            "due_at": to_text(now + SENDING_LIMIT),
+            "due_at": to_text(unit.now + SENDING_LIMIT),
             "version": attempt.version + 1,
         }
     )
-    unit = store.unit(scope, actor=DISPATCHER, req=req, now=now)
     unit.replace(store.attempt_record(scope, claimed), expected=attempt.version)
     unit.check_stop_epoch(attempt.person, attempt.stop_epoch or 0)
-    unit.check_version(keys.case_pk(scope.tenant, attempt.case), "CASE", attempt.case_version or 0)
     unit.emit(
         keys.case_pk(scope.tenant, attempt.case),
         EventType.CONTACT_CLAIMED,
@@ -154,7 +162,7 @@ def _claim(store: Store, scope: Scope, attempt: Attempt, *, now: datetime, req: 
 def _outbound(facts: compliance.Facts) -> Outbound:
     attempt = facts.attempt
     point = facts.persons[attempt.person].point(attempt.point or "")
-    if point is None or attempt.body is None or attempt.content is None or attempt.approval is None:
+    if point is None or attempt.body is None or attempt.content is None or attempt.approved is None:
         raise ValueError(f"{attempt.id} was approved without body or contact point")
     agency = facts.agency
     return Outbound(
@@ -165,7 +173,7 @@ def _outbound(facts: compliance.Facts) -> Outbound:
         subject=attempt.subject,
         sender=agency.sms_line if agency is not None and attempt.channel == "sms" else None,
         content=attempt.content,
-        not_after=attempt.approval["not_after"],
+        not_after=attempt.approved.not_after,
         language=attempt.language or facts.case.language,
         reference=f"{facts.case.tenant}/{attempt.id}",
     )
@@ -200,7 +208,10 @@ def settle(
         data |= {"provider": outcome.provider, "agency": attempt.org}
         if isinstance(outcome, Accepted):
             changes |= {"provider_id": outcome.provider_id, "sent_at": to_text(now)}
-            data |= {"provider_id": outcome.provider_id, "recipient": (attempt.approval or {}).get("recipient")}
+            data |= {
+                "provider_id": outcome.provider_id,
+                "recipient": attempt.approved.recipient if attempt.approved is not None else None,
+            }
             after = ledger.with_outcome(attempt.id, "sent")
             event_type = EventType.CONTACT_SENT
         else:
@@ -251,7 +262,7 @@ def release(
     released = attempt.model_copy(
         update={
             "state": answer.to,
-            "approval": None,
+            "approved": None,
             "reason": reason,
             "releases": attempt.releases + (0 if over else 1),
             "due_at": None if over else to_text(now + WAKE_UP),
@@ -292,4 +303,4 @@ def reap(store: Store, scope: Scope, message: str, *, now: datetime, req: str) -
 
 
 def _approval_id(attempt: Attempt) -> str | None:
-    return None if attempt.approval is None else str(attempt.approval["id"])
+    return None if attempt.approved is None else attempt.approved.id

@@ -173,7 +173,8 @@ def _open_obligations(ports: DutyPorts, scope: Scope, event: Event, now: datetim
     if event.data.get("outcome") == "not_made":
         return
     attempt = ports.store.attempt(scope, event.data["contact"])
-    obligations = attempt.ruling["obligations"] if attempt is not None and attempt.ruling is not None else ()
+    ruling = ports.store.ruling(scope, attempt) if attempt is not None else None
+    obligations = ruling["obligations"] if ruling is not None else ()
     for obligation in obligations:
         if attempt is None or catalogue.is_event_duty(obligation["rule"]):
             continue

@@ -462,9 +462,9 @@ def report_outcome(
     """
     attempt = get_message(store, scope, message, org=org)
     answer = machine.answer(attempt.state, AttemptEvent.REPORT, human=attempt.human)
-    if isinstance(answer, machine.Stay) or attempt.approval is None:
+    if isinstance(answer, machine.Stay) or attempt.approved is None:
         raise StateConflict("not_cleared", f"the attempt is {attempt.state}")
-    inside = from_text(attempt.approval["not_before"]) <= attempted_at < from_text(attempt.approval["not_after"])
+    inside = from_text(attempt.approved.not_before) <= attempted_at < from_text(attempt.approved.not_after)
     if not inside and outcome != "not_made":
         raise InvalidInput("/attempted_at", "outside_clearance", "the call or visit lies outside its clearance")
     if attempted_at > now:
@@ -489,7 +489,7 @@ def report_outcome(
     unit.emit(
         keys.case_pk(scope.tenant, attempt.case),
         EventType.CONTACT_REPORTED,
-        {**event_data(attempt), **details, "approval": attempt.approval["id"], "agency": attempt.org},
+        {**event_data(attempt), **details, "approval": attempt.approved.id, "agency": attempt.org},
         subject=attempt.person,
         secret={"note": note} if note else None,
     )
@@ -506,7 +506,8 @@ def review_message(
     anything new stops it again. Raises NotFound, StateConflict when the attempt does not wait for a review.
     """
     attempt = get_message(store, scope, message, org=None)
-    if attempt.state is not AttemptState.IN_REVIEW or attempt.ruling is None:
+    ruling = store.ruling(scope, attempt)
+    if attempt.state is not AttemptState.IN_REVIEW or ruling is None:
         raise StateConflict("not_in_review", f"the attempt is {attempt.state}")
     passed = decision == "approve"
     update: dict[str, Any] = {
@@ -514,8 +515,8 @@ def review_message(
             "decision": decision,
             "by": actor.id,
             "at": to_text(now),
-            "rules": sorted({rule["id"] for rule in attempt.ruling["rules"] if rule["effect"] == "review"}),
-            "missing": list(attempt.ruling["missing"]),
+            "rules": sorted({rule["id"] for rule in ruling["rules"] if rule["effect"] == "review"}),
+            "missing": list(ruling["missing"]),
         },
         "state": AttemptState.REQUESTED if passed else AttemptState.CANCELLED,
         "due_at": to_text(now + WAKE_UP) if passed else None,

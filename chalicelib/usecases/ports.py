@@ -63,6 +63,9 @@ class Unit(Protocol):
     def load_heads(self, aggregate_pks: Sequence[str]) -> None:
         """Learn the heads of many young streams in few reads."""
 
+    def watch(self, aggregate_pk: str) -> None:
+        """Commit only if nothing happens in the stream from now on but what this unit appends."""
+
     def check_version(self, pk: str, sk: str, version: int) -> None:
         """Commit only if that item still has this version."""
 
@@ -233,6 +236,14 @@ class Store(Protocol):
 
     def attempt(self, scope: Scope, message: str) -> Attempt | None:
         """Return the attempt."""
+        ...
+
+    def decided(self, scope: Scope, attempt: Attempt) -> Event | None:
+        """Return the event of the attempt's last ruling."""
+        ...
+
+    def ruling(self, scope: Scope, attempt: Attempt) -> dict[str, Any] | None:
+        """Return the whole ruling last given on the attempt."""
         ...
 
     def person_record(self, scope: Scope, person: Person) -> Any:

@@ -209,7 +209,11 @@ def test_of_two_hundred_calls_wanted_at_once_three_are_cleared(emulated: None) -
         AttemptState.APPROVED: CAP,
         AttemptState.DEFERRED: 200 - CAP,
     }
-    refusals = [attempt.ruling for attempt in decided if attempt and attempt.state is AttemptState.DEFERRED]
+    refusals = [
+        store.ruling(Scope(LENDER), attempt)
+        for attempt in decided
+        if attempt and attempt.state is AttemptState.DEFERRED
+    ]
     assert all("CN-FREQ-1" in {rule["id"] for rule in (ruling or {})["rules"]} for ruling in refusals)
     cleared = {attempt.id for attempt in decided if attempt and attempt.state is AttemptState.APPROVED}
     reservations = store.ledger(Scope(LENDER), PERSON).history

@@ -10,12 +10,11 @@ import pytest
 from chalicelib import wiring
 from chalicelib.domain import keys
 from chalicelib.domain.cases.lifecycle import CaseState
-from chalicelib.domain.events import event_from_canonical
 from chalicelib.domain.principals import Principal, principal_from
 from chalicelib.edge import authorizer
 from chalicelib.gateways.oidc import TokenRefused
 from chalicelib.store.feed_repository import FeedRepository, entry_sk, feed_pk
-from chalicelib.store.repository import Store
+from chalicelib.store.repository import Store, event_of
 from chalicelib.store.tables import Record, View
 from chalicelib.usecases import feeds
 from chalicelib.usecases.assignment import assign_cases
@@ -98,7 +97,7 @@ class Api:
     def deliver(self) -> None:
         items = [item for item in Record.scan() if item.e is not None]
         items.sort(key=lambda item: (item.pk, item.sk))
-        events = [event_from_canonical(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
+        events = [event_of(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
         fresh = [event for event in events if (event.stream, event.seq) not in self.seen]
         self.seen |= {(event.stream, event.seq) for event in fresh}
         assert feeds.project_feeds(FeedRepository(), self.store, fresh, scope_for=Scope) == []

@@ -11,7 +11,7 @@ import pytest
 from chalicelib import wiring
 from chalicelib.domain import keys
 from chalicelib.domain.duties.duty import Duty, DutyState
-from chalicelib.domain.events import Event, EventType, event_from_canonical
+from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.instants import to_text
 from chalicelib.domain.outreach.attempt import AttemptState
 from chalicelib.domain.outreach.provider_events import ProviderEvent
@@ -19,7 +19,7 @@ from chalicelib.domain.people.person import ContactEntry, Residence
 from chalicelib.store.duty_repository import DutyRepository
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
-from chalicelib.store.repository import Store
+from chalicelib.store.repository import Store, event_of
 from chalicelib.store.tables import Record, View
 from chalicelib.usecases import activities, cases, due, duties, provider_events
 from chalicelib.usecases.cases import Caller, Context
@@ -41,6 +41,7 @@ from tests.builders import (
     an_agency,
     an_attempt,
     stored,
+    stored_ruled,
 )
 from tests.flows.test_cases_api import OTHER_AGENCY, Api, FakeVerifier, body_of
 
@@ -68,7 +69,7 @@ class House:
 
     def events(self) -> list[Event]:
         items = [item for item in Record.scan() if item.e is not None]
-        found = [event_from_canonical(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
+        found = [event_of(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
         return sorted(found, key=lambda event: (event.at, event.stream, event.seq))
 
     def types(self) -> list[str]:
@@ -228,7 +229,7 @@ def test_a_release_that_came_before_the_duty_was_seen_still_discharges_it(texan:
 
 def _act(house: House, obligations: list[dict[str, Any]], kind: EventType, **data: Any) -> None:
     ruling = {"verdict": "allow", "rules": [], "obligations": obligations}
-    stored(house.store, an_attempt(ruling=ruling, state=AttemptState.SENT))
+    stored_ruled(house.store, an_attempt(state=AttemptState.SENT), ruling)
     unit = house.store.unit(SCOPE, actor=TEST_ACTOR, req="req_s", now=house.now)
     told = {"contact": "msg_1", "person": PERSON, "purpose": "demand", "channel": "sms", "agency": AGENCY, **data}
     unit.emit(keys.case_pk(LENDER, CASE), kind, told)
@@ -256,7 +257,7 @@ def test_a_call_that_was_never_made_creates_none(texan: House) -> None:
 
 def test_a_notice_in_the_same_batch_as_the_act_that_calls_for_it_discharges(texan: House) -> None:
     ruling = {"verdict": "allow", "rules": [], "obligations": OBLIGED}
-    stored(texan.store, an_attempt(ruling=ruling, state=AttemptState.SENT))
+    stored_ruled(texan.store, an_attempt(state=AttemptState.SENT), ruling)
     unit = texan.store.unit(SCOPE, actor=TEST_ACTOR, req="req_s", now=texan.now)
     for contact, purpose in (("msg_1", "demand"), ("msg_2", "validation_notice")):
         told = {"contact": contact, "person": PERSON, "purpose": purpose, "channel": "sms", "agency": AGENCY}

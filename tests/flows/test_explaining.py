@@ -10,7 +10,7 @@ from chalicelib.domain.compliance.packs import Pack, PackSet
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record, SubjectKey, View
-from tests.builders import AGENCY, COLLECTOR, LENDER, a_case, stored
+from tests.builders import AGENCY, COLLECTOR, LENDER, Scope, a_case, stored
 from tests.flows.test_cases_api import SECRETS, Api, api, body_of
 from tests.flows.test_ruling_on_real_cases import a_wish_for, ask, rule_on
 
@@ -45,7 +45,7 @@ def test_the_dry_run_and_the_real_check_rule_alike(store: Store, queues: list[st
     for hour, minute in ((15, 30), (13, 50), (4, 0)):
         at = datetime(2026, 11, 23, hour, minute, tzinfo=UTC)
         told = body_of(explained(api, "lender", case="case_1", at=at.isoformat()))
-        real = rule_on(store, ask(store, a_wish_for(), now=at), now=at).ruling
+        real = store.ruling(Scope(LENDER), rule_on(store, ask(store, a_wish_for(), now=at), now=at))
         assert real is not None
         assert {k: told[k] for k in ("verdict", "next_allowed_at", "not_after")} == {
             k: real[k] for k in ("verdict", "next_allowed_at", "not_after")

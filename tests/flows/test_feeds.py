@@ -8,9 +8,9 @@ import pytest
 from chalicelib.domain import keys
 from chalicelib.domain.cases.feed import Expired, Page
 from chalicelib.domain.cases.lifecycle import CaseState
-from chalicelib.domain.events import Event, event_from_canonical
+from chalicelib.domain.events import Event
 from chalicelib.store.feed_repository import FeedRepository, entry_sk, feed_pk
-from chalicelib.store.repository import Store
+from chalicelib.store.repository import Store, event_of
 from chalicelib.store.tables import Record, View
 from chalicelib.usecases import cases, feeds
 from chalicelib.usecases.assignment import assign_cases
@@ -65,7 +65,7 @@ class House:
     def fresh_events(self) -> list[Event]:
         items = [item for item in Record.scan() if item.e is not None]
         items.sort(key=lambda item: (item.pk, keys.event_seq(item.sk)))
-        events = [event_from_canonical(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
+        events = [event_of(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
         fresh = [event for event in events if (event.stream, event.seq) not in self.seen]
         self.seen |= {(event.stream, event.seq) for event in fresh}
         return fresh

@@ -88,6 +88,12 @@ def rule_on(store: Store, attempt: Attempt, *, now: datetime = NOW, engine: Any 
     return decided
 
 
+def ruling_of(store: Store, attempt: Attempt) -> dict[str, Any]:
+    ruling = store.ruling(Scope(LENDER), attempt)
+    assert ruling is not None
+    return ruling
+
+
 @pytest.fixture
 def case_on_file(store: Store) -> Store:
     stored(store, a_lender(), an_agency(), a_collector(), a_person(), a_case(), *approved(*TEXTS))
@@ -96,7 +102,7 @@ def case_on_file(store: Store) -> Store:
 
 def test_a_compliant_text_message_is_allowed_until_its_approval_ends(case_on_file: Store) -> None:
     decided = rule_on(case_on_file, ask(case_on_file, a_wish_for()))
-    assert (decided.state, decided.ruling and decided.ruling["rules"]) == (AttemptState.APPROVED, [])
+    assert (decided.state, ruling_of(case_on_file, decided)["rules"]) == (AttemptState.APPROVED, [])
     assert decided.content is not None and decided.body is not None and "12,345.67" in decided.body
 
 
@@ -105,7 +111,7 @@ def test_a_text_message_at_night_waits_for_the_morning(case_on_file: Store) -> N
     decided = rule_on(case_on_file, ask(case_on_file, a_wish_for(), now=night), now=night)
     assert decided.state is AttemptState.DEFERRED
     assert decided.due_at == "2026-11-24T00:00:00.000Z"
-    assert [rule["id"] for rule in (decided.ruling or {})["rules"]] == ["CN-HOURS-1"]
+    assert [rule["id"] for rule in ruling_of(case_on_file, decided)["rules"]] == ["CN-HOURS-1"]
 
 
 def test_the_third_text_message_of_a_day_waits_for_tomorrow(case_on_file: Store) -> None:
@@ -124,7 +130,7 @@ def test_a_dispute_stops_messages_and_calls(case_on_file: Store) -> None:
     for channel in ("sms", "call"):
         decided = rule_on(case_on_file, ask(case_on_file, a_wish_for(channel)))
         assert decided.state not in (AttemptState.APPROVED, AttemptState.DEFERRED), channel
-        assert "CN-STOP-4" in {rule["id"] for rule in (decided.ruling or {})["rules"]}
+        assert "CN-STOP-4" in {rule["id"] for rule in ruling_of(case_on_file, decided)["rules"]}
 
 
 def test_a_collector_whose_certificate_ended_yesterday_gets_no_clearance(case_on_file: Store) -> None:
@@ -163,7 +169,8 @@ def test_the_amount_is_rendered_anew_when_the_balance_moved(case_on_file: Store)
     decided = rule_on(case_on_file, asked)
     assert decided.body is not None and "5,000.00" in decided.body and "12,345.67" not in decided.body
     assert decided.content != asked.content
-    assert decided.approval is not None and decided.approval["content"] == decided.content
+    event = case_on_file.decided(Scope(LENDER), decided)
+    assert event is not None and event.data["approval"]["content"] == decided.content
 
 
 def test_an_agency_that_does_not_hold_the_case_learns_nothing(case_on_file: Store) -> None:
@@ -269,7 +276,7 @@ def test_an_area_code_of_another_zone_narrows_the_hours_though_the_file_states_a
     wish = a_wish_for("call", template="us-call-first")
     decided = rule_on(store, ask(store, wish, now=morning_in_anchorage), now=morning_in_anchorage)
     assert decided.state is AttemptState.DEFERRED
-    assert (decided.ruling or {})["next_allowed_at"] == "2026-11-24T18:00:00Z"
+    assert ruling_of(store, decided)["next_allowed_at"] == "2026-11-24T18:00:00Z"
 
 
 def test_a_passed_review_does_not_open_the_night(case_on_file: Store) -> None:
@@ -277,7 +284,7 @@ def test_a_passed_review_does_not_open_the_night(case_on_file: Store) -> None:
     night = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
     waiting = rule_on(case_on_file, ask(case_on_file, a_wish_for(), now=night), now=night)
     assert waiting.state is AttemptState.IN_REVIEW
-    assert {"review", "defer"} <= {rule["effect"] for rule in (waiting.ruling or {})["rules"]} | {"review"}
+    assert {"review", "defer"} <= {rule["effect"] for rule in ruling_of(case_on_file, waiting)["rules"]} | {"review"}
     passed = messages.review_message(
         case_on_file,
         Scope(LENDER),
@@ -289,7 +296,7 @@ def test_a_passed_review_does_not_open_the_night(case_on_file: Store) -> None:
         req="req_3",
     )
     still = rule_on(case_on_file, passed, now=night)
-    assert (still.state, still.approval) == (AttemptState.DEFERRED, None)
+    assert (still.state, still.approved) == (AttemptState.DEFERRED, None)
     assert still.due_at == "2026-11-24T00:00:00.000Z"
     morning = datetime(2026, 11, 24, tzinfo=UTC)
     released = dispatch.release(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,9 @@ from chalicelib.domain.events import EventTooLarge, EventType
 from chalicelib.domain.outreach import approval as approvals
 from chalicelib.domain.outreach.attempt import Attempt, AttemptState
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Outbound, Refused
-from chalicelib.store.repository import Store
+from chalicelib.store.packing import pack
+from chalicelib.store.repository import ForeignItem, Store
+from chalicelib.store.tables import Record
 from chalicelib.usecases import compliance, dispatch
 from tests.builders import (
     CASE,
@@ -109,6 +112,19 @@ class House:
         assert found is not None
         return found
 
+    def approval(self, message: str = "msg_1") -> dict[str, Any]:
+        decided = self.store.decided(self.scope, self.attempt(message))
+        assert decided is not None
+        return dict(decided.data["approval"])
+
+    def forge(self, changes: Mapping[str, str]) -> None:
+        """Write another approval over the one in the ruling's event, as somebody could who writes to the table."""
+        decided = self.store.decided(self.scope, self.attempt())
+        assert decided is not None
+        forged = replace(decided, data={**decided.data, "approval": {**decided.data["approval"], **changes}})
+        key = (keys.case_pk(LENDER, CASE), keys.event_sk(decided.seq))
+        Record(*key, s=forged.type.value, e=pack(forged.canonical())).save()
+
     def reserved(self) -> list[tuple[str, str]]:
         return [(entry.id, entry.outcome) for entry in self.store.ledger(self.scope, PERSON).history]
 
@@ -194,6 +210,7 @@ def test_a_change_of_the_case_between_ruling_and_claim_keeps_the_message_in(hous
     changed = case.model_copy(update={"amount_due_minor": 1, "version": case.version + 1})
     unit = h.store.unit(h.scope, actor=compliance.ENGINE, req="req_3", now=h.now)
     unit.replace(h.store.case_record(h.scope, changed), expected=case.version)
+    unit.emit(keys.case_pk(LENDER, CASE), EventType.PAYMENT_POSTED, {})
     unit.commit()
     assert isinstance(h.dispatch(), dispatch.NotSent)
     assert h.carrier.sent == []
@@ -219,9 +236,7 @@ def test_a_closed_case_cancels_what_was_requested(house: Callable[..., House], s
 def test_an_approval_is_good_until_its_end_and_not_at_it(house: Callable[..., House]) -> None:
     h = house()
     h.check()
-    approval = h.attempt().approval
-    assert approval is not None
-    end = datetime.fromisoformat(approval["not_after"])
+    end = datetime.fromisoformat(h.approval()["not_after"])
     assert end - h.now == approvals.APPROVAL_LIFE
     h.now = end
     assert isinstance(h.dispatch(), dispatch.NotSent)
@@ -236,8 +251,7 @@ def test_an_approval_is_good_until_its_end_and_not_at_it(house: Callable[..., Ho
 def test_a_rulings_own_end_cuts_the_approval_short(house: Callable[..., House]) -> None:
     h = house(engine=Engine(not_after="2026-11-23T02:03:00Z"))
     h.check()
-    approval = h.attempt().approval
-    assert approval is not None and approval["not_after"] == "2026-11-23T02:03:00.000Z"
+    assert h.approval()["not_after"] == "2026-11-23T02:03:00.000Z"
 
 
 @pytest.mark.parametrize(
@@ -246,9 +260,7 @@ def test_a_rulings_own_end_cuts_the_approval_short(house: Callable[..., House]) 
 def test_a_forged_approval_sends_nothing(house: Callable[..., House], field: str, other: str) -> None:
     h = house()
     h.check()
-    attempt = h.attempt()
-    forged = attempt.model_copy(update={"approval": {**(attempt.approval or {}), field: other}})
-    h.store.attempt_record(h.scope, forged).save()
+    h.forge({field: other})
     assert isinstance(h.dispatch(), dispatch.NotSent)
     assert h.carrier.sent == []
 
@@ -365,3 +377,69 @@ def test_a_ruling_that_could_never_be_archived_approves_nothing(house: Callable[
     assert (h.attempt().state, h.reserved(), h.events()) == (AttemptState.REQUESTED, [], [])
     assert isinstance(h.dispatch(), dispatch.NotSent)
     assert h.carrier.sent == []
+
+
+def pays(h: House) -> None:
+    """Let money come in on the case: another command, with its event."""
+    case = h.store.case(h.scope, CASE)
+    assert case is not None
+    unit = h.store.unit(h.scope, actor=compliance.ENGINE, req="req_p", now=h.now)
+    paid = case.model_copy(update={"amount_due_minor": case.amount_due_minor - 1, "version": case.version + 1})
+    unit.replace(h.store.case_record(h.scope, paid), expected=case.version)
+    unit.emit(keys.case_pk(LENDER, CASE), EventType.PAYMENT_POSTED, {})
+    unit.commit()
+
+
+def test_a_payment_between_the_reads_and_the_claim_keeps_the_message_in(house: Callable[..., House]) -> None:
+    h = house()
+    h.check()
+    decided, payments = h.store.decided, [h]
+
+    def paying(*asked: Any) -> Any:
+        if payments:
+            pays(payments.pop())
+        return decided(*asked)
+
+    # The approval is read after the case: whoever pays now pays after the case was found unchanged.
+    h.store.decided = paying  # type: ignore[method-assign]
+    assert isinstance(h.dispatch(), dispatch.NotSent)
+    assert (payments, h.carrier.sent) == ([], [])
+    assert h.attempt().state is AttemptState.REQUESTED
+
+
+def test_a_payment_while_the_engine_rules_makes_the_ruling_run_again(house: Callable[..., House]) -> None:
+    h = house()
+    rule, payments = h.engine.rule, [h]
+
+    def paying(dossier: Mapping[str, Any]) -> dict[str, Any]:
+        if payments:
+            pays(payments.pop())
+        return rule(dossier)
+
+    h.engine.rule = paying  # type: ignore[method-assign]
+    h.check()
+    amounts = [dossier["debts"][CASE]["amount_due_minor"] for dossier in h.engine.dossiers]
+    assert amounts == [1_234_567, 1_234_566]
+    assert h.events() == ["payment.posted", "contact.decided"]
+
+
+def test_no_case_changes_without_an_event_of_its_stream(house: Callable[..., House]) -> None:
+    h = house()
+    case = h.store.case(h.scope, CASE)
+    assert case is not None
+    unit = h.store.unit(h.scope, actor=compliance.ENGINE, req="req_6", now=h.now)
+    unit.replace(h.store.case_record(h.scope, case.model_copy(update={"version": 2})), expected=case.version)
+    unit.emit(keys.person_pk(LENDER, PERSON), EventType.CONSENT_CHANGED, {})
+    with pytest.raises(ValueError, match="with an event of its stream"):
+        unit.commit()
+
+
+def test_the_ruling_and_the_approval_are_written_once_and_read_when_needed(house: Callable[..., House]) -> None:
+    h = house()
+    h.check()
+    attempt = h.attempt()
+    assert attempt.approved is not None and attempt.approved.id == h.approval()["id"]
+    assert (h.store.ruling(h.scope, attempt) or {})["verdict"] == "allow"
+    elsewhere = attempt.model_copy(update={"id": "msg_2"})
+    with pytest.raises(ForeignItem):
+        h.store.decided(h.scope, elsewhere)

@@ -11,9 +11,9 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.domain import keys
-from chalicelib.domain.events import EventType, event_from_canonical
+from chalicelib.domain.events import EventType
 from chalicelib.domain.whatif import simulation as job
-from chalicelib.store.repository import Store
+from chalicelib.store.repository import Store, event_of
 from chalicelib.store.sealing import PURPOSES
 from chalicelib.store.tables import Record, View
 from chalicelib.usecases import projections, simulations
@@ -46,7 +46,7 @@ class Cloud:
     def stream(self, *, twice: bool = False) -> None:
         """Deliver the events that were not delivered yet."""
         items = [item for item in Record.scan() if item.e is not None]
-        events = [event_from_canonical(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
+        events = [event_of(item.e, tenant=keys.tenant_of(item.pk)) for item in items]
         fresh = [event for event in sorted(events, key=lambda each: each.at) if event.id not in self.seen]
         self.seen |= {event.id for event in fresh}
         for _ in range(2 if twice else 1):

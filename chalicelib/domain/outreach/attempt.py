@@ -103,13 +103,28 @@ RESERVED = frozenset(
 """States in which the attempt stands in the contact ledger and counts towards caps."""
 
 
+class Approved(BaseModel):
+    """What the attempt keeps of its approval: the id, the blind index of the recipient, and its window.
+
+    ``not_before`` is closed, ``not_after`` open. The signed whole stands in the event of the ruling.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    recipient: str
+    not_before: str
+    not_after: str
+
+
 class Attempt(BaseModel):
     """One message or clearance. ``body`` is the rendered text; ``content`` its SHA-256 (hex), None for a clearance.
 
     ``template`` is ``id@version`` of the approved text it was rendered from and ``template_sha256`` that version's digest;
     both are None for a free text and for a clearance without a script.
 
-    ``approval`` is the signed value that the dispatcher consumes; ``ruling`` the whole ruling last given.
+    ``decided_seq`` is the number, in the stream of its case, of the event that holds the ruling last given, with all
+    that it rests on and the signed approval: they are written once and read when they are needed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -139,8 +154,8 @@ class Attempt(BaseModel):
     amount_as_of: str | None = None
     reply_to: str | None = None
     act: dict[str, Any] = {}
-    ruling: dict[str, Any] | None = None
-    approval: dict[str, Any] | None = None
+    decided_seq: int | None = None
+    approved: Approved | None = None
     stop_epoch: int | None = None
     case_version: int | None = None
     review: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.domain.cases.case import Case
-from chalicelib.domain.events import Event
+from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.people.person import ContactLedger, Person
 
@@ -48,6 +48,8 @@ def document(
     events: Iterable[tuple[Event, Mapping[str, Any] | None]],
 ) -> dict[str, Any]:
     """Return everything as JSON values; ``events`` come with what is sealed in them, opened."""
+    happened = list(events)
+    decisions = {e.data["contact"]: e.decision for e, _ in happened if e.type is EventType.CONTACT_DECIDED}
     return {
         "format": FORMAT,
         "export": job.id,
@@ -57,8 +59,8 @@ def document(
         "contacts": [entry.model_dump(mode="json", exclude_none=True) for entry in ledger.history],
         "consents": [entry.model_dump(mode="json", exclude_none=True) for entry in ledger.consents],
         "holds": [hold.model_dump(mode="json", by_alias=True, exclude_none=True) for hold in ledger.holds],
-        "messages": [_message(attempt) for attempt in messages],
-        "events": [_event(event, opened) for event, opened in events],
+        "messages": [_message(attempt, decisions.get(attempt.id)) for attempt in messages],
+        "events": [_event(event, opened) for event, opened in happened],
     }
 
 
@@ -78,11 +80,11 @@ def _named(entry: Mapping[str, Any]) -> str | None:
     return entry.get("person") or entry.get("party")
 
 
-def _message(attempt: Attempt) -> dict[str, Any]:
+def _message(attempt: Attempt, decision: Mapping[str, Any] | None) -> dict[str, Any]:
     names = ("id", "case", "channel", "purpose", "state", "requested_at", "sent_at", "language", "subject", "body")
     told = attempt.model_dump(mode="json", include={*names, "template", "outcome", "reason"}, exclude_none=True)
-    ruling = attempt.ruling or {}
-    return {**told, "verdict": ruling.get("verdict"), "rules": [rule["id"] for rule in ruling.get("rules", ())]}
+    decided = decision or {}
+    return {**told, "verdict": decided.get("outcome"), "rules": list(decided.get("reasons", ()))}
 
 
 def _event(event: Event, opened: Mapping[str, Any] | None) -> dict[str, Any]:
