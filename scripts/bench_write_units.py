@@ -149,7 +149,7 @@ def life(store: Any, meter: Meter, way: str) -> None:
     now = builders.NOW if country == "CN" else builders.NOW.replace(hour=18)
     scope, clock = builders.Scope(builders.LENDER), _clock(now)
     with meter.listening():
-        _on_file(store, country, now)
+        _on_file(store, country, template, now)
     meter.steps.clear()
     root = ec.generate_private_key(ec.SECP256R1())
     key_id = "arn:aws:kms:eu-west-1:123456789012:key/2f1c7f0e-9f5f-4c53-9f0a-0d7e1a3b5c6d"
@@ -217,7 +217,7 @@ def _clock(start: datetime) -> Callable[[], datetime]:
     return lambda: start + timedelta(seconds=next(seconds))
 
 
-def _on_file(store: Any, country: str, now: datetime) -> None:
+def _on_file(store: Any, country: str, template: str, now: datetime) -> None:
     """Put a borrower on file who was contacted ten times in the months before and has agreed to every channel."""
     from chalicelib.domain.cases.case import CaseParty, Notice
     from chalicelib.domain.instants import to_seconds_text
@@ -269,7 +269,16 @@ def _on_file(store: Any, country: str, now: datetime) -> None:
     )  # fmt: skip
     collector = b.a_collector(certified_countries=("CN", "US"))
     ledger = b.a_ledger(person=PERSON, history=history, consents=consents)
-    b.stored(store, lender, b.an_agency(), collector, b.a_person(**facts), ledger, b.a_case(**facts_of_case))
+    b.stored(
+        store,
+        lender,
+        b.an_agency(),
+        collector,
+        b.a_person(**facts),
+        ledger,
+        b.a_case(**facts_of_case),
+        *b.approved(template),
+    )
 
 
 def measure(ways: Iterable[str]) -> dict[str, Meter]:
