@@ -272,6 +272,7 @@ def test_a_placement_at_the_same_moment_and_an_erasure_do_not_both_happen(api: A
     rival = store.unit(SCOPE, actor=TEST_ACTOR, req="req_1", now=NOW)
     rival.check_version(keys.person_pk(LENDER, PERSON), "PERSON", person.version)
     rival.create(store.case_record(SCOPE, a_case(id="case_9", state=CaseState.PLACED, agency=None)))
+    rival.emit(keys.case_pk(LENDER, "case_9"), EventType.CASE_PLACED, {}, fresh=True)
     ask(api)
     with pytest.raises(Conflict):
         rival.commit()

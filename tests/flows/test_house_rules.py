@@ -174,7 +174,7 @@ def test_it_binds_from_its_instant_on_and_an_approval_given_before_ends_there(ap
     begins = NOW + timedelta(minutes=4)
     assert body_of(decided(api, effective_from=begins.isoformat()))["standing"] == "scheduled"
     before = rule_on(store, ask(store, a_wish_for()))
-    assert before.approval is not None and before.approval["not_after"] == to_text(begins)
+    assert before.approved is not None and before.approved.not_after == to_text(begins)
     assert verdict(api, at=(begins - timedelta(seconds=1)).isoformat()) == "allow"
     assert verdict(api, at=begins.isoformat()) == "defer"
 

@@ -411,10 +411,10 @@ def test_a_payment_while_the_engine_rules_makes_the_ruling_run_again(house: Call
     h = house()
     rule, payments = h.engine.rule, [h]
 
-    def paying(dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def paying(dossier: Mapping[str, Any], *house: Any) -> dict[str, Any]:
         if payments:
             pays(payments.pop())
-        return rule(dossier)
+        return rule(dossier, *house)
 
     h.engine.rule = paying  # type: ignore[method-assign]
     h.check()
