@@ -574,6 +574,27 @@ def test_a_send_that_its_approval_does_not_cover_shows(
     assert code in judged(tmp_path, story, run, keys)
 
 
+@pytest.mark.parametrize(
+    ("deviation", "codes_told"),
+    [
+        ({}, set()),
+        ({"template_sha256": "00" * 32}, {"bad_text"}),
+        ({"effective_from": "2026-11-23T02:00:00.001Z"}, {"bad_text"}),
+        ({"effective_until": "2026-11-23T02:00:00.000Z"}, {"bad_text"}),
+        ({"effective_until": "2026-11-23T02:00:00.001Z"}, set()),
+    ],
+)
+def test_a_ruling_on_a_text_that_was_not_approved_so_shows(
+    deviation: dict[str, Any], codes_told: set[str], tmp_path: Path, run: Any, keys: dict[str, str]
+) -> None:
+    data = {"template": archives.TEXT, "template_sha256": archives.TEXT_DIGEST, "author": "ops-1"}
+    data |= {"reason_sha256": "aa" * 32, "effective_from": "2026-11-23T02:00:00.000Z", "effective_until": None}
+    story = Story()
+    story.emit("tpl_cn-sms-demand", EventType.TEMPLATE_APPROVED, data | deviation, MORNING - timedelta(hours=1))
+    story.contact(1, MORNING)
+    assert judged(tmp_path, story, run, keys) == codes_told
+
+
 def test_an_approval_holds_until_just_before_its_end(tmp_path: Path, run: Any, keys: dict[str, str]) -> None:
     story = Story()
     story.contact(1, MORNING, claim_at=MORNING + timedelta(minutes=15) - timedelta(milliseconds=1))
