@@ -419,27 +419,28 @@ def portfolio_ports() -> Any:
 class _Supposing:
     """What is supposed, over the packs in this package. It makes no approvals: see ``chalicelib.domain.whatif``."""
 
-    def faults(self, scope: Scope, wish: str) -> list[tuple[str, str, str]]:
+    def faults(self, scope: Scope, wish: str, *, at: datetime) -> list[tuple[str, str, str]]:
         """Return the faults of a wish."""
         from chalicelib.domain.whatif.supposed import Malformed
 
         try:
-            self._supposition(scope, wish)
+            self._supposition(scope, wish, at)
         except Malformed as refused:
             return [(fault.pointer, fault.code, fault.message) for fault in refused.faults]
         return []
 
-    def comparison(self, scope: Scope, wish: str) -> simulations.Comparison:
+    def comparison(self, scope: Scope, wish: str, *, at: datetime) -> simulations.Comparison:
         """Return what compares decisions under the wish."""
         from chalicelib.domain.whatif.comparison import Compared
 
-        return Compared(self._supposition(scope, wish))
+        return Compared(self._supposition(scope, wish, at))
 
-    def _supposition(self, scope: Scope, wish: str) -> Any:
+    def _supposition(self, scope: Scope, wish: str, at: datetime) -> Any:
         from chalicelib.domain.compliance import load_packs
         from chalicelib.domain.whatif.supposed import Wish, supposition_of
 
-        return supposition_of(Wish.model_validate_json(wish), load_packs(), ())
+        house = _house_packs(store().house_index(scope).in_force(scope.tenant, at))
+        return supposition_of(Wish.model_validate_json(wish), load_packs(), house)
 
 
 @cache

@@ -234,7 +234,7 @@ def test_what_is_left_of_a_simulation_is_enqueued_by_number() -> None:
     ports = SimpleNamespace(
         store=SimpleNamespace(unit=lambda scope, **told: unit),
         scope_for=Scope,
-        supposing=SimpleNamespace(comparison=lambda scope, wish: None),
+        supposing=SimpleNamespace(comparison=lambda scope, wish, at: None),
         simulations=SimpleNamespace(
             simulation=lambda scope, identity: simulation,
             simulation_record=lambda scope, simulation: None,
@@ -247,7 +247,7 @@ def test_what_is_left_of_a_simulation_is_enqueued_by_number() -> None:
         queues=queues,
     )
     assert simulations.resume(ports, Scope(LENDER), "sim_1", now=NOW) == "resumed"  # type: ignore[arg-type]
-    ports.supposing.comparison = lambda scope, wish: SimpleNamespace(tally=dict)
+    ports.supposing.comparison = lambda scope, wish, at: SimpleNamespace(tally=dict)
     body = {"tenant": LENDER, "simulation": "sim_1", "chunk": 1}
     simulations.work(ports, body, clock=lambda: NOW, seconds_left=lambda: 1.0, req="req_1")  # type: ignore[arg-type]
     _assert_ids_only(queues, "simulations")

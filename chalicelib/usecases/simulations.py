@@ -14,7 +14,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.concurrency import Conflict, retrying
 from chalicelib.domain.errors import FieldError, InvalidInput, NotFound, StateConflict
 from chalicelib.domain.events import Actor, Event, EventType
-from chalicelib.domain.instants import to_text
+from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.whatif.simulation import (
     CHUNK,
     FINAL,
@@ -115,12 +115,12 @@ class Simulations(Protocol):
 class Supposing(Protocol):
     """The engine over suppositions; ``chalicelib.wiring`` joins it to ``chalicelib.domain.whatif``."""
 
-    def faults(self, scope: Scope, wish: str) -> Sequence[tuple[str, str, str]]:
-        """Return (pointer, code, sentence) of each fault of a wish (JSON)."""
+    def faults(self, scope: Scope, wish: str, *, at: datetime) -> Sequence[tuple[str, str, str]]:
+        """Return (pointer, code, sentence) of each fault of a wish (JSON); ``at`` is the instant of the present law."""
         ...
 
-    def comparison(self, scope: Scope, wish: str) -> "Comparison":
-        """Return what compares decisions under the wish."""
+    def comparison(self, scope: Scope, wish: str, *, at: datetime) -> "Comparison":
+        """Return what compares decisions under the wish with the law and the house rules of the instant ``at``."""
         ...
 
 
@@ -183,7 +183,7 @@ def request_simulation(
 
     Raises InvalidInput with every fault's pointer when what is supposed cannot be.
     """
-    faults = ports.supposing.faults(scope, asked.wish)
+    faults = ports.supposing.faults(scope, asked.wish, at=now)
     if faults:
         raise InvalidInput.of([FieldError(pointer, code, detail) for pointer, code, detail in faults])
     simulation = Simulation(
@@ -313,7 +313,7 @@ def _plan(ports: SimulationPorts, scope: Scope, simulation: Simulation, *, now: 
         _finish(ports, scope, unit, simulation, SimulationState.FAILED, now, problem="too_many_decisions")
     elif not plan:
         counted = simulation.model_copy(update={"started_at": to_text(now), "decisions": 0})
-        empty = ports.supposing.comparison(scope, ports.simulations.wish(scope, simulation.id)).result([])
+        empty = _comparison(ports, scope, simulation).result([])
         unit.create(ports.simulations.result_record(scope, simulation.id, empty))
         _finish(ports, scope, unit, counted, SimulationState.SUCCEEDED, now)
     else:
@@ -336,6 +336,12 @@ def _plan(ports: SimulationPorts, scope: Scope, simulation: Simulation, *, now: 
     except Conflict:
         # The same message was worked on twice at once, or the simulation was cancelled: the other one has decided.
         return
+
+
+def _comparison(ports: SimulationPorts, scope: Scope, simulation: Simulation) -> Comparison:
+    """Return what compares this simulation's chunks: with the house rules of the instant at which it was asked for."""
+    wish = ports.simulations.wish(scope, simulation.id)
+    return ports.supposing.comparison(scope, wish, at=from_text(simulation.requested_at))
 
 
 def _finish(
@@ -375,7 +381,7 @@ def _compare(
     plan = ports.simulations.plan(scope, simulation.id)
     if chunk.done or number >= len(plan):
         return True
-    comparison = ports.supposing.comparison(scope, ports.simulations.wish(scope, simulation.id))
+    comparison = _comparison(ports, scope, simulation)
     if chunk.tally:
         comparison.resume(chunk.tally)
     rows = ports.simulations.decided_between(scope, plan[number])

@@ -19,7 +19,8 @@ from chalicelib.store.tables import Record, View
 from chalicelib.usecases import projections, simulations
 from tests.builders import CASE, LENDER, NOW, PERSON, TEST_ACTOR, Scope, a_case, stored
 from tests.conftest import ENVIRONMENT
-from tests.flows.test_cases_api import SECRETS, Api, api, body_of
+from tests.flows.test_cases_api import SECRETS, TOKENS, Api, a_token, api, body_of
+from tests.flows.test_house_rules import NOBODY_BEFORE_NOON, decided, drafted
 from tests.flows.test_ruling_on_real_cases import a_wish_for, ask, rule_on
 
 __all__ = ["api"]
@@ -107,6 +108,33 @@ def test_a_simulation_is_asked_for_worked_and_read(api: Api, cloud: Cloud, store
     ]  # fmt: skip
     text = json.dumps(told, ensure_ascii=False)
     assert not any(secret in text for secret in SECRETS) and PERSON not in text
+
+
+def test_the_lenders_house_rules_belong_to_today_and_a_draft_takes_their_place(
+    api: Api, cloud: Cloud, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOKENS, "officer-2", a_token("compliance", LENDER, subject="user-2", tenant=LENDER))
+    decide(store, NOW)
+    assert drafted(api).status_code == decided(api).status_code == 201
+    monkeypatch.setattr(wiring, "now", lambda: NOW + timedelta(minutes=1))
+    wishes = {
+        "as it is": {"shadow": ["IN-RBI-2026-PARTIES"]},
+        "without": {"house": {}},
+        "from ten": {
+            "house": {"rules": [{**NOBODY_BEFORE_NOON, "params": {"windows": [{"open": [["10:00", "18:00"]]}]}}]}
+        },
+    }
+    found = {}
+    for name, wish in wishes.items():
+        identity = body_of(api.post("officer", PATH, {"from": "2026-11-23", "to": "2026-11-23", **wish}))["id"]
+        cloud.run()
+        found[name] = body_of(api.get("officer", f"{PATH}/{identity}"))["result"]
+    # At ten in the morning: allowed on the day, held back by the lender's rules of today.
+    assert [told["counts"]["drifted"] for told in found.values()] == [1, 1, 1]
+    assert found["as it is"]["verdicts"] == {"defer>defer": 1}
+    assert found["without"]["verdicts"] == found["from ten"]["verdicts"] == {"defer>allow": 1}
+    assert found["without"]["by"]["rule"] == {"HOUSE-NOON-HOURS": {"newly_allowed": 1}}
+    assert "HOUSE-NOON" in [pack[0] for pack in found["without"]["compared_with"]["packs"]]
 
 
 def test_nothing_but_the_job_itself_is_written(api: Api, cloud: Cloud, store: Store) -> None:

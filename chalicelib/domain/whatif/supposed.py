@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chalicelib.domain.compliance import house as house_rules
 from chalicelib.domain.compliance.authoring import Fault, MalformedRules, compile_rules, compiled_text
 from chalicelib.domain.compliance.engine import rule
 from chalicelib.domain.compliance.packs import Pack, PackSet
@@ -50,10 +51,14 @@ class Draft(_Model):
 
 
 class HouseDraft(_Model):
-    """A draft of the lender's whole set of house rules: rules of its own, and watched rules of the law that bind it."""
+    """A draft that takes the place of all of the lender's house rules: rules, and watched rules of the law that bind it.
+
+    The rules are as authored for a set of house rules, and may leave out what those may.
+    """
 
     rules: list[dict[str, Any]] = []
     enforce: tuple[_RuleId, ...] = ()
+    zone: Annotated[str, Field(max_length=60)] | None = None
 
 
 class Wish(_Model):
@@ -162,17 +167,16 @@ def supposition_of(wish: Wish, present: PackSet, house: Sequence[Pack]) -> Suppo
     own = tuple(house)
     if wish.house is not None:
         try:
-            own = (_house(wish.house, present),)
+            own = (_house(wish.house, present, today=wish.to.isoformat()),)
         except Malformed as refused:
             faults += refused.faults
     watched = {law.ident for ident in packs.index for law in packs.pack(ident).watched}
     watched |= {law.ident for pack in own for law in pack.watched}
-    for pointer, named in (("/shadow", wish.shadow), ("/house/enforce", wish.house.enforce if wish.house else ())):
-        faults += [
-            Fault(f"{pointer}/{number}", "unknown_reference", "no watched rule has this id")
-            for number, ident in enumerate(named if named != "all" else ())
-            if ident not in watched
-        ]
+    faults += [
+        Fault(f"/shadow/{number}", "unknown_reference", "no watched rule has this id")
+        for number, ident in enumerate(wish.shadow if wish.shadow != "all" else ())
+        if ident not in watched
+    ]
     if faults:
         raise Malformed(faults)
     if wish.shadow:
@@ -251,21 +255,21 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _house(draft: HouseDraft, present: PackSet) -> Pack:
-    try:
-        data = compile_rules(
-            draft.rules,
-            ident="HOUSE-DRAFT",
-            version="draft",
-            name="House rules, draft",
-            patterns=present.patterns,
-            enforce=draft.enforce,
-        )
-    except MalformedRules as refused:
-        raise Malformed(
-            [Fault(f"/house/rules{fault.pointer}", fault.code, fault.message) for fault in refused.faults]
-        ) from refused
-    return _as_pack(data)
+def _house(draft: HouseDraft, present: PackSet, *, today: str) -> Pack:
+    rules = house_rules.authored(draft.rules, today=today)
+    faults = [
+        Fault(f"/house{fault.pointer}", fault.code, fault.message)
+        for fault in house_rules.faults_of(_HOUSE, rules, draft.enforce, present, draft.zone)
+        # A draft belongs to no set yet, so its rules may be named as they like.
+        if fault.code != "foreign_id"
+    ]
+    if faults:
+        raise Malformed(faults)
+    text, sha256 = house_rules.compiled(_HOUSE, 0, "House rules, draft", rules, draft.enforce, present, draft.zone)
+    return Pack(json.loads(text), sha256)
+
+
+_HOUSE = "HOUSE-DRAFT"
 
 
 def _as_pack(data: Mapping[str, Any]) -> Pack:
