@@ -7,7 +7,7 @@ AUDITORS := .local/auditors
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-canaries auditors package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -19,6 +19,7 @@ help:
 	@echo "make campaign-clock  every zone and clock change of 2024-2030 against a second clock"
 	@echo "make campaign-fuzz   a hundred thousand dossiers, good, bad and broken, through the rule command"
 	@echo "make campaign-archive   let other people's tools verify made-up archives, flip every bit of one, and attack many (needs a Python 3.12; half an hour)"
+	@echo "make campaign-erasure   erase 1,000 of 10,000 persons, and look what opens, what is found, and whether the archive still verifies"
 	@echo "make campaign-canaries   drive 1,000 persons through every route and error path, and look for their data everywhere"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
@@ -79,6 +80,9 @@ auditors:
 	  "$$found" -m venv --clear $(AUDITORS) && \
 	  $(AUDITORS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-auditors.txt && \
 	  cp requirements-auditors.txt $(AUDITORS)/made-from.txt; }
+
+campaign-erasure: setup
+	@PERSONS=10000 $(RUN) pytest tests/flows/test_erasure_campaign.py -q -n auto --maxprocesses 4
 
 campaign-canaries: setup
 	@CANARIES=1000 $(RUN) pytest tests/flows/test_canaries.py -q -n auto --maxprocesses 4
