@@ -157,6 +157,19 @@ class Day:
                     path = f"/v1/duties/{duty['id']}/fulfilments"
                     self.api.call("POST", path, token, done, key=self.key("reply", duty["id"]), expect=(201, 409, 422))
 
+    def send_notices(self) -> None:
+        """Let each agency send every other validation notice that it owes by letter; what is sent discharges the duty."""
+        for agency in world.AGENCIES:
+            token = self.token("agency", agency)
+            owed = self.api.call("GET", "/v1/duties?limit=100", token).body["items"]
+            wanted = sorted(duty["case"] for duty in owed if duty["kind"] == "validation_notice")
+            collector = self.token("collector", agency, world.COLLECTORS[agency][0])
+            for case in wanted[::2]:
+                wish = {"channel": "letter", "template": "us-letter-validation"}
+                path = f"/v1/cases/{case}/messages"
+                self.api.call("POST", path, collector, wish, key=self.key("notice", case), expect=(202, 404, 409, 422))
+        self.quiet()
+
     def _put(self, path: str, token: str, body: dict[str, Any]) -> None:
         if self.api.call("GET", path, token, expect=(200, 404)).status == 404:
             self.api.call("PUT", path, token, body, expect=(200, 201))
@@ -480,6 +493,8 @@ def live(day: Day) -> None:
         if hour == 6:
             day.step(f"day {number} lender", day.lender_acts)
             day.step(f"day {number} complaints", day.answer_complaints)
+        if hour == world.US_CLOSE:
+            day.step(f"day {number} notices", day.send_notices)
     day.step(f"day {number} end", day.close)
 
 

@@ -92,7 +92,10 @@ class Cloud:
         refusals = gateway_responses(json.loads(packaged.template.read_text()))
         front.serve(api, shown, port=self._front_port, refusals=refusals)
         threading.Thread(target=self._drive_schedules, name="schedules", daemon=True).start()
-        self._tell(f"Open: {self.front}/ (overview), {self.front}/outbox (what was sent), {self.front}/docs (the API)")
+        self._tell(
+            f"Open: {self.front}/ (overview), {self.front}/outbox (what was sent), "
+            f"{self.front}/rules (the law), {self.front}/docs (the API)"
+        )
 
     def run(self, function: str) -> Any:
         """Run a scheduled function now and return its answer."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.compliance import load_packs
 from chalicelib.domain.compliance.packs import Pack, PackSet
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.repository import Store
@@ -54,6 +55,8 @@ def test_the_dry_run_and_the_real_check_rule_alike(store: Store, queues: list[st
 
 
 def test_nothing_is_written_however_often_one_asks(api: Api) -> None:
+    # That a client came for the first time is an event of its own.
+    assert api.get("agency", "/v1/cases").status_code == 200
     before = everything()
     for asked in (
         {},
@@ -152,6 +155,16 @@ def test_a_rule_says_its_parameters_in_words_and_its_doubts(api: Api) -> None:
     assert {vector["verdict"] for vector in rule["vectors"]} >= {"allow", "defer"}
     weak = body_of(api.get("officer", "/v1/compliance/packs/US/rules/US-WA-CELL-2DAY"))["parts"][0]
     assert weak["provisional"] and weak["doubt"]["zh"] and weak["doubt"]["en"]
+    whole = body_of(api.get("officer", "/v1/compliance/packs/US"))["items"]
+    parts = [(rule["id"], part) for rule in whole for part in rule["parts"]]
+    doubted = [rule for rule in load_packs().pack("US").data["rules"] if "doubt" in rule]
+    assert doubted
+    for rule in doubted:
+        assert any(
+            ident == rule["id"] and part["provisional"] and rule["doubt"]["en"] in part["doubt"]["en"]
+            for ident, part in parts
+            if part["doubt"] is not None
+        ), rule["id"]
 
 
 def test_the_rule_book_may_be_kept_and_asked_again_by_tag(api: Api) -> None:

@@ -198,8 +198,13 @@ def condition_words(when: Mapping[str, Sequence[str]]) -> list[Words]:
 
 
 def doubt_words(rule: Mapping[str, Any]) -> Words | None:
-    """Return what is doubtful about a rule, None when it was read in the source, is no draft, and is enforced."""
+    """Return what is doubtful about a rule, first what its author says.
+
+    None when its author has no doubt, it was read in the source, is no draft, and is enforced.
+    """
     doubts: list[Words] = []
+    if rule.get("doubt"):
+        doubts.append((rule["doubt"]["zh"], rule["doubt"]["en"]))
     if rule["confidence"] != "source":
         doubts.append(CONFIDENCE[rule["confidence"]])
     if rule["grade"] == "draft":
