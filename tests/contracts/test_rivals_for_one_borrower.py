@@ -7,7 +7,7 @@ that hands over one request of a borrower after the other. What keeps the cap is
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -91,11 +91,11 @@ class EngineAtOnce:
         self._thread = threading.local()
         self._lock = threading.Lock()
 
-    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule(self, dossier: Mapping[str, Any], house: Sequence[Any] = ()) -> dict[str, Any]:
         if not hasattr(self._thread, "began"):
             self._thread.began = True
             self._all_have_read.wait()
-        ruling = self._engine.rule(dossier)
+        ruling = self._engine.rule(dossier, house)
         with self._lock:
             self.verdicts[ruling["verdict"]] += 1
         return ruling
