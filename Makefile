@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 EMULATOR := .local/emulator
+BENCH := .local/bench
 AUDITORS := .local/auditors
 RUN := $(VENV)/bin/python -m
 
@@ -13,7 +14,7 @@ help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
 	@echo "make test       all tests"
 	@echo "make check      format, lint, types, and which room may import which"
-	@echo "make bench      measurements"
+	@echo "make bench      measurements; the rules beside other rule engines, which live in an environment of their own"
 	@echo "make campaign-kill   kill the local cloud five times during its day, and look whether anything was lost or sent twice"
 	@echo "make campaign-mutation   change the law one thing at a time, and see that a vector tells (SAMPLE=500 SEED=1)"
 	@echo "make campaign-clock  every zone and clock change of 2024-2030 against a second clock"
@@ -53,6 +54,11 @@ check: setup
 	@$(RUN) pytest tests/test_house_arrows.py
 
 bench: setup
+	@cmp -s requirements-bench.txt $(BENCH)/made-from.txt || { \
+	  echo "Making the environment for the engines that the rules are measured beside"; \
+	  $(PYTHON) -m venv --clear $(BENCH) && \
+	  $(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt && \
+	  cp requirements-bench.txt $(BENCH)/made-from.txt; }
 	@for module in $(basename $(notdir $(wildcard scripts/bench*.py))); do echo "== $$module"; $(RUN) scripts.$$module || exit 1; done
 
 campaign-kill: setup
@@ -94,6 +100,7 @@ lock: setup
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-emulator.in -o requirements-emulator.txt
+	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-bench.in -o requirements-bench.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.12 requirements-auditors.in -o requirements-auditors.txt
 
 clean:

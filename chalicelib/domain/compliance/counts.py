@@ -153,15 +153,26 @@ class Count:
         self.consent_days: int = params.get("consent_days", 7)
         self.frees_act = "consent" in self.leave_out or bool(params.get("consent_frees_act", False))
 
+    def _is_of_kind(self, event: Event) -> bool:
+        """Tell whether an event is of a counted kind, as far as the event alone says."""
+        if event.inbound and not self.both_ways:
+            return False
+        if self.channels and event.channel not in self.channels:
+            return False
+        if self.outcomes and event.outcome not in self.outcomes:
+            return False
+        if event.outcome in self.not_outcomes or event.purpose in self.not_purposes:
+            return False
+        if event.channel in self.per_channel and event.outcome not in self.per_channel[event.channel]:
+            return False
+        if self.purposes and event.purpose is not None and event.purpose not in self.purposes:
+            return False
+        return self.replies or not (event.reply or event.purpose == "reply")
+
     def tests(self, scene: Scene, debts: frozenset[str] | None) -> Callable[[Event], bool]:
         """Return the test whether an event is of a kind that counts, whenever it was; ``debts`` None means all."""
         case = scene.case
         tests: list[Callable[[Event], bool]] = []
-        if not self.both_ways:
-            tests.append(lambda event: not event.inbound)
-        if self.channels:
-            channels = self.channels
-            tests.append(lambda event: event.channel in channels)
         if self.who != "anybody":
             tests.append(_people(self.who, scene))
         if self.by == "org":
@@ -174,21 +185,6 @@ class Count:
             known = case.other_debts
             # An event about a debt that the file does not know may have been for this lender.
             tests.append(lambda event: touches(event, own) or not all(ident in known for ident in event.debts or ()))
-        if self.outcomes:
-            outcomes = self.outcomes
-            tests.append(lambda event: event.outcome in outcomes)
-        if self.not_outcomes:
-            unwanted = self.not_outcomes
-            tests.append(lambda event: event.outcome not in unwanted)
-        if self.per_channel:
-            table = self.per_channel
-            tests.append(lambda event: event.channel not in table or event.outcome in table[event.channel])
-        if self.not_purposes:
-            without = self.not_purposes
-            tests.append(lambda event: event.purpose not in without)
-        if self.purposes:
-            wanted = self.purposes
-            tests.append(lambda event: event.purpose is None or event.purpose in wanted)
         if self.same_point:
             point = case.point_id
             tests.append(lambda event: event.point is None or event.point == point)
@@ -206,9 +202,9 @@ class Count:
                 return (here is None and event.point is None) or (here == "work") == at_work
 
             tests.append(there)
-        if not self.replies:
-            tests.append(lambda event: not (event.reply or event.purpose == "reply"))
-        return lambda event: all(test(event) for test in tests)
+        if not tests:
+            return self._is_of_kind
+        return lambda event: self._is_of_kind(event) and all(test(event) for test in tests)
 
     def window_start(self, zone: Zone, instant: int) -> int:
         """Return the first instant of the window that an act at an instant falls in."""

@@ -226,7 +226,7 @@ def _housed(packs: PackSet, house: tuple[Pack, ...]) -> dict[str, Program]:
     return programs
 
 
-class Decision(msgspec.Struct):
+class Decision(msgspec.Struct, gc=False):
     """What the law says about one record: the verdict at once, all else when it is asked for."""
 
     record: Record

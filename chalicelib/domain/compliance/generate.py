@@ -133,17 +133,22 @@ def open_until(week: Mapping[int, Any], zone: Zone, instant: int) -> int:
     return end if end > instant else NEVER
 
 
+def _never(event: Event) -> None:
+    """Return the reason for which an event is left out where a rule leaves none out."""
+
+
 def tally(record: Record, scene: Scene, counter: Count, low: int, high: int, cap: int) -> tuple[int, int]:
     """Return how many events of ``times[low:high]`` count, and the instant of the ``cap``-th last of them, else 0.
 
     Only for a count whose tests look at the kind of an event and never at its instant.
     """
     codes = record.codes[low:high]
-    keep, spared = counter.tests(scene, None), counter.left_out(scene, scene.zones[0], record.at)
+    keep = counter.tests(scene, None)
+    spared = counter.left_out(scene, scene.zones[0], record.at) if counter.leave_out else _never
     wanted = bytearray()
     total = 0
     for code in set(codes):
-        event = Event({"id": "", "at": "1970-01-01T00:00:00Z", **record.kinds[code]})
+        event = record.kind_events[code]
         if keep(event) and spared(event) is None:
             wanted.append(code)
             total += codes.count(code)
@@ -305,7 +310,12 @@ def _hours(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
         writer.ask(number, " ")
     writer.lines.append("else:")
     zone = writer.name(zones[0])
-    writer.fire(number, "defer", second, limit, f"opens({writer.name(week)}, {zone}, t)")
+    lows = tuple(week[weekday][0][0] for weekday in range(1, 8))
+    tomorrow = str(lows[0]) if len(set(lows)) == 1 else f"{writer.name(lows)}[({day} + 4) % 7]"
+    start = f"t - {second} + ({low_text} if {second} < {low_text} else {DAY} + {tomorrow})"
+    # A change of the clock on the way is left to who counts days.
+    later = f"opens({writer.name(week)}, {zone}, t)"
+    writer.fire(number, "defer", second, limit, f"a if (a := {start}) < {zone}.next_change(t) else {later}")
     writer.quiet.append(f"open_until({writer.name(week)}, {zone}, t)")
     return True
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.domain.compliance import form
-from chalicelib.domain.compliance.case import Case, Facts
+from chalicelib.domain.compliance.case import Case, Event, Facts
 from chalicelib.domain.compliance.hours import named_spans
 from chalicelib.domain.compliance.scene import covers, since
 from chalicelib.domain.compliance.timeline import instant_of, instant_text
@@ -153,6 +153,11 @@ class Record(msgspec.Struct, array_like=True, dict=True):
         """The kinds of events: an event without its id and instant."""
         kinds: list[dict[str, Any]] = _decode(self.packed_kinds)
         return kinds
+
+    @cached_property
+    def kind_events(self) -> list[Event]:
+        """The kinds as events, of which only the id and the instant say nothing."""
+        return [Event({"id": "", "at": "1970-01-01T00:00:00Z", **kind}) for kind in self.kinds]
 
     def stored(self) -> bytes:
         """Return the bytes to store, from which ``read`` makes the same record and the same dossier."""
