@@ -63,29 +63,25 @@ class Hours(_Rule):
     params: _Windows
 
 
-class _Nothing(_Model):
-    pass
-
-
 class Preference(_Rule):
     """Times called inconvenient."""
 
     shape: Literal["preference"]
-    params: _Nothing = _Nothing()
+    params: dict[str, str] = Field(default={}, max_length=0)
 
 
 class Stopped(_Rule):
     """A stop of the medium."""
 
     shape: Literal["stopped"]
-    params: _Nothing = _Nothing()
+    params: dict[str, str] = Field(default={}, max_length=0)
 
 
 class Consent(_Rule):
     """Consent to the medium."""
 
     shape: Literal["consent"]
-    params: _Nothing = _Nothing()
+    params: dict[str, str] = Field(default={}, max_length=0)
 
 
 class _Calendar(_Model):

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chalicelib.domain.compliance.case import Event
 from chalicelib.domain.compliance.counts import Count
 from chalicelib.domain.compliance.hours import closes, next_open, week_of
 from chalicelib.domain.compliance.packs import Bound, Pack
@@ -133,10 +132,6 @@ def open_until(week: Mapping[int, Any], zone: Zone, instant: int) -> int:
     return end if end > instant else NEVER
 
 
-def _never(event: Event) -> None:
-    """Return the reason for which an event is left out where a rule leaves none out."""
-
-
 def tally(record: Record, scene: Scene, counter: Count, low: int, high: int, cap: int) -> tuple[int, int]:
     """Return how many events of ``times[low:high]`` count, and the instant of the ``cap``-th last of them, else 0.
 
@@ -144,12 +139,12 @@ def tally(record: Record, scene: Scene, counter: Count, low: int, high: int, cap
     """
     codes = record.codes[low:high]
     keep = counter.tests(scene, None)
-    spared = counter.left_out(scene, scene.zones[0], record.at) if counter.leave_out else _never
+    spared = counter.left_out(scene, scene.zones[0], record.at) if counter.leave_out else None
     wanted = bytearray()
     total = 0
     for code in set(codes):
         event = record.kind_events[code]
-        if keep(event) and spared(event) is None:
+        if keep(event) and (spared is None or spared(event) is None):
             wanted.append(code)
             total += codes.count(code)
     if total < cap:
