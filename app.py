@@ -5,6 +5,7 @@ from chalice.app import Chalice
 from chalicelib.edge import (
     archive_schedule,
     assignments_queue,
+    audit_api,
     authorizer,
     cases_api,
     compliance_api,
@@ -43,6 +44,7 @@ for module in (
     house_rules_api,
     duties_api,
     kpis_api,
+    audit_api,
     simulations_api,
     templates_api,
     service_api,

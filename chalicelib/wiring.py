@@ -348,15 +348,22 @@ def audit_repository() -> AuditViews:
 
 
 @cache
+def archive_bucket() -> archive.ArchiveBucket:
+    """Return the bucket of the logs."""
+    from chalicelib.gateways.archive_bucket import S3Archive
+
+    return S3Archive(settings().archive_bucket)
+
+
+@cache
 def archive_ports() -> archive.ArchivePorts:
     """Return what the sequencer needs; only the archiver's role lets its keys sign."""
-    from chalicelib.gateways.archive_bucket import S3Archive
     from chalicelib.gateways.signing_keys import note_signers
 
     known = settings()
     return archive.ArchivePorts(
         repository=audit_repository(),
-        bucket=S3Archive(known.archive_bucket),
+        bucket=archive_bucket(),
         signers=note_signers(ed25519=known.archive_key_ed25519, p256=known.archive_key_p256),
         audit_domain=known.audit_domain,
         rule_documents=_rule_documents,

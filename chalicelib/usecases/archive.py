@@ -594,20 +594,34 @@ def read_log_file(bucket: ArchiveBucket, scope: Scope, year: str, path: str) -> 
     return found
 
 
-def prove_event(ports: ArchivePorts, scope: Scope, year: str, event_id: str) -> bytes:
-    """Return the ``.tlog-proof`` that an event is in the lender's log of the year: number, proof and signed note.
+def newest_note(repository: AuditRepository, bucket: ArchiveBucket, scope: Scope) -> bytes | None:
+    """Return the newest published note of the lender's newest log that has one, or None."""
+    for log in reversed(list_logs(repository, scope)):
+        note = bucket.read(f"{log.prefix}checkpoint")
+        if note is not None:
+            return note
+    return None
 
-    Raises NotFound when the log has no such event, or none that is published yet.
+
+def prove_event(repository: AuditRepository, bucket: ArchiveBucket, scope: Scope, event_id: str) -> bytes:
+    """Return the ``.tlog-proof`` that an event is in one of the lender's logs: number, proof and signed note.
+
+    Raises NotFound when no log has such an event, or none that is published yet.
     """
-    log = LogName(scope.tenant, year)
-    number = ports.repository.number_of(log, event_id)
-    note = read_log_file(ports.bucket, scope, year, "checkpoint")
+    for log in reversed(list_logs(repository, scope)):
+        number = repository.number_of(log, event_id)
+        if number is not None:
+            return _proof(bucket, scope, log, number, event_id)
+    raise NotFound("event", event_id)
+
+
+def _proof(bucket: ArchiveBucket, scope: Scope, log: LogName, number: int, event_id: str) -> bytes:
+    note = read_log_file(bucket, scope, log.year, "checkpoint")
     size = parse_checkpoint(parse_note(note).text).size
-    if number is None or number >= size:
+    if number >= size:
         raise NotFound("event", event_id)
-    reader = TileReader(size, lambda tile: read_log_file(ports.bucket, scope, year, tile.path))
-    proof = merkle.inclusion_proof(number, size, reader)
-    return _proof_text(number, proof, note)
+    reader = TileReader(size, lambda tile: read_log_file(bucket, scope, log.year, tile.path))
+    return _proof_text(number, merkle.inclusion_proof(number, size, reader), note)
 
 
 def _proof_text(number: int, proof: Sequence[bytes], note: bytes) -> bytes:

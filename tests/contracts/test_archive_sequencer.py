@@ -498,9 +498,8 @@ def test_a_log_is_read_by_its_own_paths_and_no_others() -> None:
 def test_an_event_is_proved_by_number_path_and_note() -> None:
     audit, bucket = a_started_log()
     run_archive(memory_ports(audit, bucket), now=NOW + timedelta(hours=1))
-    ports = memory_ports(audit, bucket)
     for event in (placed(1)[0], placed(12, first=250)[-1]):
-        proof = archive.prove_event(ports, Scope(TENANT), "2026", event.id)
+        proof = archive.prove_event(audit, bucket, Scope(TENANT), event.id)
         assert len(proof) < 5_000
         head, _, note = proof.decode().partition("\n\n")
         version, index, *path = head.split("\n")
@@ -513,14 +512,14 @@ def test_an_event_is_proved_by_number_path_and_note() -> None:
         hashes = [base64.b64decode(each) for each in path]
         assert merkle.inclusion_holds(leaf, number, checkpoint.size, hashes, checkpoint.root)
     with pytest.raises(NotFound):
-        archive.prove_event(ports, Scope(TENANT), "2026", "evt_unknown")
+        archive.prove_event(audit, bucket, Scope(TENANT), "evt_unknown")
     # Numbered, and not under a note yet.
     audit.markers[TENANT, "2026", "evt_next"] = (audit.head(LOG).size, "2026")
     with pytest.raises(NotFound):
-        archive.prove_event(ports, Scope(TENANT), "2026", "evt_next")
+        archive.prove_event(audit, bucket, Scope(TENANT), "evt_next")
     enqueue_events(audit, placed(1, first=990))
     with pytest.raises(NotFound):
-        archive.prove_event(ports, Scope(TENANT), "2026", placed(1, first=990)[0].id)
+        archive.prove_event(audit, bucket, Scope(TENANT), placed(1, first=990)[0].id)
 
 
 def batch(ref: str, *events: Event) -> WaitingBatch:

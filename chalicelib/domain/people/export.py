@@ -4,8 +4,7 @@ Everything that is theirs and nothing that is somebody else's: no other party of
 not the borrower of, no more is told than what is owed and how it stands.
 """
 
-import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.outreach.attempt import Attempt
+from chalicelib.domain.pages import html_page, shown, text
 from chalicelib.domain.people.person import ContactLedger, Person
 
 FORMAT = "forbear.person.v1"
@@ -132,25 +132,10 @@ SECTIONS = ("person", "cases", "contacts", "consents", "holds", "messages", "eve
 def page(told: Mapping[str, Any], language: str) -> str:
     """Return the document as an HTML page in ``zh`` or ``en``; every value is escaped, nothing is loaded or run."""
     words = _WORDS[language]
-    body = [f"<h1>{_text(words['title'])}</h1>", f"<p>{_text(words['intro'])}</p>"]
-    body.append(f"<p>{_text(words['export'])}: {_text(told['export'])}</p>")
-    body.append(f"<p>{_text(words['created_at'])}: {_text(told['created_at'])}</p>")
+    body = [f"<p>{text(words['intro'])}</p>"]
+    body.append(f"<p>{text(words['export'])}: {text(told['export'])}</p>")
+    body.append(f"<p>{text(words['created_at'])}: {text(told['created_at'])}</p>")
     for name in SECTIONS:
-        body.append(f"<h2>{_text(words[name])}</h2>")
-        body.append(_shown(told[name]) or f"<p>{_text(words['none'])}</p>")
-    head = f'<head><meta charset="utf-8"><title>{_text(words["title"])}</title></head>'
-    return f'<!doctype html>\n<html lang="{language}">{head}<body>\n' + "\n".join(body) + "\n</body></html>\n"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        rows = (f"<dt>{_text(name)}</dt><dd>{_shown(each)}</dd>" for name, each in value.items() if each is not None)
-        told = "".join(rows)
-        return f"<dl>{told}</dl>" if told else ""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "<ul>" + "".join(f"<li>{_shown(each)}</li>" for each in value) + "</ul>" if value else ""
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value), quote=True)
+        body.append(f"<h2>{text(words[name])}</h2>")
+        body.append(shown(told[name]) or f"<p>{text(words['none'])}</p>")
+    return html_page(words["title"], body, language)

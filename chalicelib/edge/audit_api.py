@@ -1,0 +1,202 @@
+"""The archive over HTTP: files of a log by a tlog client's paths, proofs, and the evidence of a message."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from chalice.app import Blueprint
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib import wiring
+from chalicelib.domain import keys
+from chalicelib.domain.outreach import evidence
+from chalicelib.domain.principals import Principal, TenantScope, scope_of
+from chalicelib.edge.http import Answer, Request, View, route
+from chalicelib.settings import settings
+from chalicelib.usecases import archive, evidencing
+
+bp = Blueprint(__name__)
+
+FOREVER = "private, max-age=31536000, immutable"
+"""A tile, a bundle and the copy of a note never change."""
+
+NOTE = "text/plain; charset=utf-8"
+NEWEST = "Audit-Checkpoint"
+"""The header in which every answer here carries the newest note, in base64: whoever keeps it can tell a rewritten log."""
+
+YEAR = {"year": r"[0-9]{4}"}
+_NUMBER = r"(x[0-9]{3}|[0-9]{3}(\.p)?|[1-9][0-9]{0,2})"
+DEEPEST = 4
+"""How many parts a tile's number and width have at most here: a billion tiles, and a width."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogView(_Model):
+    """A lender's log of a calendar year: its origin, whether it is closed, and where a tlog client begins to read."""
+
+    year: str
+    origin: str
+    closed: bool
+    checkpoint: str
+
+
+class LogList(_Model):
+    """A lender's logs by year."""
+
+    items: list[LogView]
+
+
+class MessageEvidence(_Model):
+    """What was sent, when, to whom (masked), why it was allowed, and the proof of each record of it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    format: str
+
+
+class PageLanguage(_Model):
+    """The language of a page."""
+
+    language: Literal["zh", "en"] = "zh"
+
+
+def _newest(scope: TenantScope) -> Mapping[str, str]:
+    note = archive.newest_note(wiring.audit_repository(), wiring.archive_bucket(), scope)
+    return {} if note is None else {NEWEST: base64.b64encode(note).decode()}
+
+
+@route(
+    bp, "GET", "/v1/audit", scope="audit:read", response=LogList, summary="List the lender's logs, one a calendar year"
+)
+def list_logs(principal: Principal, request: Request[None, None]) -> Answer:
+    """A log is there from its year's first event on."""
+    scope = scope_of(principal)
+    logs = [
+        LogView(
+            year=log.year,
+            origin=keys.origin(settings().audit_domain, log.tenant, log.year),
+            closed=log.closed,
+            checkpoint=f"/v1/audit/{log.year}/checkpoint",
+        )
+        for log in archive.list_logs(wiring.audit_repository(), scope)
+    ]
+    return Answer(LogList(items=logs), headers=_newest(scope))
+
+
+def _file(principal: Principal, year: str, path: str) -> Answer:
+    scope = scope_of(principal)
+    return Answer(archive.read_log_file(wiring.archive_bucket(), scope, year, path), headers=_newest(scope))
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/audit/{year}/checkpoint",
+    scope="audit:read",
+    content_type=NOTE,
+    path_patterns=YEAR,
+    summary="Read the newest signed note of a log",
+)
+def read_checkpoint(principal: Principal, request: Request[None, None]) -> Answer:
+    """Verbatim as it lies in the archive. Keep it: only against a note that was saved does a rewritten log show."""
+    return _file(principal, request.path["year"], "checkpoint")
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/audit/{year}/checkpoints/{size}",
+    scope="audit:read",
+    content_type=NOTE,
+    path_patterns={**YEAR, "size": r"[0-9]{12}"},
+    cache=FOREVER,
+    summary="Read the note that was published at a size",
+)
+def read_published_note(principal: Principal, request: Request[None, None]) -> Answer:
+    """The size has twelve digits."""
+    return _file(principal, request.path["year"], f"checkpoints/{request.path['size']}")
+
+
+def _serve_tiles(depth: int) -> None:
+    """Serve tiles and bundles whose number and width take so many parts of the path."""
+    parts = [f"part_{place}" for place in range(1, depth + 1)]
+
+    def read_tile(principal: Principal, request: Request[None, None]) -> Answer:
+        """``level`` is a number, or ``entries`` for a bundle. Verbatim, and never changed."""
+        named = "/".join(request.path[part] for part in parts)
+        return _file(principal, request.path["year"], f"tile/{request.path['level']}/{named}")
+
+    read_tile.__name__ = f"read_tile_{depth}"
+    view: View = read_tile
+    route(
+        bp,
+        "GET",
+        "/v1/audit/{year}/tile/{level}/" + "/".join(f"{{{part}}}" for part in parts),
+        scope="audit:read",
+        content_type="application/octet-stream",
+        path_patterns={**YEAR, "level": r"(entries|[0-9]{1,2})", **dict.fromkeys(parts, _NUMBER)},
+        cache=FOREVER,
+        summary="Read a tile or an entry bundle by its path below the log",
+    )(view)
+
+
+for _depth in range(1, DEEPEST + 1):
+    _serve_tiles(_depth)
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/audit/proofs/{event_id}",
+    scope="audit:read",
+    content_type=NOTE,
+    summary="Read the proof that an event is in the archive",
+)
+def read_proof(principal: Principal, request: Request[None, None]) -> Answer:
+    """A ``.tlog-proof``: number, hashes and the signed note. An event of the last minutes is not published yet: 404."""
+    scope = scope_of(principal)
+    proof = archive.prove_event(wiring.audit_repository(), wiring.archive_bucket(), scope, request.path["event_id"])
+    return Answer(proof, headers=_newest(scope))
+
+
+def _evidence(scope: TenantScope, message: str) -> dict[str, Any]:
+    def explain(ruling: Mapping[str, Any], language: str) -> list[str]:
+        return wiring.explain(ruling, language, tenant=scope.tenant)
+
+    return evidencing.message_evidence(
+        wiring.store(), wiring.audit_repository(), wiring.archive_bucket(), explain, scope, message
+    )
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/messages/{message_id}/evidence",
+    scope="audit:read",
+    response=MessageEvidence,
+    summary="Read what a regulator asks about one message, with proof, as JSON",
+)
+def read_message_evidence(principal: Principal, request: Request[None, None]) -> Answer:
+    """What was sent, when, to whom (masked), under which rules it was allowed, and the proof of each record of it."""
+    scope = scope_of(principal)
+    told = _evidence(scope, request.path["message_id"])
+    return Answer(MessageEvidence(**told), headers=_newest(scope))
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/messages/{message_id}/evidence/page",
+    scope="audit:read",
+    query=PageLanguage,
+    content_type="text/html; charset=utf-8",
+    summary="Read what a regulator asks about one message, with proof, as a page in Chinese or English",
+)
+def read_message_evidence_page(principal: Principal, request: Request[None, PageLanguage]) -> Answer:
+    """One page that loads nothing and runs nothing, so that it can be handed over as it is."""
+    scope = scope_of(principal)
+    page = evidence.page(_evidence(scope, request.path["message_id"]), request.query.language)
+    return Answer(page, headers=_newest(scope))
