@@ -41,6 +41,7 @@ from tests.builders import (
     stored,
 )
 from tests.flows.test_cases_api import Api, body_of
+from tests.flows.test_house_rules import DRAFT as HOUSE_RULES
 from tests.flows.test_organisations_api import AGENCY_BODY, LENDER_BODY
 from tests.flows.test_simulations import WISH as SIMULATION
 from tests.flows.test_templates_api import CONTENT
@@ -157,6 +158,20 @@ class Step:
     run: Callable[[], Any] | None = None
 
 
+class Doubting:
+    """An engine that leaves every contact to a reviewer, on the rule sets of the real one."""
+
+    def rule(self, dossier: Any, house: Any = ()) -> dict[str, Any]:
+        """Return the law's ruling with one rule that asks for a review."""
+        doubt = {"id": "CN-HOURS-1", "effect": "review", "citation": "none", "grade": "house", "confidence": "source"}
+        doubt |= {"observed": [], "limit": [], "until": None, "because": "made to be reviewed"}
+        return {**wiring.engine().rule(dossier, house), "verdict": "review", "rules": [doubt]}
+
+    def rule_set(self, ruling: Any) -> Any:
+        """Return the real engine's rule set."""
+        return wiring.engine().rule_set(ruling)
+
+
 class Tour:
     """Takes the steps over one API and remembers what they made."""
 
@@ -193,13 +208,6 @@ class Tour:
         found = body_of(self.api.get("officer", "/v1/duties?limit=100"))["items"]
         return [duty for duty in found if duty["person"] == person]
 
-    def leave_to_review(self, like: str, message: str, *, body: str) -> None:
-        """Store a message that waits for a reviewer, with the ruling of another one."""
-        known = self.store.attempt(SCOPE, like)
-        assert known is not None and known.ruling is not None
-        changes = {"state": AttemptState.IN_REVIEW, "id": message, "body": body, "approval": None, "version": 1}
-        stored(self.store, known.model_copy(update=changes))
-
     # Workers
 
     def open_duties(self, person: str) -> None:
@@ -209,11 +217,11 @@ class Tour:
         ports = wiring.duty_ports()
         assert duties.project_duties(ports, heard, scope_for=Scope, now=self.clock.now) == []
 
-    def check(self, message: str) -> None:
-        """Let the compliance function rule on a message."""
+    def check(self, message: str, engine: Any = None) -> None:
+        """Let the compliance function rule on a message, by the law or by another engine."""
         done = compliance.check(
             self.store,
-            wiring.engine(),
+            engine or wiring.engine(),
             wiring.approval_signer(),
             SCOPE,
             message,
@@ -222,7 +230,7 @@ class Tour:
             req="req_worker",
         )
         assert not isinstance(done, compliance.Skipped), done
-        assert done.state is AttemptState.APPROVED, (done.state, done.ruling)
+        assert done.state is (AttemptState.APPROVED if engine is None else AttemptState.IN_REVIEW), done.state
 
     def send(self, message: str) -> None:
         """Let the dispatcher hand a message to a carrier that takes it."""
@@ -276,9 +284,11 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
         None,
         "contact.cancelled",
     )
-    trip.leave_to_review(message, f"msg_{who.number}r", body=who.note)
+    yield step(f"{case}/messages", "collector", f"{d}/messages", wish, "contact.requested", status=202)
+    doubtful = trip.last["id"]
+    yield worker("check_compliance", lambda: trip.check(doubtful, Doubting()), "contact.decided")
     review = {"decision": "deny", "reason": who.note}
-    path = f"/v1/messages/msg_{who.number}r/review"
+    path = f"/v1/messages/{doubtful}/review"
     yield step("POST /v1/messages/{message_id}/review", "officer", path, review, "contact.cancelled")
     call = {"channel": "call", "recorded": True, "template": "cn-call-demand"}
     yield step(f"{case}/clearances", "collector", f"{c}/clearances", call, "contact.requested", status=202)
@@ -406,6 +416,14 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield step(f"{route}/approvals", "counsel", f"{path}/approvals", decision, "template.approved", status=201)
     over = {"reason": "not needed any more"}
     yield step(f"{route}/retirement", "lender", f"{path}/retirement", over, "template.retired")
+    route = "POST /v1/compliance/house-rules"
+    yield step(route, "lender", route[5:], HOUSE_RULES, "house_rules.drafted", status=201)
+    path = f"{route[5:]}/{HOUSE_RULES['house']}/versions/1"
+    route += "/{house_id}/versions/{number}"
+    said = {"text": "the works council was asked"}
+    yield step(f"{route}/comments", "lender", f"{path}/comments", said, "house_rules.commented", status=201)
+    decision = {"decision": "reject", "reason": "the board has refused it"}
+    yield step(f"{route}/approvals", "officer-2", f"{path}/approvals", decision, "house_rules.rejected", status=201)
     route = "POST /v1/compliance/simulations"
     yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)
     path = f"/v1/compliance/simulations/{trip.last['id']}"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.events import Event, event_from_canonical
+from chalicelib.domain.events import Event
 from chalicelib.edge import admissions
 from chalicelib.store.feed_repository import FeedRepository
-from chalicelib.store.repository import Store
+from chalicelib.store.repository import Store, event_of
 from chalicelib.store.tables import Record
 from chalicelib.usecases import access
 from tests.builders import AGENCY, COLLECTOR, LENDER, NOW, TEST_ACTOR, Scope, a_lender, an_agency, stored
@@ -30,7 +30,7 @@ def api(edge: Api, store: Store) -> Iterator[Api]:
 
 def recorded() -> list[tuple[str, Event]]:
     found = [item for item in Record.scan() if "#ADM#" in item.pk]
-    return [(item.pk.split("#")[1], event_from_canonical(item.e, tenant="")) for item in found]
+    return [(item.pk.split("#")[1], event_of(item.e, tenant="")) for item in found]
 
 
 def test_the_first_request_of_a_day_is_recorded_and_no_other(api: Api, clock: Clock) -> None:

@@ -55,6 +55,7 @@ TOKENS = {
     "other-lender": a_token("lender", OTHER_LENDER, tenant=OTHER_LENDER),
     "officer": a_token("compliance", LENDER, tenant=LENDER),
     "counsel": a_token("counsel", LENDER, subject="counsel-1", tenant=LENDER),
+    "officer-2": a_token("compliance", LENDER, subject="user-2", tenant=LENDER),
     "other-officer": a_token("compliance", OTHER_LENDER, tenant=OTHER_LENDER),
     "agency": a_token("agency", AGENCY),
     "collector": a_token("collector", AGENCY, subject=COLLECTOR),
