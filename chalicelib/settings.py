@@ -1,6 +1,8 @@
 """Settings: the only place that reads the environment, on first use and never at import."""
 
 import os
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
@@ -44,7 +46,26 @@ class Settings(BaseModel):
 def settings() -> Settings:
     """Return the settings of this process, read once from the ``FORBEAR_*`` environment variables."""
     known = {name: os.environ[variable] for name, variable in _variables() if variable in os.environ}
+    elsewhere = names_elsewhere(known, os.environ.get("AWS_REGION", ""))
+    if elsewhere:
+        raise OtherRegion(elsewhere)
     return Settings(**known)
+
+
+class OtherRegion(Exception):
+    """A setting names a resource of another region than this process runs in: a lender's data stay in one region."""
+
+    def __init__(self, names: list[str]) -> None:
+        """Name the settings, never their values."""
+        super().__init__(f"of another region: {', '.join(names)}")
+
+
+_REGION = re.compile(r"(?<![a-z0-9])(?:us|eu|ap|ca|sa|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-[a-z]+-[0-9](?![a-z0-9])")
+
+
+def names_elsewhere(values: Mapping[str, str], home: str) -> list[str]:
+    """Return the names of those settings whose value names an AWS region other than ``home``; none without a home."""
+    return [name for name, value in values.items() if home and any(found != home for found in _REGION.findall(value))]
 
 
 def stage_queue(name: str) -> str:
