@@ -155,9 +155,26 @@ class Sinks:
                     path = route.path.format(**{name: (found or ["none"])[0] for name, found in values.items()})
                     response = self.trip.api.get(token, path)
                     assert response.status_code < 500, (route.key, response.body)
+                    if (token, route.key) not in SHOWN:
+                        assert hits(f"{token} {route.key}", response.body) == []
 
 
-_IDS = {"case": "case_", "message": "msg_", "person": "per_", "portfolio": "pf_", "duty": "duty_", "simulation": "sim_"}
+SHOWN = {
+    ("lender", "GET /v1/cases/{case_id}"),
+    ("officer", "GET /v1/persons/{person_id}/exports/{export_id}"),
+    ("officer", "GET /v1/persons/{person_id}/exports/{export_id}/page"),
+}
+"""Who may read a person's values in clear, and where: the lender its case, the officer the copy that was asked for."""
+
+_IDS = {
+    "case": "case_",
+    "message": "msg_",
+    "person": "per_",
+    "portfolio": "pf_",
+    "duty": "duty_",
+    "simulation": "sim_",
+    "export": "exp_",
+}
 
 
 def in_the_tables() -> Iterator[tuple[str, bytes]]:
