@@ -1,8 +1,10 @@
 """What must hold of every ruling, whatever the law says: tried on the casebook with random pasts and instants."""
 
+import contextlib
 import copy
 import json
 import random
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.compliance import load_packs, rule
+from chalicelib.domain.compliance import DossierError, load_packs, rule
 from tests.rules.casebook import dossier_of, vectors
 
 PACKS = load_packs()
@@ -210,3 +212,139 @@ def test_a_fact_that_is_not_on_file_never_allows(channel: str, path: str) -> Non
     ruling = rule(dossier, PACKS)
     assert ruling["verdict"] == "review"
     assert ruling["missing"]
+
+
+def _restrictions(dossier: dict[str, Any]) -> dict[str, Callable[[dict[str, Any]], Any]]:
+    """Facts that make a case no better for whoever wants to act, each as what puts it into a dossier."""
+    act = dossier["act"]
+    before = text_of(at_of(dossier) - timedelta(hours=3))
+    point = act.get("point")
+
+    def content(key: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+        return lambda other: other["act"].setdefault("content", {}).update({key: value})
+
+    found: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "settled": lambda other: [debt.update(status="settled") for debt in other["debts"].values()],
+        "recalled": lambda other: [debt.update(status="recalled") for debt in other["debts"].values()],
+        "suspended": lambda other: other["orgs"][act["org"]].update(suspended=True),
+        "unlicensed": lambda other: [org.update(licensed=False) for org in other["orgs"].values()],
+        "asked to stop": lambda other: other["parties"][act["to"]].update(stop_requested_at=before),
+        "an order": lambda other: other["holds"].append(
+            {"kind": "police_no_contact", "party": act["to"], "from": before}
+        ),
+        "on a postcard": content("exposure", "postcard"),
+        "in public": content("exposure", "public"),
+        "over objection": lambda other: other["act"].setdefault("vehicle", {}).update(over_objection=True),
+        "another residence": lambda other: other["parties"][act["to"]].setdefault("residences", []).append(
+            {"country": "GB", "region": "GB-ENG"}
+        ),
+        "no consents": lambda other: other["consents"].clear(),
+        "inconvenient times": lambda other: other["consents"].append(
+            {"at": before, "party": act["to"], "medium": "all", "event": "inconvenient_time",
+             "times": {"from": "00:00", "to": "24:00"}}
+        ),
+    }  # fmt: skip
+    if act.get("collector"):
+        found["a lapsed certificate"] = lambda other: other["collectors"][act["collector"]].update(
+            certified_to="2001-01-01"
+        )
+        found["another's collector"] = lambda other: other["collectors"][act["collector"]].update(org="len1")
+    if point:
+        found["a stranger's number"] = lambda other: other["points"][point].update(status="wrong_person")
+        found["seen by others"] = lambda other: other["points"][point].update(third_party_seen=True)
+        found["bought data"] = lambda other: other["points"][point].update(source="bought")
+    if "first" in act.get("content", {}):
+        found["one more call"] = lambda other: other["history"].append(
+            {"id": "more", "at": before, "direction": "out", "channel": "call", "party": act["to"], "org": act["org"],
+             "outcome": "no_answer", "debts": list(other["debts"]), **({"point": point} if point else {})}
+        )  # fmt: skip
+    return found
+
+
+@EXAMPLES
+@given(dossiers(), st.data())
+def test_a_restricting_fact_never_turns_a_refusal_into_an_allowance(
+    dossier: dict[str, Any], data: st.DataObject
+) -> None:
+    before = rule(dossier, PACKS)["verdict"]
+    restrictions = _restrictions(dossier)
+    name = data.draw(st.sampled_from(sorted(restrictions)))
+    other = copy.deepcopy(dossier)
+    restrictions[name](other)
+    assert before == "allow" or rule(other, PACKS)["verdict"] != "allow", name
+
+
+def test_each_restriction_refuses_somewhere() -> None:
+    useful = set()
+    for dossier in BOOK[::3]:
+        if rule(dossier, PACKS)["verdict"] == "allow":
+            for name, put in _restrictions(dossier).items():
+                if name not in useful:
+                    other = copy.deepcopy(dossier)
+                    put(other)
+                    if rule(other, PACKS)["verdict"] != "allow":
+                        useful.add(name)
+    assert useful == set(_restrictions(BOOK[0])) | {"seen by others", "one more call"}
+
+
+def _facts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for key, item in value.items():
+        yield (*path, key)
+        if isinstance(item, dict):
+            yield from _facts(item, (*path, key))
+
+
+# Facts whose absence is no lack: the law, or the contract, speaks only of what is known, stated, or carried by content.
+STATED_ONLY = frozenset(
+    [
+        *(("act", key) for key in (
+            "amount_minor", "claims", "collector", "content", "dialler", "disclosures", "exposure", "first", "limited",
+            "purpose", "reply_to", "template_approved", "text",
+        )),
+        *(("parties", key) for key in (
+            "attorney", "employer_forbids_work_contact", "residences", "stop_requested_at", "zones",
+        )),
+        *(("points", key) for key in ("area_zones", "employer_provided", "place", "status", "third_party_seen", "zones")),
+        *(("orgs", key) for key in ("listed_from", "listed_to", "suspended")),
+        *(("debts", key) for key in ("placed_from", "placed_to", "validation")),
+        ("collectors", "certified_to"),
+    ]
+)  # fmt: skip
+
+
+@EXAMPLES
+@given(dossiers(), st.data())
+def test_a_refusing_fact_that_is_forgotten_does_not_allow(dossier: dict[str, Any], data: st.DataObject) -> None:
+    if rule(dossier, PACKS)["verdict"] == "allow":
+        return
+    books = {key: dossier[key] for key in ("act", "points", "debts", "orgs", "collectors", "parties")}
+    paths = [path for path in _facts(books) if (path[0], path[-1]) not in STATED_ONLY]
+    # Without a whole person nothing is known of that person either.
+    paths = [path for path in paths if path[0] != "parties" or len(path) > 2]
+    path = data.draw(st.sampled_from(paths))
+    other = copy.deepcopy(dossier)
+    holder = other
+    for key in path[:-1]:
+        holder = holder[key]
+    del holder[path[-1]]
+    # What the form itself needs is an error when it is gone.
+    with contextlib.suppress(DossierError):
+        assert rule(other, PACKS)["verdict"] != "allow", path
+
+
+@EXAMPLES
+@given(dossiers(), st.data())
+def test_an_unknown_key_anywhere_is_an_error(dossier: dict[str, Any], data: st.DataObject) -> None:
+    other = copy.deepcopy(dossier)
+    books = ("parties", "points", "debts", "orgs", "collectors", "history", "consents", "holds", "notices")
+    holders: list[tuple[str, dict[str, Any]]] = [("", other), ("/act", other["act"])]
+    if "content" in other["act"]:
+        holders.append(("/act/content", other["act"]["content"]))
+    for book in books:
+        entries = other[book].items() if isinstance(other[book], dict) else enumerate(other[book])
+        holders.extend((f"/{book}/{key}", entry) for key, entry in entries)
+    pointer, holder = data.draw(st.sampled_from(holders))
+    holder["mood"] = "good"
+    with pytest.raises(DossierError) as refused:
+        rule(other, PACKS)
+    assert (refused.value.code, refused.value.pointer) == ("unknown_key", f"{pointer}/mood")

@@ -3,7 +3,8 @@
 A vector is one line of ``chalicelib/rulepacks/<pack>/vectors.jsonl``: ``base`` names a compliant dossier, ``at`` its
 instant, ``set`` changes paths (null deletes), ``add`` appends to lists or maps. Times may be relative to ``at``:
 ``@-3d`` is an instant three days before, ``@-3d#`` that date (UTC), units d, h, m, s. ``each`` gives one path several
-values, and the vector is as many vectors. ``shadow`` asks for the ruling with drafts in force.
+values, and the vector is as many vectors. What must come out: ``verdict``, exactly the rules that ``fires``, ``next``,
+``missing``, and where a vector says so ``not_after``, the ``effects`` of some rules and the ``duties`` with their due times. ``shadow`` asks for the ruling with drafts in force.
 """
 
 import copy
@@ -334,7 +335,23 @@ def dossier_of(vector: dict[str, Any]) -> dict[str, Any]:
 
 
 KEYS = frozenset(
-    ("rule", "note", "base", "at", "set", "add", "each", "verdict", "fires", "next", "not_after", "missing", "shadow")
+    [
+        "rule",
+        "note",
+        "base",
+        "at",
+        "set",
+        "add",
+        "each",
+        "verdict",
+        "fires",
+        "next",
+        "not_after",
+        "missing",
+        "shadow",
+        "effects",
+        "duties",
+    ]
 )
 
 
@@ -351,6 +368,32 @@ def spread(vector: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**own, path: value}
         else:
             yield {**own, "set": {**vector.get("set", {}), path: value}}
+
+
+def asked(vector: dict[str, Any]) -> dict[str, Any]:
+    """Return what must come out of a vector, in the form of ``seen``."""
+    asked = {"next": None, "missing": [], **{key: vector[key] for key in ASKED if key in vector}}
+    return {**asked, "fires": sorted(vector["fires"])}
+
+
+ASKED = ("verdict", "next", "missing", "not_after", "effects", "duties")
+
+
+def seen(ruling: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what a ruling has of what a vector asks."""
+    effects: dict[str, set[str]] = {}
+    for fired in ruling["rules"]:
+        effects.setdefault(fired["id"], set()).add(fired["effect"])
+    told = {
+        "verdict": ruling["verdict"],
+        "fires": sorted(effects),
+        "next": ruling["next_allowed_at"],
+        "missing": ruling["missing"],
+        "not_after": ruling["not_after"],
+        "effects": {name: sorted(effects.get(name, ())) for name in wanted.get("effects", {})},
+        "duties": [[each["rule"], each["due"]] for each in ruling["obligations"]],
+    }
+    return {key: told[key] for key in wanted}
 
 
 def vectors() -> Iterator[dict[str, Any]]:

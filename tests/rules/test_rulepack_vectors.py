@@ -12,7 +12,7 @@ from chalicelib.domain.compliance.case import Case
 from chalicelib.domain.compliance.engine import played
 from chalicelib.domain.compliance.packs import PackSet, Rule
 from chalicelib.domain.compliance.timeline import day_of, instant_of, zone
-from tests.rules.casebook import dossier_of, vectors
+from tests.rules.casebook import asked, dossier_of, seen, vectors
 
 VECTORS = list(vectors())
 PACKS = load_packs()
@@ -27,16 +27,9 @@ def part_name(part: tuple[str, Rule]) -> str:
 
 def departures(vector: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what a ruling has other than its vector says, and what the vector says."""
-    ruling = rule(dossier_of(vector), SUPPOSED if vector.get("shadow") else PACKS)
-    seen = {
-        "verdict": ruling["verdict"],
-        "fires": sorted({fired["id"] for fired in ruling["rules"]}),
-        "next": ruling["next_allowed_at"],
-        "missing": ruling["missing"],
-        **({"not_after": ruling["not_after"]} if "not_after" in vector else {}),
-    }
-    wanted = {"next": None, "missing": [], **{key: vector[key] for key in seen if key in vector}}
-    return {key: (seen[key], wanted[key]) for key in seen if seen[key] != wanted[key]}
+    wanted = asked(vector)
+    told = seen(rule(dossier_of(vector), SUPPOSED if vector.get("shadow") else PACKS), wanted)
+    return {key: (told[key], wanted[key]) for key in wanted if told[key] != wanted[key]}
 
 
 @pytest.mark.parametrize("name", sorted({vector["rule"] for vector in VECTORS}))
