@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+from chalicelib.domain.intake.portfolio import Found
 from chalicelib.gateways.clients import client
 
 PIECE = 256 * 1024
@@ -47,6 +48,17 @@ class S3Uploads:
             yield from pieces
         finally:
             body.close()
+
+    def newest(self, key: str) -> Found | None:
+        """Return the object's newest version, None when there is no such object; the role may list the bucket."""
+        s3 = client("s3")
+        try:
+            head = s3.head_object(Bucket=self._bucket, Key=key)
+        except s3.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+            return None
+        return Found(version=head.get("VersionId"))
 
     def write(self, key: str, body: bytes, *, content_type: str) -> None:
         """Put an object; the same key is written with the same bytes whenever a command is repeated."""

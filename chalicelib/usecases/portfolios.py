@@ -20,11 +20,12 @@ from chalicelib.domain.concurrency import Conflict, retrying
 from chalicelib.domain.errors import InvalidInput, NotFound
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.ids import is_id, new_id, opaque_token
-from chalicelib.domain.instants import epoch_ms, to_text
+from chalicelib.domain.instants import epoch_ms, from_text, to_text
 from chalicelib.domain.intake.judge import Taken
 from chalicelib.domain.intake.placement import Identities, Placement, merged_ledger, merged_person, place
 from chalicelib.domain.intake.portfolio import (
     CHUNKS_PER_PAGE,
+    Found,
     LoadedChunk,
     PlanPage,
     Portfolio,
@@ -68,6 +69,10 @@ class Uploads(Protocol):
 
     def read(self, key: str, *, version: str | None, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield a range of an object."""
+        ...
+
+    def newest(self, key: str) -> Found | None:
+        """Return the object's newest version, None when there is no such object."""
         ...
 
     def write(self, key: str, body: bytes, *, content_type: str) -> None:
@@ -144,6 +149,10 @@ class Requested:
     upload: dict[str, Any] | None
 
 
+LOOKS = (timedelta(minutes=10), timedelta(hours=1))
+"""How long after the request the clock looks for an upload that no notification told of; the form is good for minutes."""
+
+
 def request_portfolio(
     ports: PortfolioPorts, scope: Scope, wish: Wish, *, actor: Actor, now: datetime, req: str
 ) -> Requested:
@@ -173,6 +182,7 @@ def request_portfolio(
         columns=wish.columns,
         key=key,
         requested_at=to_text(now),
+        due_at=to_text(now + LOOKS[0]),
     )
     unit = ports.store.unit(scope, actor=actor, req=req, now=now)
     unit.create(ports.portfolios.portfolio_record(scope, portfolio))
@@ -196,6 +206,8 @@ def request_portfolio(
 
 def start_uploads(ports: PortfolioPorts, body: Mapping[str, Any], *, now: datetime, req: str) -> None:
     """Scan every object that a bucket notification names; what is no portfolio's object is none of our business."""
+    if "portfolio" in body:
+        _start_found(ports, ports.scope_for(body["tenant"]), body["portfolio"], now=now, req=req)
     for entry in body.get("Records", ()):
         key = unquote_plus(entry["s3"]["object"]["key"])
         folder, _, rest = key.partition("/")
@@ -204,6 +216,14 @@ def start_uploads(ports: PortfolioPorts, body: Mapping[str, Any], *, now: dateti
         if folder == INCOMING and is_id(tenant) and is_id(portfolio):
             version = entry["s3"]["object"].get("versionId")
             start_portfolio(ports, ports.scope_for(tenant), portfolio, key=key, version=version, now=now, req=req)
+
+
+def _start_found(ports: PortfolioPorts, scope: Scope, identity: str, *, now: datetime, req: str) -> None:
+    """Start a portfolio whose file lies in the bucket though nobody said so; without a file there is nothing to do."""
+    portfolio = get_portfolio(ports, scope, identity)
+    found = ports.uploads.newest(portfolio.key) if portfolio.state is PortfolioState.REQUESTED else None
+    if found is not None:
+        start_portfolio(ports, scope, identity, key=portfolio.key, version=found.version, now=now, req=req)
 
 
 def start_portfolio(
@@ -227,6 +247,7 @@ def start_portfolio(
                 "state": PortfolioState.REFUSED,
                 "object_version": version,
                 "started_at": to_text(now),
+                "due_at": None,
                 "refusal": outcome.as_json(),
                 "version": portfolio.version + 1,
             }
@@ -553,6 +574,8 @@ def resume(ports: PortfolioPorts, scope: Scope, identity: str, *, now: datetime)
     portfolio = ports.portfolios.portfolio(scope, identity)
     if portfolio is None or portfolio.due_at is None or portfolio.due_at > to_text(now):
         return None
+    if portfolio.state is PortfolioState.REQUESTED:
+        return _look_for_upload(ports, scope, portfolio, now=now)
     done: set[int] = set()
     while found := ports.portfolios.loaded_chunks(scope, identity, first=max(done, default=-1) + 1, limit=100):
         done.update(chunk.number for chunk in found)
@@ -567,6 +590,20 @@ def resume(ports: PortfolioPorts, scope: Scope, identity: str, *, now: datetime)
     ]
     ports.queues.send("portfolio-chunks", bodies)
     return "resumed"
+
+
+def _look_for_upload(ports: PortfolioPorts, scope: Scope, portfolio: Portfolio, *, now: datetime) -> str:
+    """Let the scanner look whether the file is there: a bucket's notification may be lost, the request is not."""
+    requested = from_text(portfolio.requested_at)
+    next_look = next((requested + look for look in LOOKS if requested + look > now), None)
+    later = {"due_at": None if next_look is None else to_text(next_look), "version": portfolio.version + 1}
+    unit = ports.store.unit(scope, actor=LOADER, req=portfolio.id, now=now)
+    unit.replace(
+        ports.portfolios.portfolio_record(scope, portfolio.model_copy(update=later)), expected=portfolio.version
+    )
+    unit.commit()
+    ports.queues.send("portfolio-uploads", [{"tenant": scope.tenant, "portfolio": portfolio.id}])
+    return "looked"
 
 
 # Looking

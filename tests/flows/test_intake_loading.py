@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,50 @@ def test_a_stalled_portfolio_has_its_open_chunks_enqueued_again(ports: Portfolio
     url = ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"] + "portfolio-chunks"
     messages = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
     assert json.loads(messages[0]["Body"]) == {"tenant": LENDER, "portfolio": portfolio.id, "chunk": 0}
+
+
+def looks(ports: PortfolioPorts, portfolio: Portfolio, *, now: datetime) -> list[dict[str, Any]]:
+    """Let the clock look at the portfolio, and return what it put before the scanner."""
+    portfolios.resume(ports, SCOPE, portfolio.id, now=now)
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName="forbear-test-portfolio-uploads")["QueueUrl"]
+    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    for message in found:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in found]
+
+
+def test_an_upload_that_no_notification_told_of_is_found_by_the_clock(
+    ports: PortfolioPorts, sample: dict[str, Any]
+) -> None:
+    portfolio = announced(ports, sample)
+    late = uploaded(ports, portfolio, sample["path"])
+    assert looks(ports, portfolio, now=NOW + timedelta(minutes=9)) == []
+    [body] = looks(ports, portfolio, now=NOW + timedelta(minutes=10))
+    assert body == {"tenant": LENDER, "portfolio": portfolio.id}
+    portfolios.start_uploads(ports, body, now=NOW, req="req_5")
+    started = portfolios.get_portfolio(ports, SCOPE, portfolio.id)
+    assert started.state is PortfolioState.LOADING
+    # The notification comes after all, and the clock's message comes twice: the first one counts.
+    portfolios.start_uploads(ports, late, now=NOW, req="req_6")
+    portfolios.start_uploads(ports, body, now=NOW, req="req_7")
+    assert portfolios.get_portfolio(ports, SCOPE, portfolio.id) == started
+
+
+def test_an_upload_that_never_came_is_looked_for_twice_and_then_left(
+    ports: PortfolioPorts, sample: dict[str, Any]
+) -> None:
+    portfolio = announced(ports, sample)
+    for minutes, wanted in ((10, 1), (11, 0), (60, 1), (9_000, 0)):
+        bodies = looks(ports, portfolio, now=NOW + timedelta(minutes=minutes))
+        assert len(bodies) == wanted
+        for body in bodies:
+            portfolios.start_uploads(ports, body, now=NOW, req="req_5")
+    waiting = portfolios.get_portfolio(ports, SCOPE, portfolio.id)
+    assert (waiting.state, waiting.due_at) == (PortfolioState.REQUESTED, None)
+    # A file that comes later still is told of by its notification.
+    portfolios.start_uploads(ports, uploaded(ports, portfolio, sample["path"]), now=NOW, req="req_6")
+    assert portfolios.get_portfolio(ports, SCOPE, portfolio.id).state is PortfolioState.LOADING
 
 
 def test_an_xlsx_and_a_gb18030_file_make_the_same_cases_as_the_csv(

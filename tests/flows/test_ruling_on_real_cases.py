@@ -13,9 +13,10 @@ from chalicelib.domain import keys
 from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
 from chalicelib.domain.outreach.approval import ApprovalSigner
 from chalicelib.domain.outreach.attempt import Attempt, AttemptState
-from chalicelib.domain.people.person import HoldEntry, Residence
+from chalicelib.domain.outreach.provider_events import ProviderEvent
+from chalicelib.domain.people.person import ConsentEntry, ContactEntry, HoldEntry, Residence
 from chalicelib.store.repository import Store
-from chalicelib.usecases import compliance, dispatch, messages
+from chalicelib.usecases import compliance, dispatch, messages, provider_events
 from chalicelib.usecases.messages import Wish
 from tests.builders import (
     AGENCY,
@@ -28,6 +29,7 @@ from tests.builders import (
     Scope,
     a_case,
     a_collector,
+    a_ledger,
     a_lender,
     a_person,
     a_point,
@@ -304,3 +306,37 @@ def test_a_passed_review_does_not_open_the_night(case_on_file: Store) -> None:
     )
     assert released is not None
     assert rule_on(case_on_file, released, now=morning).state is AttemptState.APPROVED
+
+
+def test_an_opt_out_by_text_in_china_is_honoured_in_silence(case_on_file: Store) -> None:
+    """CN-SMS-2 lets nothing but notices that law calls for go to a number that has opted out, so nobody confirms it."""
+    point = case_on_file.point_views(Scope(LENDER), a_person())[0]
+    point.save()
+    stop = ProviderEvent(kind="inbound", provider="sns", dedup_id="m1", recipient="+8613812345678", text="TD")
+    received = provider_events.receive(
+        case_on_file, Scope(LENDER), stop, channel="sms", kind="mobile", clock=lambda: NOW, req="req_i"
+    )
+    assert received.persons == 1
+    assert case_on_file.ledger(Scope(LENDER), PERSON).consents[-1].event == "stop_medium"
+    happened = [event.type.value for event in case_on_file.events(Scope(LENDER), keys.person_pk(LENDER, PERSON))]
+    assert happened == ["inbound.received", "consent.changed"]
+    assert case_on_file.events(Scope(LENDER), keys.case_pk(LENDER, CASE)) == []
+
+
+def test_a_confirmation_that_an_agency_wishes_for_all_the_same_is_refused_on_record(case_on_file: Store) -> None:
+    inbound = ContactEntry(
+        id="in_1", at="2026-11-23T01:59:00Z", direction="in", channel="sms", party=PERSON, point="pt_1",
+        outcome="received",
+    )  # fmt: skip
+    stop = ConsentEntry(
+        at="2026-11-23T01:59:00Z", party=PERSON, point="pt_1", medium="sms", event="stop_medium", scope="medium",
+        direct=True, written=True,
+    )  # fmt: skip
+    stored(case_on_file, a_ledger(history=(inbound,), consents=(stop,)), *approved("cn-sms-opt-out-confirmation"))
+    wish = a_wish_for(template="cn-sms-opt-out-confirmation", reply_to="in_1", recorded=None)
+    decided = rule_on(case_on_file, ask(case_on_file, wish))
+    assert (decided.state, decided.due_at) == (AttemptState.DENIED, None)
+    assert "CN-SMS-2" in {rule["id"] for rule in ruling_of(case_on_file, decided)["rules"]}
+    told = [event for event in case_on_file.events(Scope(LENDER), keys.case_pk(LENDER, CASE)) if event.decision]
+    assert [(event.decision or {})["outcome"] for event in told] == ["deny"]
+    assert all("CN-SMS-2" in (event.decision or {})["reasons"] for event in told)

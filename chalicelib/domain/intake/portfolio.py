@@ -126,6 +126,12 @@ def pages(chunks: tuple[Chunk, ...]) -> list[PlanPage]:
     ]
 
 
+class Found(_Value):
+    """An uploaded file that lies in the bucket; ``version`` is None where the bucket keeps none."""
+
+    version: str | None
+
+
 class LoadedChunk(_Value):
     """The result of one chunk; it exists when the chunk is done. ``rejections`` are in ``Rejection.compact`` form."""
 
