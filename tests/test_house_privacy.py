@@ -208,7 +208,7 @@ def test_what_found_no_agency_is_enqueued_by_id() -> None:
 
 def test_chunks_of_a_stalled_portfolio_are_enqueued_by_number() -> None:
     queues = SeenQueues()
-    stalled = SimpleNamespace(chunks=3, version=1, due_at=to_text(NOW - timedelta(hours=1)))
+    stalled = SimpleNamespace(state="loading", chunks=3, version=1, due_at=to_text(NOW - timedelta(hours=1)))
     stalled.model_copy = lambda update: stalled
     unit = SimpleNamespace(replace=lambda record, expected: None, commit=lambda: None)
     ports = SimpleNamespace(
