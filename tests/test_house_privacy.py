@@ -11,6 +11,7 @@ from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import is_id
 from chalicelib.domain.instants import to_text
+from chalicelib.domain.intake.portfolio import Portfolio, PortfolioState
 from chalicelib.domain.outreach.attempt import AttemptState
 from chalicelib.domain.whatif.simulation import Planned, Simulation, SimulationState
 from chalicelib.store.repository import Store
@@ -44,6 +45,7 @@ BROAD: dict[tuple[str, str], str] = {
 BODIES: dict[str, frozenset[str]] = {
     "compliance.fifo": frozenset({"tenant", "message"}),
     "dispatch": frozenset({"tenant", "message"}),
+    "portfolio-uploads": frozenset({"tenant", "portfolio"}),
     "portfolio-chunks": frozenset({"tenant", "portfolio", "chunk"}),
     "assignments": frozenset({"tenant", "cases"}),
     "simulations": frozenset({"tenant", "simulation", "chunk"}),
@@ -225,6 +227,30 @@ def test_chunks_of_a_stalled_portfolio_are_enqueued_by_number() -> None:
     assert len(queues.seen) == 3
 
 
+def test_an_upload_is_looked_for_by_the_id_of_its_portfolio() -> None:
+    queues = SeenQueues()
+    waiting = Portfolio(
+        id="pf_1",
+        state=PortfolioState.REQUESTED,
+        format="csv",
+        announced={"totals": PERSONAL},
+        columns={"name": PERSONAL},
+        key=PERSONAL,
+        requested_at=to_text(NOW - timedelta(hours=1)),
+        due_at=to_text(NOW - timedelta(minutes=50)),
+    )
+    unit = SimpleNamespace(replace=lambda record, expected: None, commit=lambda: None)
+    ports = SimpleNamespace(
+        store=SimpleNamespace(unit=lambda scope, **told: unit),
+        portfolios=SimpleNamespace(
+            portfolio=lambda scope, identity: waiting, portfolio_record=lambda scope, portfolio: None
+        ),
+        queues=queues,
+    )
+    assert portfolios.resume(ports, Scope(LENDER), "pf_1", now=NOW) == "looked"  # type: ignore[arg-type]
+    _assert_ids_only(queues, "portfolio-uploads")
+
+
 def test_what_is_left_of_a_simulation_is_enqueued_by_number() -> None:
     queues, late = SeenQueues(), to_text(NOW - timedelta(hours=1))
     days = {"first_day": "2026-11-01", "last_day": "2026-11-01", "parts": (PERSONAL,), "requested_at": late}
@@ -271,6 +297,7 @@ def test_nobody_else_enqueues() -> None:
         ("chalicelib/usecases/messages.py", "wake"),
         ("chalicelib/usecases/assignment.py", "retry_unassigned"),
         ("chalicelib/usecases/portfolios.py", "resume"),
+        ("chalicelib/usecases/portfolios.py", "_look_for_upload"),
         ("chalicelib/usecases/simulations.py", "resume"),
         ("chalicelib/usecases/simulations.py", "work"),
     }
