@@ -57,6 +57,20 @@ def test_written_rules_know_other_years(days: int) -> None:
         assert_alike(_shifted(copy.deepcopy(dossier), days))
 
 
+def test_a_rule_that_is_not_in_force_yet_says_nothing_before_its_day() -> None:
+    rule = {
+        "id": "OWN-QUIET", "shape": "preference", "params": {}, "citation": "x", "source": "x", "grade": "house",
+        "confidence": "source", "status": "enforced", "checked": "2026-11-28", "from": "2026-06-12",
+        "note": {"en": "x", "zh": "x"},
+    }  # fmt: skip
+    house = Pack(compile_rules([rule], ident="HOUSE", version="1", name="x"), "0" * 64)
+    dossier = dossier_of({"rule": "x", "id": "x", "base": "jp.letter", "at": "2026-06-10T02:00:00Z"})
+    dossier["consents"].append({"at": "2026-06-01T02:00:00Z", "party": "p1", "event": "inconvenient_time"})
+    rulings = [judge(prepare(dossier), packs, [house]).ruling() for packs in (ASKED, WRITTEN)]
+    assert rulings[0] == rulings[1]
+    assert (rulings[0]["verdict"], rulings[0]["not_after"]) == ("allow", "2026-06-11T15:00:00Z")
+
+
 def test_every_rule_is_explained_whether_it_fires_or_not() -> None:
     dossier = dossier_of({"rule": "x", "id": "x", "base": "us.call", "at": "2026-11-24T15:00:00Z"})
     decision = decided(dossier, WRITTEN)

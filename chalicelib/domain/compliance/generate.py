@@ -323,7 +323,7 @@ def _preference(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool
         day, second = writer.clock(number)
         writer.lines.append(f"if r.unwelcome and disturbed(r.unwelcome, {day}, {second}):")
         scene = f"Scene(r, {writer.name(zones)}, {writer.name(pack.calendars)}, {writer.name(pack.lexicon)})"
-        writer.quiet.append(f"({writer.name(bound[0])}({scene}, t) if r.unwelcome else NEVER)")
+        writer.quiet.append(f"(look({writer.name(bound)}, {scene}, t) if r.unwelcome else NEVER)")
     writer.ask(number, " ")
     writer.lines.append(f"else: e{number} = {writer.silent(number)}")
     return True
