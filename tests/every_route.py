@@ -89,12 +89,15 @@ def a_canary(number: int) -> Who:
         contract_no=f"KANARIENVOGEL-{number:05d}",
         vin=f"KANARIENVOG{number:06d}",
         plate=f"沪A鸢鸑{number % 100:02d}",
-        note=f"鸢鸑 kanarienvogel{number} 1990199{number:04d}: 亲笔的话",
+        note=f"貔貅 papageientaucher{number}: 亲笔的话",
     )
 
 
-MARKERS = ("鸢鸑", "kanarienvogel", "KANARIENVOG", "1990199", "31010119901991")
+VALUES = ("鸢鸑", "kanarienvogel", "KANARIENVOG", "1990199", "31010119901991")
 """What every value of a canary holds. No mask shows one of them."""
+
+MARKERS = (*VALUES, "貔貅", "papageientaucher")
+"""These, and what every word holds that somebody wrote about a canary."""
 
 
 def settle_in(store: Store, who: Who) -> None:
