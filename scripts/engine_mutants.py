@@ -24,7 +24,7 @@ from tests.rules import casebook
 PACKAGE = "chalicelib.domain.compliance"
 FOLDER = Path(__file__).resolve().parents[1] / "chalicelib" / "domain" / "compliance"
 MODULES = (
-    "case", "counts", "elsewhere", "engine", "federal", "form", "gates", "hours", "irregular", "lexicon", "packs", "scene",
+    "case", "counts", "decision", "elsewhere", "engine", "federal", "form", "gates", "generate", "hours", "irregular", "lexicon", "packs", "record", "scene",
     "shapes", "timeline",
 )  # fmt: skip
 """The modules that a ruling runs through."""
@@ -34,7 +34,7 @@ QUICK = (
     "tests/domain/compliance/test_dossier_form.py",
     "tests/rules/test_rule_command.py",
     "tests/rules/test_lexicon.py",
-    "tests/rules/test_rule_properties_quick.py",
+    "tests/rules/test_generated_rules.py",
 )
 SECONDS = 60
 """Time that a mutant may take; one that takes longer has been told apart: it does not end."""
