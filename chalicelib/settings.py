@@ -29,6 +29,7 @@ class Settings(BaseModel):
     archive_key_ed25519: str = ""
     archive_key_p256: str = ""
     audit_domain: str
+    time_authority_url: str = ""
     oidc_issuer: str
     oidc_audience: str
     oidc_jwks_url: str

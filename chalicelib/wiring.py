@@ -359,6 +359,7 @@ def archive_bucket() -> archive.ArchiveBucket:
 def archive_ports() -> archive.ArchivePorts:
     """Return what the sequencer needs; only the archiver's role lets its keys sign."""
     from chalicelib.gateways.signing_keys import note_signers
+    from chalicelib.gateways.time_stamps import stamper
 
     known = settings()
     return archive.ArchivePorts(
@@ -367,6 +368,7 @@ def archive_ports() -> archive.ArchivePorts:
         signers=note_signers(ed25519=known.archive_key_ed25519, p256=known.archive_key_p256),
         audit_domain=known.audit_domain,
         rule_documents=_rule_documents,
+        stamp=stamper(known.time_authority_url) if known.time_authority_url else None,
     )
 
 

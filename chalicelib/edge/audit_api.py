@@ -120,6 +120,21 @@ def read_published_note(principal: Principal, request: Request[None, None]) -> A
     return _file(principal, request.path["year"], f"checkpoints/{request.path['size']}")
 
 
+@route(
+    bp,
+    "GET",
+    "/v1/audit/{year}/anchors/{size}",
+    scope="audit:read",
+    content_type="application/octet-stream",
+    path_patterns={**YEAR, "size": r"[0-9]{12}"},
+    cache=FOREVER,
+    summary="Read the time stamp of the note that was published at a size",
+)
+def read_time_stamp(principal: Principal, request: Request[None, None]) -> Answer:
+    """An answer as of RFC 3161, verbatim. Notes are stamped about once an hour, so most have none."""
+    return _file(principal, request.path["year"], f"anchors/{request.path['size']}.tsr")
+
+
 def _serve_tiles(depth: int) -> None:
     """Serve tiles and bundles whose number and width take so many parts of the path."""
     parts = [f"part_{place}" for place in range(1, depth + 1)]

@@ -9,6 +9,7 @@ must have the same bytes.
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -156,7 +157,8 @@ class NoteSigner(Protocol):
 class ArchivePorts:
     """What the sequencer needs.
 
-    ``rule_documents`` takes a lender and digests of packs and atlases, and returns the documents that are known, by digest.
+    ``stamp`` takes a note and returns an authority's time stamp of it (RFC 3161); None where no authority is asked. It raises
+    ``TimeUnavailable``. ``rule_documents`` takes a lender and digests of packs and atlases, and returns the documents that are known, by digest.
     """
 
     repository: AuditRepository
@@ -164,6 +166,11 @@ class ArchivePorts:
     signers: Sequence[NoteSigner]
     audit_domain: str
     rule_documents: Callable[[str, Iterable[str]], Mapping[str, bytes]]
+    stamp: Callable[[bytes], bytes] | None = None
+
+
+class TimeUnavailable(Exception):
+    """The authority of time gave no stamp of the note; a later one covers what this one would have."""
 
 
 class ForkAlarm(Exception):
@@ -192,6 +199,7 @@ class LogRun:
     entered: int = 0
     size: int = 0
     published: bool = False
+    stamped: bool | None = None
     state: str = "up to date"
     unknown_rule_sets: list[str] = field(default_factory=list)
 
@@ -203,6 +211,7 @@ class LogRun:
             "entered": self.entered,
             "size": self.size,
             "published": self.published,
+            "stamped": self.stamped,
             "state": self.state,
             "unknown_rule_sets": self.unknown_rule_sets,
         }
@@ -311,6 +320,9 @@ def _bring_up_to_date(ports: ArchivePorts, run: LogRun, now: datetime) -> None:
     run.size = head.size
     if head.size:
         _publish(ports, run, head, note_keys, now)
+        # With each heartbeat, so every hour, and with the last note of a year.
+        if ports.stamp is not None and run.published and head.beat_at == to_text(now):
+            _stamp(ports, run, head, now)
     if head.closed:
         repository.close(log)
         repository.begin(log.following())
@@ -520,6 +532,22 @@ def _publish(ports: ArchivePorts, run: LogRun, head: LogHead, note_keys: Sequenc
         ports.repository.advance(replace(head, published=head.size, version=head.version + 1))
 
 
+def _stamp(ports: ArchivePorts, run: LogRun, head: LogHead, now: datetime) -> None:
+    """Put an authority's stamp of the note beside it. That there is none now keeps nothing from being archived."""
+    assert ports.stamp is not None
+    note = ports.bucket.read(f"{head.log.prefix}checkpoints/{head.size:012d}")
+    if note is None:
+        raise ForkAlarm(head.log, f"checkpoints/{head.size:012d}")
+    try:
+        token = ports.stamp(note)
+    except TimeUnavailable:
+        run.stamped = False
+        return
+    # A rival may have put one already: two stamps of one note say the same.
+    ports.bucket.put_once(f"{head.log.prefix}anchors/{head.size:012d}.tsr", token, retain_until=now + RETENTION)
+    run.stamped = True
+
+
 def _prove(ports: ArchivePorts, head: LogHead, last: Checkpoint | None) -> None:
     """Prove from the tiles as they lie in the archive that they have this root and extend the last note."""
 
@@ -579,12 +607,13 @@ def _halt(ports: ArchivePorts, alarm: ForkAlarm) -> None:
 
 
 def read_log_file(bucket: ArchiveBucket, scope: Scope, year: str, path: str) -> bytes:
-    """Return a file of the lender's log: ``checkpoint``, ``checkpoints/<12 digits>`` or a tile, by its one spelling.
+    """Return a file of the lender's log: ``checkpoint``, a published note or its time stamp, or a tile, by its one spelling.
 
     Raises NotFound for anything else and for what is not there.
     """
     copy = path.removeprefix("checkpoints/")
     is_copy = path.startswith("checkpoints/") and len(copy) == 12 and copy.isascii() and copy.isdigit()
+    is_copy = is_copy or re.fullmatch(r"anchors/[0-9]{12}\.tsr", path) is not None
     is_year = len(year) == 4 and year.isascii() and year.isdigit()
     if not is_year or not (path == "checkpoint" or is_copy or tile_at(path) is not None):
         raise NotFound("log file", path)

@@ -90,6 +90,7 @@ def test_waiting_events_become_a_signed_log(tmp_path: Path) -> None:
             "entered": 301,
             "size": 301,
             "published": True,
+            "stamped": None,
             "state": "up to date",
             "unknown_rule_sets": [],
         }
