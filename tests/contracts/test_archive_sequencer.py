@@ -1,10 +1,11 @@
 """The sequencer against its ports in memory: nothing forks, nothing is lost, whatever happens between two calls."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -342,6 +343,74 @@ def test_a_second_sequencer_at_any_point_neither_forks_nor_loses(step: int, tmp_
     events = [*placed(250), *placed(12, first=250), *placed(10, first=900)]
     assert sorted(ids(bucket)) == sorted(event.id for event in events)
     assert faults_of(bucket, tmp_path) == []
+
+
+def a_short_log() -> tuple[MemoryAudit, MemoryBucket]:
+    """Return a log of a few entries with two events waiting: all pairs of points of two runs over it are tried."""
+    return deepcopy(_short())
+
+
+@cache
+def _short() -> tuple[MemoryAudit, MemoryBucket]:
+    audit, bucket = MemoryAudit(), MemoryBucket()
+    enqueue_events(audit, placed(3))
+    run_archive(memory_ports(audit, bucket), now=NOW)
+    enqueue_events(audit, placed(2, first=3))
+    return audit, bucket
+
+
+def steps_of_a_short_run() -> int:
+    """Return how many calls a run over the short log makes; what lies after one is what lies before the next."""
+    calls: list[str] = []
+    run_archive(memory_ports(*a_short_log(), watcher=calls.append), now=NOW + timedelta(hours=1))
+    return sum(call.startswith("before") for call in calls)
+
+
+@pytest.mark.parametrize("step", range(steps_of_a_short_run()))
+def test_a_rival_that_dies_at_any_point_of_its_run_inside_any_point_of_ours_neither_forks_nor_loses(step: int) -> None:
+    """Enumerated: our run stands still at ``step`` while a rival begins and is killed, at each of its own steps in turn."""
+    expected = sorted(event.id for event in placed(6))
+    for killed_at in range(steps_of_a_short_run()):
+        audit, bucket = a_short_log()
+        told = rival = 0
+
+        def die(call: str, killed_at: int = killed_at) -> None:
+            nonlocal rival
+            rival += call.startswith("before")
+            if rival > killed_at:
+                raise Crash
+
+        def stand_still(
+            call: str, audit: MemoryAudit = audit, bucket: MemoryBucket = bucket, die: Callable[[str], None] = die
+        ) -> None:
+            nonlocal told
+            told += call.startswith("before")
+            if told == step + 1 and call.startswith("before"):
+                enqueue_events(audit, placed(1, first=5))
+                with contextlib.suppress(Crash, ExceptionGroup):
+                    run_archive(memory_ports(audit, bucket, watcher=die), now=NOW + timedelta(hours=1, minutes=1))
+
+        run_archive(memory_ports(audit, bucket, watcher=stand_still), now=NOW + timedelta(hours=1))
+        run_archive(memory_ports(audit, bucket), now=NOW + timedelta(hours=1, minutes=5))
+        assert sorted(ids(bucket)) == expected, f"ours at {step}, the rival's at {killed_at}"
+        sizes = [checkpoint_of(bucket, path) for path in bucket.objects if "checkpoint" in path]
+        leaves = [merkle.leaf_hash(entry) for entry in raw_entries(bucket)]
+        assert all(root == merkle.root_of(leaves[:size]) for size, root in sizes)
+
+
+def checkpoint_of(bucket: MemoryBucket, path: str) -> tuple[int, bytes]:
+    """Return (size, root) of a published note."""
+    checkpoint = notes.parse_checkpoint(notes.parse_note(bucket.read(path) or b"").text)
+    return checkpoint.size, checkpoint.root
+
+
+def raw_entries(bucket: MemoryBucket) -> list[bytes]:
+    """Return the bytes of the entries under the latest note."""
+    size, _ = checkpoint_of(bucket, f"{LOG.prefix}checkpoint")
+    found: list[bytes] = []
+    for tile in tiles.bundles_between(0, size):
+        found += tiles.entries_of(bucket.read(LOG.prefix + tile.path) or b"")
+    return found
 
 
 @pytest.mark.parametrize("seed", range(25))
