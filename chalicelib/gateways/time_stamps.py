@@ -6,7 +6,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
-from chalicelib.usecases.archive import TimeUnavailable
+from chalicelib.domain.audit.log import TimeUnavailable
 
 _REQUEST = bytes.fromhex("30390201013031300d060960864801650304020105000420")
 """A TimeStampReq up to its digest: version 1, SHA-256; after the digest follows ``certReq`` TRUE."""

@@ -21,6 +21,7 @@ from chalicelib.domain.audit.log import (
     HEARTBEAT,
     LogHead,
     LogName,
+    TimeUnavailable,
     Waiting,
     WaitingBatch,
     in_stream_order,
@@ -167,10 +168,6 @@ class ArchivePorts:
     audit_domain: str
     rule_documents: Callable[[str, Iterable[str]], Mapping[str, bytes]]
     stamp: Callable[[bytes], bytes] | None = None
-
-
-class TimeUnavailable(Exception):
-    """The authority of time gave no stamp of the note; a later one covers what this one would have."""
 
 
 class ForkAlarm(Exception):

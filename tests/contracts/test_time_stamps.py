@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.audit.log import LogName
+from chalicelib.domain.audit.log import LogName, TimeUnavailable
 from chalicelib.domain.events import EventType
 from chalicelib.gateways.time_stamps import stamper
-from chalicelib.usecases.archive import TimeUnavailable, enqueue_events, run_archive
+from chalicelib.usecases.archive import enqueue_events, run_archive
 from scripts import verify_archive
 from tests import archives
 from tests.archive_fakes import MemoryAudit, MemoryBucket, memory_ports

@@ -104,6 +104,10 @@ class WaitingBatch:
     events: tuple[Waiting, ...]
 
 
+class TimeUnavailable(Exception):
+    """The authority of time gave no stamp of the note; a later one covers what this one would have."""
+
+
 def waiting_of(raw: bytes) -> Waiting:
     """Return what waits when an event of these canonical bytes is entered. Raises BadRecord when it can be no entry."""
     if len(raw) > MOST_EVENT_BYTES:
