@@ -277,7 +277,8 @@ def test_the_real_adapters_make_an_archive_that_verifies(real_ports: Any, tmp_pa
         assert enqueue_events(real_ports().repository, some(20, first=20 * number)) == []
         done = run_archive(real_ports(), now=START + timedelta(minutes=minutes))
     assert (done[0]["size"], done[0]["published"]) == (62, True)
-    proof = prove_event(real_ports(), Scope(TENANT), "2026", "evt_case_59_000001")
+    ports = real_ports()
+    proof = prove_event(ports.repository, ports.bucket, Scope(TENANT), "evt_case_59_000001")
     assert proof.startswith(b"c2sp.org/tlog-proof@v1\nindex 60\n")
     s3, name = boto3.client("s3"), ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"]
     for item in s3.list_objects_v2(Bucket=name)["Contents"]:

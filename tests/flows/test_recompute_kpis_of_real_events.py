@@ -58,7 +58,7 @@ class House:
     def context(self) -> Context:
         return Context(self.now, "req_1")
 
-    def rule(self, dossier: Mapping[str, Any]) -> dict[str, Any]:
+    def rule(self, dossier: Mapping[str, Any], house: Any = ()) -> dict[str, Any]:
         rules = [] if self.verdict == "allow" else [{"id": "CN.CAP", "effect": self.verdict}]
         base = {"verdict": self.verdict, "rules": rules, "missing": [], "next_allowed_at": None, "not_after": None}
         return {"id": dossier["id"], **base}
