@@ -299,12 +299,14 @@ class _ReadOnly:
 
 def _local_cloud(home: Path) -> None:
     """Take the environment of the local cloud's functions. Raises KeysOutOfReach when none runs there."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     from scripts.cloud.aws import environment
 
     try:
         port = json.loads((home / "ports.json").read_text())["emulator"]
         os.environ.update(environment(f"http://127.0.0.1:{port}", stage="local"))
-    except Exception as error:
+    except (OSError, BotoCoreError, ClientError) as error:
         raise KeysOutOfReach("The local cloud does not answer: start it with make run, then try again.") from error
 
 

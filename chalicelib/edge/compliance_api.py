@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from chalicelib import wiring
 from chalicelib.domain.errors import NotFound, NotPermitted, StateConflict
+from chalicelib.domain.outreach.templates import Channel, Purpose
 from chalicelib.domain.principals import Principal
 from chalicelib.edge.callers import org_of, scope_of_case
 from chalicelib.edge.http import Request, route
@@ -18,21 +19,6 @@ from chalicelib.usecases.messages import Wish
 bp = Blueprint(__name__)
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
-Purpose = Literal[
-    "demand",
-    "reminder",
-    "reply",
-    "opt_out_confirmation",
-    "consent_request",
-    "validation_notice",
-    "required_notice",
-    "remedy_notice",
-    "locate",
-    "relay",
-    "complaint_answer",
-    "survey",
-]
-
 SHIPPED = "private, max-age=300"
 """How long a caller may keep a page of the rule book: it changes with the package only, and has a strong tag."""
 
@@ -63,7 +49,7 @@ class RulingRequest(_Model):
     """
 
     case: Id
-    channel: Literal["sms", "email", "wechat", "letter", "call", "visit"]
+    channel: Channel
     purpose: Purpose | None = None
     to: Id | None = None
     point: Id | None = None
