@@ -23,8 +23,12 @@ SPOUSE = {
 EVENING = {"rule": "x", "id": "x", "base": "cn.sms", "at": "2026-06-10T11:00:00Z"}
 
 
-def a_house(*rules: dict[str, Any], enforce: tuple[str, ...] = ()) -> Pack:
-    data = compile_rules(list(rules), ident="HOUSE-len1", version="3", name="Lender one", enforce=enforce)
+def a_house(
+    *rules: dict[str, Any], enforce: tuple[str, ...] = (), calendars: dict[str, dict[str, list[str]]] | None = None
+) -> Pack:
+    data = compile_rules(
+        list(rules), ident="HOUSE-len1", version="3", name="Lender one", enforce=enforce, calendars=calendars
+    )
     return Pack(data, hashlib.sha256(compiled_text(data).encode()).hexdigest())
 
 
@@ -41,6 +45,24 @@ def test_a_house_rule_binds_beside_the_law_and_is_named() -> None:
     )
     assert "六点后不联系" in explain(ruling, "zh", PACKS, [house])[0]
     assert explained(dossier, PACKS, [house])["rules"][0]["note"] == LATE_RULE["note"]
+
+
+def test_two_versions_of_one_set_keep_their_own_calendars_and_notes() -> None:
+    closing = {
+        **LATE_RULE,
+        "params": {
+            "windows": [{"open": [["00:00", "24:00"]]}],
+            "holidays": "own",
+            "holiday_open": [["00:00", "01:00"]],
+        },
+    }
+    first, second = a_house(LATE_RULE), a_house(closing, calendars={"own": {"2026": ["2026-06-10"]}})
+    for house in ([first, second], [second, first]):
+        dossier = dossier_of(EVENING)
+        ruling = rule(dossier, PACKS, house)
+        assert [each["id"] for each in ruling["rules"]] == ["OWN-EARLY-CLOSE", "OWN-EARLY-CLOSE"]
+        assert ruling["next_allowed_at"] == "2026-06-11T01:00:00Z"
+        assert len(explain(ruling, "en", PACKS, house)) == 2
 
 
 def test_a_house_rule_ends_an_allowance_earlier() -> None:

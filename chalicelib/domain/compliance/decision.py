@@ -156,9 +156,9 @@ class Program:
         fired: list[tuple[int, Finding | None]] = []
         weight, until, quiet = 0, 0, NEVER
         for number, (bound, pack, zones) in self._awake:
-            scene = scenes.get(pack.ident)
+            scene = scenes.get(pack.sha256)
             if scene is None:
-                scene = scenes[pack.ident] = _scene(record, pack, zones)
+                scene = scenes[pack.sha256] = _scene(record, pack, zones)
             answer = look(bound, scene, instant)
             if isinstance(answer, Finding):
                 fired.append((number, answer))

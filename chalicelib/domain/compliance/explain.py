@@ -29,10 +29,10 @@ def explain(ruling: Mapping[str, Any], language: str, packs: PackSet, house: Seq
     """
     effects = _EFFECTS[language]
     observed, limit, until, lacking = _PARTS[language]
-    own = {pack.ident: pack for pack in house}
+    own = {pack.sha256: pack for pack in house}
     notes: dict[str, str] = {}
     for named in ruling["packs"]:
-        pack = own.get(named["id"]) or packs.pack(named["id"])
+        pack = own.get(named["sha256"]) or packs.pack(named["id"])
         for ident, data in pack.described.items():
             notes[ident] = data["note"][language]
     sentences = []
