@@ -8,7 +8,7 @@ AUDITORS := .local/auditors
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries auditors package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-experiments auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -22,6 +22,7 @@ help:
 	@echo "make campaign-archive   let other people's tools verify made-up archives, flip every bit of one, and attack many (needs a Python 3.12; half an hour)"
 	@echo "make campaign-erasure   erase 1,000 of 10,000 persons, and look what opens, what is found, and whether the archive still verifies"
 	@echo "make campaign-canaries   drive 1,000 persons through every route and error path, and look for their data everywhere"
+	@echo "make campaign-experiments   live 5,000 made-up experiments with sixty looks each, and count the false alarms and what is found (RUNS=1000 SEED=1)"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
 	@echo "make lock       new lock files from requirements*.in"
@@ -92,6 +93,9 @@ campaign-erasure: setup
 
 campaign-canaries: setup
 	@CANARIES=1000 $(RUN) pytest tests/flows/test_canaries.py -q -n auto --maxprocesses 4
+
+campaign-experiments: setup
+	@$(RUN) scripts.campaign_experiments $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 package: setup
 	@$(RUN) scripts.package --stage aws
