@@ -4,7 +4,8 @@ A vector is one line of ``chalicelib/rulepacks/<pack>/vectors.jsonl``: ``base`` 
 instant, ``set`` changes paths (null deletes), ``add`` appends to lists or maps. Times may be relative to ``at``:
 ``@-3d`` is an instant three days before, ``@-3d#`` that date (UTC), units d, h, m, s. ``each`` gives one path several
 values, and the vector is as many vectors. What must come out: ``verdict``, exactly the rules that ``fires``, ``next``,
-``missing``, and where a vector says so ``not_after``, the ``effects`` of some rules and the ``duties`` with their due times. ``shadow`` asks for the ruling with drafts in force.
+``missing``, and where a vector says so ``not_after``, the ``duties`` with their due times and, of some rules by their id,
+the ``effects``, what was ``observed``, the ``limits`` and ``until`` when. ``shadow`` asks for the ruling with drafts in force.
 """
 
 import copy
@@ -351,6 +352,9 @@ KEYS = frozenset(
         "shadow",
         "effects",
         "duties",
+        "observed",
+        "limits",
+        "until",
     ]
 )
 
@@ -376,7 +380,7 @@ def asked(vector: dict[str, Any]) -> dict[str, Any]:
     return {**asked, "fires": sorted(vector["fires"])}
 
 
-ASKED = ("verdict", "next", "missing", "not_after", "effects", "duties")
+ASKED = ("verdict", "next", "missing", "not_after", "effects", "duties", "observed", "limits", "until")
 
 
 def seen(ruling: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -384,6 +388,9 @@ def seen(ruling: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     effects: dict[str, set[str]] = {}
     for fired in ruling["rules"]:
         effects.setdefault(fired["id"], set()).add(fired["effect"])
+    # Of a rule of several parts the gravest that fired, which a ruling names first.
+    gravest = {fired["id"]: fired for fired in reversed(ruling["rules"])}
+    details = {"observed": "observed", "limits": "limit", "until": "until"}
     told = {
         "verdict": ruling["verdict"],
         "fires": sorted(effects),
@@ -392,6 +399,10 @@ def seen(ruling: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         "not_after": ruling["not_after"],
         "effects": {name: sorted(effects.get(name, ())) for name in wanted.get("effects", {})},
         "duties": [[each["rule"], each["due"]] for each in ruling["obligations"]],
+        **{
+            key: {name: gravest[name][detail] if name in gravest else "silent" for name in wanted.get(key, ())}
+            for key, detail in details.items()
+        },
     }
     return {key: told[key] for key in wanted}
 

@@ -1,5 +1,6 @@
 """Shapes that single jurisdictions need."""
 
+from calendar import monthrange
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -72,14 +73,9 @@ def written_only(params: Mapping[str, Any]) -> Check:
 def _months_on(day: int, months: int) -> int:
     """Return the same day of the month some months on, the month's last day where it has none."""
     then = date.fromisoformat(date_text(day))
-    index = then.month - 1 + months
-    year, month = then.year + index // 12, index % 12 + 1
-    for number in (then.day, 30, 29, 28):
-        try:
-            return day_of(date(year, month, number).isoformat())
-        except ValueError:
-            continue
-    raise AssertionError("every month has 28 days")
+    year, index = divmod(then.year * 12 + then.month - 1 + months, 12)
+    month = index + 1
+    return day_of(date(year, month, min(then.day, monthrange(year, month)[1])).isoformat())
 
 
 def hours_by_age(params: Mapping[str, Any]) -> Check:
@@ -95,10 +91,11 @@ def hours_by_age(params: Mapping[str, Any]) -> Check:
         answer = inner(scene, instant)
         if not isinstance(answer, Finding):
             return answer
-        ages = [value for _, value in subjects("debt.days_past_due", scene.case)]
-        if any(age is None for age in ages):
-            return missing(*(name for name, age in subjects("debt.days_past_due", scene.case) if age is None))
-        youngest = min(ages)
+        ages = subjects("debt.days_past_due", scene.case)
+        lacking = [name for name, age in ages if age is None]
+        if lacking:
+            return missing(*lacking)
+        youngest = min(age for _, age in ages)
         if youngest > free:
             return answer.until
         if youngest > review:
@@ -187,7 +184,8 @@ def owing(params: Mapping[str, Any]) -> Check:
         case = scene.case
         if case.act.get("vehicle", {}).get("court_order"):
             return NEVER
-        for ident, debt in zip(case.debt_ids, case.debts, strict=True):
+        for ident in case.debt_ids:
+            debt = case.other_debts[ident]
             due, paid = debt.get("amount_due_minor"), debt.get("share_paid")
             if (due is not None and due > amount) or (paid is not None and 1 - paid > share):
                 continue
