@@ -15,7 +15,7 @@ import msgspec
 from chalicelib.domain.compliance.counts import Count
 from chalicelib.domain.compliance.hours import closes, next_open, week_of
 from chalicelib.domain.compliance.packs import Bound, Pack
-from chalicelib.domain.compliance.record import CLAIMED, DISCLOSED, FACT, HELD, LEDGER, Record, mask
+from chalicelib.domain.compliance.record import CLAIMED, DISCLOSED, FACT, HELD, LEDGER, SELDOM, Record, mask
 from chalicelib.domain.compliance.scene import Answer, Finding, Scene
 from chalicelib.domain.compliance.timeline import DAY, NEVER, Zone, Zones, ends_first
 
@@ -105,6 +105,10 @@ def disturbed(unwelcome: Sequence[tuple[int, int, int]], day: int, second: int) 
 def words_in(bits: int) -> list[str]:
     """Return the disclosures that bits stand for, sorted."""
     return [word for word, bit in DISCLOSED.items() if bit & bits]
+
+
+FLAT = FACT.keys() | SELDOM.keys()
+"""Every flat fact that a rule may be written out to read."""
 
 
 class _Ends(dict[str, int]):
@@ -213,8 +217,9 @@ class _Writer:
 
     def fact(self, path: str) -> str:
         """Return what reads a flat fact."""
-        self.once("facts", "facts = r.facts")
-        return f"facts[{FACT[path]}]"
+        name, number = _place_of(path)
+        self.once(name, f"{name} = r.{name}")
+        return f"{name}[{number}]"
 
     def ask(self, number: int, indent: str = "") -> None:
         """Write the question to the closure of a rule."""
@@ -426,9 +431,13 @@ def _consent(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     return True
 
 
+def _place_of(path: str) -> tuple[str, int]:
+    return ("facts", FACT[path]) if path in FACT else ("seldom", SELDOM[path])
+
+
 def _fact(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     path: str = params["path"]
-    if path not in FACT or params.keys() & {"only_place", "if_claims", "unless_surrendered"}:
+    if path not in FLAT or params.keys() & {"only_place", "if_claims", "unless_surrendered"}:
         return False
     if path.startswith(("debt.", "creditor.")) and not writer.kind.lone_debt:
         return False
@@ -472,7 +481,7 @@ def _fact(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
 
 def _span(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     path: str = params.get("to", "")
-    if path not in FACT or "from" in params:
+    if path not in FLAT or "from" in params:
         return False
     if path.startswith(("debt.", "creditor.")) and not writer.kind.lone_debt:
         return False
@@ -488,7 +497,7 @@ def _span(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     writer.lines.append(f"elif t < {ends}[x]: {silent}")
     writer.lines.append("else:")
     writer.fire(number, params.get("after", "deny"), "None", "x")
-    fact = f"r.facts[{FACT[path]}]"
+    fact = "r.{}[{}]".format(*_place_of(path))
     writer.quiet.append(f"(NEVER if {fact} is None else {ends}[{fact}])")
     return True
 

@@ -18,32 +18,48 @@ from chalicelib.domain.compliance.hours import named_spans
 from chalicelib.domain.compliance.scene import covers, since
 from chalicelib.domain.compliance.timeline import instant_of, instant_text
 
-_LINE = ("corporate_account", "employer_provided", "kind", "personal_device", "place", "public_domain",
-         "registered_line", "source", "status", "third_party_seen")  # fmt: skip
-_ORG = ("inspected_on", "licensed", "listed_from", "listed_to", "role", "suspended")
+_ORG = ("inspected_on", "licensed", "listed_from", "listed_to", "suspended")
 _HEADS: Mapping[str, tuple[str, ...]] = {
+    "debt": ("amount_due_minor", "currency", "days_past_due", "limitation_expires_on", "product", "status"),
+    "creditor": ("role",),
+    "org": ("inspected_on", "licensed", "role", "suspended"),
+    "collector": ("certified_to",),
+    "recipient": ("employer_forbids_work_contact", "language", "role"),
+    "point": ("kind", "place", "status"),
+    "content": ("language", "template"),
+    "act": ("channel", "collector", "point", "purpose"),
+}  # fmt: skip
+_SELDOM_HEADS: Mapping[str, tuple[str, ...]] = {
     "debt": (
-        "amount_as_of", "amount_due_minor", "collection_began_on", "creditor_kind", "currency", "days_past_due",
-        "docket_no", "guarantee_until", "limitation_expires_on", "payments_before_service", "placed_from", "placed_to",
-        "product", "rescission_clause", "share_paid", "status", "unpaid_periods", "unpaid_rent_share",
+        "amount_as_of", "collection_began_on", "creditor_kind", "docket_no", "guarantee_until",
+        "payments_before_service", "placed_from", "placed_to", "rescission_clause", "share_paid", "unpaid_periods",
+        "unpaid_rent_share",
     ),
     "creditor": _ORG,
-    "org": _ORG,
-    "collector": ("certified_to",),
-    "recipient": ("employer_forbids_work_contact", "in_xinjiang", "language", "role", "stop_requested_at"),
-    "point": _LINE,
-    "from": _LINE,
-    "content": (
-        "amount_as_of", "amount_minor", "exposure", "first", "language", "limited", "template", "template_approved",
+    "org": ("listed_from", "listed_to"),
+    "recipient": ("in_xinjiang", "stop_requested_at"),
+    "point": (
+        "corporate_account", "employer_provided", "personal_device", "public_domain", "registered_line", "source",
+        "third_party_seen",
     ),
+    "from": (
+        "corporate_account", "employer_provided", "kind", "personal_device", "place", "public_domain",
+        "registered_line", "source", "status", "third_party_seen",
+    ),
+    "content": ("amount_as_of", "amount_minor", "exposure", "first", "limited", "template_approved"),
     "visit": ("entry_consent", "place", "plan_approved", "staff", "workplace_consent"),
     "vehicle": ("court_order", "over_objection", "surrender_signed"),
-    "act": ("channel", "collector", "dialler", "from", "point", "purpose", "recorded", "third_party_initiated_payment"),
+    "act": ("dialler", "from", "recorded", "third_party_initiated_payment"),
 }  # fmt: skip
-FACT: Mapping[str, int] = {
-    path: number for number, path in enumerate(f"{head}.{key}" for head, keys in _HEADS.items() for key in keys)
-}
-"""The place of each flat fact in ``Record.facts``. Those of debts lie there only when the act is about one debt."""
+
+
+def _places_of(heads: Mapping[str, tuple[str, ...]]) -> Mapping[str, int]:
+    return {path: number for number, path in enumerate(f"{head}.{key}" for head, keys in heads.items() for key in keys)}
+
+
+FACT, SELDOM = _places_of(_HEADS), _places_of(_SELDOM_HEADS)
+"""The place of each flat fact in ``Record.facts`` or, for what few acts have or few rules ask, in ``Record.seldom``.
+Those of debts lie there only when the act is about one debt."""
 
 
 def _bits(words: Iterable[str]) -> Mapping[str, int]:
@@ -64,7 +80,6 @@ def mask(table: Mapping[str, int], words: Iterable[str]) -> int:
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
-_NOTHING = msgspec.Raw(_encode(None))
 _NONE: Facts = {}
 _KIND_KEYS = (
     "direction", "channel", "purpose", "party", "point", "org", "collector", "outcome", "consented", "reply", "staff",
@@ -80,7 +95,8 @@ class Record(msgspec.Struct, array_like=True, dict=True):
     kind in ``kinds``. ``turn`` is an instant before which no time on file begins or ends, ``at`` aside. ``disclosed``
     is -1 when the content does not say. ``granted`` tells whether the ledger holds consent to the act's medium and
     address that has begun and has no end, ``unwelcome`` the times once called inconvenient as weekdays (bit 0 Monday)
-    and local seconds, half-open, both whatever became of them later. The last four are for storage and empty in a record that was not stored.
+    and local seconds, half-open, both whatever became of them later. What follows ``codes`` is for storage and empty in a record
+    that was not stored: bytes in which nothing is looked at until somebody asks for what they hold.
     """
 
     id: str
@@ -104,16 +120,17 @@ class Record(msgspec.Struct, array_like=True, dict=True):
     answers: bool
     granted: bool
     unwelcome: tuple[tuple[int, int, int], ...]
-    consents: tuple[dict[str, Any], ...]
-    holds: tuple[dict[str, Any], ...]
     last: int
     times: bytes
     codes: bytes
-    packed_kinds: msgspec.Raw = _NOTHING
-    packed_ids: msgspec.Raw = _NOTHING
     order: bytes = b""
     odd_times: dict[int, str] = {}
-    rest: msgspec.Raw = _NOTHING
+    packed_seldom: bytes = b""
+    packed_consents: bytes = b""
+    packed_holds: bytes = b""
+    packed_kinds: bytes = b""
+    packed_ids: bytes = b""
+    rest: bytes = b""
 
     def __getattr__(self, name: str) -> Any:
         # Closures are written for a Case; what lies flat here answers by itself, all else asks the full one.
@@ -142,6 +159,22 @@ class Record(msgspec.Struct, array_like=True, dict=True):
             events = ordered
         found["history"] = events
         return found
+
+    @cached_property
+    def seldom(self) -> list[Any]:
+        """The flat facts that few acts have or few rules ask for."""
+        found: list[Any] = _decode(self.packed_seldom)
+        return found
+
+    @cached_property
+    def consents(self) -> tuple[dict[str, Any], ...]:
+        """The ledger of consents, oldest first."""
+        return tuple(_decode(self.packed_consents))
+
+    @cached_property
+    def holds(self) -> tuple[dict[str, Any], ...]:
+        """The holds, by their begin."""
+        return tuple(_decode(self.packed_holds))
 
     @property
     def one_byte_codes(self) -> bool:
@@ -172,11 +205,14 @@ class Record(msgspec.Struct, array_like=True, dict=True):
         }
         whole = msgspec.structs.replace(
             self,
-            packed_kinds=msgspec.Raw(_encode(self.kinds)),
-            packed_ids=msgspec.Raw(_encode([event["id"] for event in events])),
             order=b"" if places == list(range(len(places))) else _column(places),
             odd_times=odd,
-            rest=msgspec.Raw(_encode({key: value for key, value in dossier.items() if key != "history"})),
+            packed_seldom=_encode(self.seldom),
+            packed_consents=_encode(self.consents),
+            packed_holds=_encode(self.holds),
+            packed_kinds=_encode(self.kinds),
+            packed_ids=_encode([event["id"] for event in events]),
+            rest=_encode({key: value for key, value in dossier.items() if key != "history"}),
         )
         return _encode(whole)
 
@@ -233,6 +269,13 @@ def _unwelcome(consents: Iterable[Facts]) -> Iterator[tuple[int, int, int]]:
         yield weekdays, start, end
 
 
+def _flat(heads: Mapping[str, tuple[str, ...]], sources: Mapping[str, Facts]) -> list[Any]:
+    found: list[Any] = []
+    for head, keys in heads.items():
+        found.extend(map(sources[head].get, keys))
+    return found
+
+
 def prepare(dossier: Facts) -> Record:
     """Return the record of a dossier whose form was checked before."""
     case = Case(dossier)
@@ -252,22 +295,19 @@ def prepare(dossier: Facts) -> Record:
         codes.append(number)
     debts, act, point = case.debts, case.act, case.point
     lone = debts[0] if len(debts) == 1 else _NONE
-    sources = (
-        lone,
-        case.orgs.get(lone["creditor"], _NONE) if lone else _NONE,
-        case.org,
-        case.collector or _NONE,
-        case.recipient,
-        point or _NONE,
-        case.points.get(act.get("from") or "", _NONE),
-        case.content,
-        act.get("visit", _NONE),
-        act.get("vehicle", _NONE),
-        act,
-    )
-    facts: list[Any] = []
-    for source, keys in zip(sources, _HEADS.values(), strict=True):
-        facts.extend(map(source.get, keys))
+    sources: dict[str, Facts] = {
+        "debt": lone,
+        "creditor": case.orgs.get(lone["creditor"], _NONE) if lone else _NONE,
+        "org": case.org,
+        "collector": case.collector or _NONE,
+        "recipient": case.recipient,
+        "point": point or _NONE,
+        "from": case.points.get(act.get("from") or "", _NONE),
+        "content": case.content,
+        "visit": act.get("visit", _NONE),
+        "vehicle": act.get("vehicle", _NONE),
+        "act": act,
+    }
     point_kind, point_place = (None, None) if point is None else (point["kind"], point.get("place", "unstated"))
     residences = case.residences
     record = Record(
@@ -294,7 +334,7 @@ def prepare(dossier: Facts) -> Record:
         org_id=case.org_id,
         debt_ids=case.debt_ids,
         creditors=case.creditors,
-        facts=facts,
+        facts=_flat(_HEADS, sources),
         disclosed=-1 if case.disclosures is None else mask(DISCLOSED, case.disclosures),
         claimed=mask(CLAIMED, case.claims),
         held=mask(HELD, (hold["kind"] for hold in case.holds)),
@@ -302,11 +342,16 @@ def prepare(dossier: Facts) -> Record:
         answers=act.get("reply_to") is not None,
         granted=any(_is_plain_grant(consent, case) for consent in case.consents),
         unwelcome=tuple(_unwelcome(case.consents)),
-        consents=case.consents,
-        holds=case.holds,
         last=case.history[-1].at if history else 0,
         times=_column(event.at for event in case.history),
         codes=bytes(codes) if len(kinds) <= 256 else array("H", codes).tobytes(),
     )
-    record.__dict__.update(case=case, dossier=dossier, kinds=kinds)
+    record.__dict__.update(
+        seldom=_flat(_SELDOM_HEADS, sources),
+        case=case,
+        dossier=dossier,
+        consents=case.consents,
+        holds=case.holds,
+        kinds=kinds,
+    )
     return record
