@@ -3,30 +3,43 @@
     python -m scripts.campaign_mutation                   every mutant of every pack, then of the engine
     python -m scripts.campaign_mutation --only packs --sample 500 --seed 7
 
-Prints how many mutants were killed and which survived; the exit status is 1 when one of the packs survived that
-``scripts/equivalent_mutants.toml`` does not argue to mean the same. What survives in the engine is told, not judged.
+    python -m scripts.campaign_mutation --only engine --modules counts,hours --processes 1
+
+Prints how many mutants were killed and which survived; the exit status is 1 when one survived that
+``scripts/equivalent_mutants.toml`` (of the packs) or ``scripts/equivalent_engine_mutants.toml`` does not argue to mean
+the same, or when one that is argued away was killed or does not exist. What the engine's mutants were told by is kept
+under ``.local`` and tried first the next time.
 """
 
 import argparse
 import copy
+import hashlib
+import json
 import multiprocessing
 import random
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chalicelib.domain.compliance.engine import decide
 from chalicelib.domain.compliance.form import check_dossier
 from chalicelib.domain.compliance.packs import Pack, PackSet, Rule
 from chalicelib.domain.compliance.record import prepare
-from scripts import engine_mutants
+from scripts import engine_bench, engine_mutants
+from scripts.engine_bench import Task
+from scripts.engine_mutants import FOLDER, MODULES, EngineMutant
 from scripts.pack_mutants import Mutant, mutants
 from tests.rules.casebook import asked, dossier_of, seen, vectors
 
 ARGUED = Path(__file__).with_name("equivalent_mutants.toml")
+ARGUED_OF_ENGINE = Path(__file__).with_name("equivalent_engine_mutants.toml")
+
+
+T = TypeVar("T")
 
 
 class Vector:
@@ -118,13 +131,13 @@ def _judge(mutant: Mutant) -> tuple[str, bool]:
     return mutant.name, _bench.killed(mutant)
 
 
-def argued() -> dict[str, str]:
-    """Return the mutants that mean the same as the law, by name, each with the reason."""
-    with ARGUED.open("rb") as stream:
+def argued(path: Path = ARGUED) -> dict[str, str]:
+    """Return the mutants that mean the same as the law, or as the engine, by name, each with the reason."""
+    with path.open("rb") as stream:
         return {each["mutant"]: each["why"] for each in tomllib.load(stream).get("equivalent", [])}
 
 
-def sampled(every: Sequence[Mutant], size: int | None, seed: int) -> list[Mutant]:
+def sampled(every: Sequence[T], size: int | None, seed: int) -> list[T]:
     """Return all mutants, or so many of them drawn by the seed."""
     if size is None or size >= len(every):
         return list(every)
@@ -169,37 +182,102 @@ def _count(what: str, judged: int, left: int, same: int = 0) -> None:
     print(f"{what}: {judged - left} of {judged} mutants killed ({share:.1f} %), {left} survived, {same} mean the same")
 
 
-_examples: list[engine_mutants.Example] = []
-_reached: dict[tuple[str, int], list[int]] = {}
+class Kept:
+    """What earlier runs found out about the engine's mutants, in a file: it only decides what is tried.
+
+    What told a mutant is tried first. What told nothing is not tried again while the mutant's module stays as it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
+
+    def hint(self, mutant: EngineMutant) -> str | None:
+        """Return what told a mutant before."""
+        found: str | None = self._found.get(mutant.name, {}).get("told")
+        return found
+
+    def tried(self, mutant: EngineMutant) -> frozenset[str]:
+        """Return the digests of the vectors and tests that did not tell a mutant of the same module."""
+        found = self._found.get(mutant.name, {})
+        return frozenset(found["tried"]) if found.get("of") == _module_digest(mutant.module) else frozenset()
+
+    def note(self, mutant: EngineMutant, told: str | None, tried: Iterable[str]) -> None:
+        """Remember what came of a mutant."""
+        entry: dict[str, Any] = {"told": told}
+        if told is None:
+            entry = {"of": _module_digest(mutant.module), "tried": sorted(self.tried(mutant).union(tried))}
+        self._found[mutant.name] = entry
+
+    def write(self) -> None:
+        """Write the file."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.with_suffix(".new").write_text(json.dumps(self._found))
+        self._path.with_suffix(".new").replace(self._path)
 
 
-def _judge_engine(task: tuple[engine_mutants.EngineMutant, bool]) -> tuple[str, str | None]:
-    mutant, tests = task
-    found = _reached.get((mutant.module, mutant.line), [])
-    # The first and the last few hundred that run the line; most mutants fall to the first few.
-    chosen = found[:150] + found[150:][-150:]
-    return mutant.name, engine_mutants.told_apart(mutant, [_examples[index] for index in chosen], tests=tests)
+@cache
+def _module_digest(module: str) -> str:
+    return hashlib.sha256((FOLDER / f"{module}.py").read_bytes()).hexdigest()
 
 
-def of_engine(size: int | None, seed: int, processes: int, *, tests: bool) -> None:
-    """Judge the mutants of the engine and print what came of it."""
-    for data in vectors():
-        _examples.append((dossier_of(data), bool(data.get("shadow")), asked(data)))
-    print("looking which vectors run which line", file=sys.stderr)
-    _reached.update(engine_mutants.reached(_examples))
-    every = list(engine_mutants.mutants())
-    chosen = every if size is None or size >= len(every) else random.Random(seed).sample(every, size)
+def _tasks(chosen: Sequence[EngineMutant], kept: Kept, *, tests: bool) -> Iterator[tuple[Task, list[str]]]:
+    """Yield each mutant with what may tell it, and the digests of that."""
+    book = engine_bench.examples()
+    print("looking which vectors and tests run which line", file=sys.stderr)
+    reach = engine_bench.reached(book)
+    spread = engine_bench.spread(range(len(book)), book)
+    engine_bench.warm()
+    for mutant in chosen:
+        place = (mutant.module, mutant.line)
+        # What runs when the engine is imported is run before any of them.
+        found = engine_bench.spread(reach.examples[place], book) if reach.examples.get(place) else spread
+        names = sorted(reach.tests.get(place) or reach.seconds, key=lambda name: reach.seconds.get(name, 0))
+        tried = kept.tried(mutant)
+        examples = [book[index] for index in found if book[index].digest not in tried]
+        digests = {name: engine_bench.digest_of_test(name) for name in names} if tests else {}
+        task = Task(mutant, kept.hint(mutant), examples, [name for name in digests if digests[name] not in tried])
+        yield task, [*(each.digest for each in examples), *digests.values()]
+
+
+def of_engine(options: argparse.Namespace) -> bool:
+    """Judge the mutants of the engine and print what came of it; tell whether every one was told or argued away."""
+    names = {mutant.name for mutant in engine_mutants.mutants()}
+    every = [mutant for module in options.modules for mutant in engine_mutants.of_module(module)]
+    chosen = sampled(every, options.sample, options.seed)
+    reasons = argued(ARGUED_OF_ENGINE)
+    kept = Kept(options.kept)
     by: Counter[str] = Counter()
-    with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
-        tasks = [(mutant, tests) for mutant in chosen]
-        for number, (name, told) in enumerate(pool.imap_unordered(_judge_engine, tasks, chunksize=1), 1):
-            by[told or "survived"] += 1
-            if told is None:
-                print(f"survived: {name}")
-            _progress(number, len(chosen), by["survived"])
+    survivors: dict[str, EngineMutant] = {}
+    digests: dict[str, list[str]] = {}
+
+    def tasks() -> Iterator[Task]:
+        for task, each in _tasks(chosen, kept, tests=not options.no_tests):
+            digests[task.mutant.name] = each
+            yield task
+
+    for number, (task, told) in enumerate(engine_bench.judged(tasks(), options.processes), 1):
+        kept.note(task.mutant, told, digests.pop(task.mutant.name))
+        if told is None:
+            survivors[task.mutant.name] = task.mutant
+        else:
+            by[told.partition(" ")[0]] += 1
+        _progress(number, len(chosen), len(survivors))
+        if number % 100 == 0:
+            kept.write()
+    kept.write()
     print(file=sys.stderr)
+    unexplained = [mutant for name, mutant in survivors.items() if name not in reasons]
+    for mutant in sorted(unexplained, key=lambda each: (each.module, each.line)):
+        print(f"survived at line {mutant.line}: {mutant.name}")
+    wrong = sorted(reasons.keys() - names)
+    wrong += sorted(reasons.keys() & {mutant.name for mutant in chosen} - survivors.keys())
+    for name in wrong:
+        print(f"argued to mean the same, but killed or no mutant: {name}")
+    same = len(survivors) - len(unexplained)
     print(f"engine: told by {dict(by)}")
-    _count("engine", len(chosen), by["survived"])
+    _count("engine", len(chosen) - same, len(unexplained), same)
+    return not unexplained and not wrong
 
 
 def main() -> int:
@@ -209,14 +287,28 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="judge so many mutants of each, drawn by --seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument(
+        "--modules", type=_modules, default=MODULES, help="engine: these modules alone, as counts,hours"
+    )
     parser.add_argument("--no-tests", action="store_true", help="engine: vectors alone, not the quick tests")
+    parser.add_argument(
+        "--kept", type=Path, default=engine_bench.KEPT / "found.json", help="engine: what earlier runs found"
+    )
     options = parser.parse_args()
     good = True
     if options.only != "engine":
         good = of_packs(options.sample, options.seed, options.processes)
     if options.only != "packs":
-        of_engine(options.sample, options.seed, options.processes, tests=not options.no_tests)
+        good = of_engine(options) and good
     return 0 if good else 1
+
+
+def _modules(text: str) -> tuple[str, ...]:
+    """Return the modules of a list; ValueError, which argparse tells, for one that a ruling does not run through."""
+    names = tuple(text.split(","))
+    if not set(names) <= set(MODULES):
+        raise argparse.ArgumentTypeError(f"the modules are {', '.join(MODULES)}")
+    return names
 
 
 if __name__ == "__main__":

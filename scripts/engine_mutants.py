@@ -1,25 +1,17 @@
-"""Mutants of the engine's code: one comparison, constant, condition or return changed, to be told by vectors and tests.
+"""Mutants of the engine's code: one comparison, constant, condition or return changed inside a function.
 
-A mutant runs in a process of its own in which the engine's modules are imported anew, the changed one from its changed
-syntax tree. First the vectors that reach the changed line are ruled on, then, when none tells, the quick tests run.
+A mutant is named after what it changes, never after a line: module, function, the text of the expression and the change.
+How one is judged stands in ``engine_bench``.
 """
 
 import ast
-import contextlib
 import copy
-import importlib
-import importlib.abc
-import importlib.util
-import io
-import signal
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
+from types import CodeType
 from typing import Any, NamedTuple
-
-from tests.rules import casebook
 
 PACKAGE = "chalicelib.domain.compliance"
 FOLDER = Path(__file__).resolve().parents[1] / "chalicelib" / "domain" / "compliance"
@@ -29,25 +21,19 @@ MODULES = (
 )  # fmt: skip
 """The modules that a ruling runs through."""
 
-QUICK = (
-    "tests/domain/compliance/test_local_time.py",
-    "tests/domain/compliance/test_dossier_form.py",
-    "tests/rules/test_rule_command.py",
-    "tests/rules/test_lexicon.py",
-    "tests/rules/test_generated_rules.py",
-)
-SECONDS = 60
-"""Time that a mutant may take; one that takes longer has been told apart: it does not end."""
-
 _OTHER: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
 }  # fmt: skip
 _CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "starts": "starts_last", "ends": "ends_first"}
+_LONGEST = 90
+
+Edit = tuple[str, str, Callable[[Any], None]]
+"""A change of one node: what is shown of the source, the name of the change, and what makes it in place."""
 
 
 class EngineMutant(NamedTuple):
-    """One changed module: the line that changed and what became of it."""
+    """One changed module: its name, the line at which it differs, and which of the module's changes it is."""
 
     name: str
     module: str
@@ -55,168 +41,120 @@ class EngineMutant(NamedTuple):
     number: int
 
 
-def _edits(node: ast.AST) -> Iterator[tuple[str, Callable[[Any], None]]]:
-    """Yield the changes of one node with their names, each as what changes a copy of it in place."""
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _OTHER:
-        other = _OTHER[type(node.ops[0])]
-        yield f"{type(node.ops[0]).__name__} to {other.__name__}", lambda n: setattr(n, "ops", [other()])
+class _Site(NamedTuple):
+    node: ast.AST
+    within: ast.AST
+    function: str
+
+
+def _shown(node: ast.AST) -> str:
+    text = " ".join(ast.unparse(node).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _turned_otherwise(test: ast.expr) -> bool:
+    """Tell whether another change reverses a condition already."""
+    negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+    return negated or (isinstance(test, ast.Compare) and len(test.ops) == 1)
+
+
+def _edits(node: ast.AST, within: ast.AST) -> Iterator[Edit]:
+    """Yield the changes of one node; the source shown of a constant is the expression that it stands in."""
+    if isinstance(node, ast.Compare):
+        for index, operator in enumerate(node.ops):
+            if type(operator) in _OTHER:
+                other = _OTHER[type(operator)]
+                sides = ast.Compare([node.left, *node.comparators][index], [operator], [node.comparators[index]])
+                yield (
+                    _shown(sides),
+                    f"{type(operator).__name__} to {other.__name__}",
+                    lambda n, i=index, o=other: n.ops.__setitem__(i, o()),  # type: ignore[misc]
+                )
     if isinstance(node, ast.BoolOp):
         other_op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield f"{type(node.op).__name__} to {type(other_op).__name__}", lambda n: setattr(n, "op", other_op)
-        for index in range(len(node.values)):
-            yield f"without part {index}", lambda n, i=index: n.values.pop(i)  # type: ignore[misc]
+        name = f"{type(node.op).__name__} to {type(other_op).__name__}"
+        yield _shown(node), name, lambda n: setattr(n, "op", other_op)
+        for index, part in enumerate(node.values):
+            yield _shown(node), f"without {_shown(part)}", lambda n, i=index: n.values.pop(i)  # type: ignore[misc]
     if isinstance(node, ast.Constant):
         if type(node.value) is bool:
-            yield f"{node.value} to {not node.value}", lambda n: setattr(n, "value", not n.value)
+            yield _shown(within), f"{node.value} to {not node.value}", lambda n: setattr(n, "value", not n.value)
         elif type(node.value) is int:
             for step in (-1, 1):
-                yield f"{node.value} by {step:+d}", lambda n, s=step: setattr(n, "value", n.value + s)  # type: ignore[misc]
+                yield _shown(within), f"{node.value} by {step:+d}", lambda n, s=step: setattr(n, "value", n.value + s)  # type: ignore[misc]
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
         swapped = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
-        yield f"{type(node.op).__name__} to {type(swapped).__name__}", lambda n: setattr(n, "op", swapped)
+        name = f"{type(node.op).__name__} to {type(swapped).__name__}"
+        yield _shown(node), name, lambda n: setattr(n, "op", swapped)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
-        name = _CALLS[node.func.id]
-        yield f"{node.func.id} to {name}", lambda n: setattr(n.func, "id", name)
+        called = _CALLS[node.func.id]
+        yield _shown(node), f"{node.func.id} to {called}", lambda n: setattr(n.func, "id", called)
     if isinstance(node, ast.Return) and isinstance(node.value, ast.Name) and node.value.id == "NEVER":
-        yield "never to now", lambda n: setattr(n, "value", ast.Constant(0))
-    if isinstance(node, (ast.If, ast.IfExp)):
-        yield "condition reversed", lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))
+        yield _shown(within), "never to now", lambda n: setattr(n, "value", ast.Constant(0))
+    if isinstance(node, (ast.If, ast.IfExp)) and not _turned_otherwise(node.test):
+        yield _shown(node.test), "condition reversed", lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "not taken away", lambda n: setattr(n, "operand", ast.UnaryOp(ast.Not(), n.operand))
+        yield _shown(node), "not taken away", lambda n: setattr(n, "operand", ast.UnaryOp(ast.Not(), n.operand))
 
 
-def _nodes(tree: ast.Module) -> list[ast.AST]:
-    """Return the nodes that run when a ruling is made: what is inside functions."""
-    found: list[ast.AST] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            for part in node.body:
-                found.extend(ast.walk(part))
-    return list(dict.fromkeys(found))
+def _sites(node: ast.AST, function: str = "", within: ast.AST | None = None) -> Iterator[_Site]:
+    """Yield the nodes that run when a ruling is made, what is inside functions, each with what it stands in."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        named = f"{function}.{node.name}" if function else node.name
+        # The body of a class runs when it is imported, as the outermost lines of a module do.
+        inner = None if isinstance(node, ast.ClassDef) else node
+        for part in node.body:
+            yield from _sites(part, named, inner and part)
+        return
+    if within is not None:
+        yield _Site(node, within, function)
+        if isinstance(node, (ast.BinOp, ast.Compare, ast.Call, ast.Subscript, ast.UnaryOp, ast.IfExp)):
+            within = node
+    for child in ast.iter_child_nodes(node):
+        yield from _sites(child, function, child if within is not None and isinstance(child, ast.stmt) else within)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def _head(node: ast.AST) -> ast.AST:
+    """Return what tells a statement with a body apart: its condition, or what it runs over."""
+    if isinstance(node, (ast.If, ast.While)):
+        return node.test
+    return node.iter if isinstance(node, ast.For) else node
 
 
 def mutants() -> Iterator[EngineMutant]:
-    """Yield every mutant of the modules that a ruling runs through."""
+    """Yield every mutant of the modules that a ruling runs through; no two have one name."""
     for module in MODULES:
-        path = FOLDER / f"{module}.py"
-        if not path.is_file():
-            continue
-        number = 0
-        for node in _nodes(ast.parse(path.read_text(encoding="utf-8"))):
-            for name, _ in _edits(node):
-                line = getattr(node, "lineno", 0)
-                yield EngineMutant(f"{module}.py:{line}:{getattr(node, 'col_offset', 0)} {name}", module, line, number)
-                number += 1
+        yield from of_module(module)
+
+
+@cache
+def of_module(module: str) -> tuple[EngineMutant, ...]:
+    """Return the mutants of one module in the order of its text."""
+    found: list[EngineMutant] = []
+    often: Counter[str] = Counter()
+    for site in _sites(_tree(module)):
+        for source, change, _ in _edits(site.node, _head(site.within)):
+            name = f"{module} {site.function}: {source}: {change}"
+            often[name] += 1
+            # Alike within one function are told apart by their order.
+            name = name if often[name] == 1 else f"{name} [{often[name]}]"
+            found.append(EngineMutant(name, module, getattr(site.node, "lineno", 0), len(found)))
+    return tuple(found)
 
 
 def changed(mutant: EngineMutant) -> CodeType:
     """Return the code of a module with one thing changed."""
-    path = FOLDER / f"{mutant.module}.py"
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = copy.deepcopy(_tree(mutant.module))
     number = 0
-    for node in _nodes(tree):
-        for _, edit in _edits(copy.copy(node)):
+    for site in list(_sites(tree)):
+        for _, _, edit in _edits(site.node, site.within):
             if number == mutant.number:
-                edit(node)
-                ast.fix_missing_locations(tree)
-                return compile(tree, str(path), "exec")
+                edit(site.node)
+                return compile(ast.fix_missing_locations(tree), str(FOLDER / f"{mutant.module}.py"), "exec")
             number += 1
     raise LookupError(mutant.name)
-
-
-class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module from other code."""
-
-    def __init__(self, name: str, code: CodeType) -> None:
-        self.name, self.code = name, code
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
-        if fullname != self.name:
-            return None
-        return importlib.util.spec_from_loader(fullname, self, origin=str(FOLDER / f"{fullname.rpartition('.')[2]}.py"))
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__file__ = str(FOLDER / f"{self.name.rpartition('.')[2]}.py")
-        exec(self.code, module.__dict__)
-
-
-def _forget() -> None:
-    for name in [
-        name for name in sys.modules if name == PACKAGE or name.startswith((PACKAGE + ".", "tests.", "scripts.rule"))
-    ]:
-        del sys.modules[name]
-
-
-Example = tuple[dict[str, Any], bool, dict[str, Any]]
-"""A dossier, whether drafts are in force, and what its ruling must have."""
-
-
-def _tells(examples: Sequence[Example]) -> bool:
-    engine = importlib.import_module(f"{PACKAGE}.engine")
-    packs = importlib.import_module(f"{PACKAGE}.packs")
-    sets = {shadow: packs.PackSet(shadow=shadow) for shadow in {shadow for _, shadow, _ in examples}}
-    for dossier, shadow, wanted in examples:
-        ruling = engine.rule(dossier, sets[shadow])
-        if wanted != casebook.seen(ruling, wanted):
-            return True
-    return False
-
-
-def told_apart(mutant: EngineMutant, examples: Sequence[Example], *, tests: bool) -> str | None:
-    """Return what tells a mutant from the engine: ``vectors``, ``tests`` or ``time``; None when nothing does."""
-
-    def too_long(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError
-
-    signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(SECONDS)
-    by = "vectors"
-    try:
-        code = changed(mutant)
-        _forget()
-        sys.meta_path.insert(0, _Changed(f"{PACKAGE}.{mutant.module}", code))
-        if _tells(examples):
-            return by
-        if not tests:
-            return None
-        by = "tests"
-        pytest = importlib.import_module("pytest")
-        quick = [name for name in QUICK if (FOLDER.parents[2] / name).is_file()]
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            failed = pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly", *quick])
-        return by if failed else None
-    except TimeoutError:
-        return "time"
-    except Exception:
-        # A mutant that breaks the engine is told apart by whatever ran it.
-        return by
-    finally:
-        signal.alarm(0)
-
-
-def reached(examples: Sequence[Example]) -> dict[tuple[str, int], list[int]]:
-    """Return which examples run each line of the engine's modules."""
-    engine = importlib.import_module(f"{PACKAGE}.engine")
-    packs = importlib.import_module(f"{PACKAGE}.packs")
-    files = {str(FOLDER / f"{module}.py"): module for module in MODULES}
-    found: dict[tuple[str, int], list[int]] = defaultdict(list)
-    lines: set[tuple[str, int]] = set()
-
-    def on_line(frame: FrameType, event: str, arg: Any) -> Any:
-        lines.add((frame.f_code.co_filename, frame.f_lineno))
-        return on_line
-
-    def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        return on_line if frame.f_code.co_filename in files else None
-
-    sets = {shadow: packs.PackSet(shadow=shadow) for shadow in (False, True)}
-    for index, (dossier, shadow, _) in enumerate(examples):
-        lines.clear()
-        sys.settrace(on_call)
-        try:
-            engine.rule(dossier, sets[shadow])
-        finally:
-            sys.settrace(None)
-        for name, line in lines:
-            found[files[name], line].append(index)
-    return found
