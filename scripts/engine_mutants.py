@@ -58,6 +58,14 @@ def _turned_otherwise(test: ast.expr) -> bool:
     return negated or (isinstance(test, ast.Compare) and len(test.ops) == 1)
 
 
+def _leave_out(node: ast.BoolOp, index: int) -> None:
+    # Two parts are the fewest there may be: the other one twice says what it says alone.
+    if len(node.values) > 2:
+        node.values.pop(index)
+    else:
+        node.values[index] = node.values[1 - index]
+
+
 def _edits(node: ast.AST, within: ast.AST) -> Iterator[Edit]:
     """Yield the changes of one node; the source shown of a constant is the expression that it stands in."""
     if isinstance(node, ast.Compare):
@@ -75,7 +83,7 @@ def _edits(node: ast.AST, within: ast.AST) -> Iterator[Edit]:
         name = f"{type(node.op).__name__} to {type(other_op).__name__}"
         yield _shown(node), name, lambda n: setattr(n, "op", other_op)
         for index, part in enumerate(node.values):
-            yield _shown(node), f"without {_shown(part)}", lambda n, i=index: n.values.pop(i)  # type: ignore[misc]
+            yield _shown(node), f"without {_shown(part)}", lambda n, i=index: _leave_out(n, i)  # type: ignore[misc]
     if isinstance(node, ast.Constant):
         if type(node.value) is bool:
             yield _shown(within), f"{node.value} to {not node.value}", lambda n: setattr(n, "value", not n.value)

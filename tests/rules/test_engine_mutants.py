@@ -8,7 +8,7 @@ from scripts.campaign_mutation import ARGUED_OF_ENGINE, argued
 from scripts.engine_bench import Example, Task, dependents, examples, judged, warm
 from scripts.engine_mutants import FOLDER, EngineMutant, changed, mutants, of_module
 
-HOURS = "hours closes: second < end: Lt to LtE"
+HOURS = "hours closes: start <= second: LtE to Lt"
 
 
 def named(name: str) -> EngineMutant:
