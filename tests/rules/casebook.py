@@ -377,6 +377,8 @@ def spread(vector: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def asked(vector: dict[str, Any]) -> dict[str, Any]:
     """Return what must come out of a vector, in the form of ``seen``."""
     asked = {"next": None, "missing": [], **{key: vector[key] for key in ASKED if key in vector}}
+    if vector["verdict"] == "allow":
+        asked["stands_past"] = f"{datetime.fromisoformat(vector['at']).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return {**asked, "fires": sorted(vector["fires"])}
 
 
@@ -384,7 +386,11 @@ ASKED = ("verdict", "next", "missing", "not_after", "effects", "duties", "observ
 
 
 def seen(ruling: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what a ruling has of what a vector asks."""
+    """Return what a ruling has of what a vector asks.
+
+    What is allowed stands past its own instant: every rule that lets it through says until a later one.
+    """
+    past, last = wanted.get("stands_past"), ruling["not_after"]
     effects: dict[str, set[str]] = {}
     for fired in ruling["rules"]:
         effects.setdefault(fired["id"], set()).add(fired["effect"])
@@ -396,7 +402,8 @@ def seen(ruling: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         "fires": sorted(effects),
         "next": ruling["next_allowed_at"],
         "missing": ruling["missing"],
-        "not_after": ruling["not_after"],
+        "not_after": last,
+        "stands_past": past if past is None or last is None or last > past else last,
         "effects": {name: sorted(effects.get(name, ())) for name in wanted.get("effects", {})},
         "duties": [[each["rule"], each["due"]] for each in ruling["obligations"]],
         **{

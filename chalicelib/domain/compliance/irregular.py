@@ -1,9 +1,10 @@
 """Rules whose law fits no common shape, each under its own name; the parameters still come from the packs."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.compliance.case import DEBT_SIDE
+from chalicelib.domain.compliance.case import DEBT_SIDE, Case
 from chalicelib.domain.compliance.gates import handed_over, look, subjects
 from chalicelib.domain.compliance.scene import (
     Answer,
@@ -17,10 +18,22 @@ from chalicelib.domain.compliance.scene import (
     stops,
     touches,
 )
-from chalicelib.domain.compliance.timeline import DAY, NEVER, date_text, day_of, ends_first, instant_of, starts
+from chalicelib.domain.compliance.timeline import (
+    DAY,
+    NEVER,
+    Zone,
+    clock,
+    date_text,
+    day_of,
+    ends_first,
+    instant_of,
+    starts,
+)
 
 PHONES = frozenset(("mobile", "landline"))
 DEAD_NUMBERS = frozenset(("vacant", "suspended", "wrong_person"))
+_PARTS_OF_DAY = (clock("12:00"), clock("18:00"))
+"""When the afternoon and the evening begin."""
 
 
 def abroad(params: Mapping[str, Any]) -> Check:
@@ -121,13 +134,15 @@ def _lost(scene: Scene, debtor: str, instant: int) -> str:
 
 
 def _unreached(scene: Scene, dials: list[int]) -> bool:
-    """Tell whether three dials lie on three dates in a row, each in another part of the day."""
-    zone = scene.zones[0]
+    """Tell whether three dials lie on three dates in a row, each in another part of the day, in whichever zone."""
+    return all(_unreached_in(zone, dials) for zone in scene.zones)
+
+
+def _unreached_in(zone: Zone, dials: list[int]) -> bool:
     parts: dict[int, set[int]] = {}
     for dial in dials:
-        local = zone.local(dial)
-        hour = local % DAY // 3600
-        parts.setdefault(local // DAY, set()).add(0 if hour < 12 else 1 if hour < 18 else 2)
+        day, second = divmod(zone.local(dial), DAY)
+        parts.setdefault(day, set()).add(bisect_right(_PARTS_OF_DAY, second))
     return any(
         len({one, two, three}) == 3
         for day in parts
@@ -169,7 +184,7 @@ def tells(scene: Scene, harmless: frozenset[str], lexicon: str | None, instant: 
         telling.extend(scene.words(lexicon, instant).seen)
     if telling:
         return telling
-    if case.disclosures is None and case.text:
+    if case.disclosures is None and case.text and lexicon is not None:
         return []
     seen = look(case)
     if isinstance(seen, Finding):
@@ -236,12 +251,12 @@ def wrong_number(params: Mapping[str, Any]) -> Check:
 
 
 def amount(params: Mapping[str, Any]) -> Check:
-    """Compile ``amount``: the amount asked is the ledger's, and no older than ``fresh_hours``.
+    """Compile ``amount``: the amount asked is the ledger's and, with ``fresh_hours``, no older than that.
 
     ``mode = "over"`` only forbids to ask more than the ledger says.
     """
     over: bool = params.get("mode") == "over"
-    fresh: int = params.get("fresh_hours", 0) * 3600
+    fresh: int | None = params.get("fresh_hours")
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -261,12 +276,14 @@ def amount(params: Mapping[str, Any]) -> Check:
             return missing(*lacking)
         if asked != sum(known):
             return Finding("require", observed=asked, limit=sum(known), because="the amount is not the ledger's")
+        if fresh is None:
+            return NEVER
         as_of = case.content.get("amount_as_of")
         if as_of is None:
             return missing("act.content.amount_as_of")
-        stale = starts(as_of, scene.zones) + fresh + 1
+        stale = starts(as_of, scene.zones) + fresh * 3600 + 1
         if instant >= stale:
-            return Finding("require", observed=as_of, limit=f"{fresh // 3600} h", because=f"the amount is of {as_of}")
+            return Finding("require", observed=as_of, limit=f"{fresh} h", because=f"the amount is of {as_of}")
         return stale
 
     return check
@@ -295,8 +312,6 @@ def promise(params: Mapping[str, Any]) -> Check:
         case = scene.case
         if case.purpose not in demands:
             return NEVER
-        zone = scene.zones[0]
-        today = zone.day(instant)
         found: Finding | None = None
         quiet = NEVER
         for each in case.holds:
@@ -308,32 +323,42 @@ def promise(params: Mapping[str, Any]) -> Check:
                 continue
             if "until" not in each:
                 return Finding("deny", because="a promise without a date is alive")
-            text = each["until"]
-            promised = day_of(text) if len(text) == 10 else zone.day(instant_of(text))
-            if today > promised:
-                continue
-            end = zone.midnight(promised + 1)
-            if case.purpose == "reminder":
-                eve = zone.midnight(promised - 1)
-                used = any(
-                    not event.inbound
-                    and event.channel == case.channel
-                    and event.purpose == "reminder"
-                    and event.party == case.recipient_id
-                    and zone.day(event.at) == promised - 1
-                    and event.at <= instant
-                    for event in case.history
-                )
-                if today == promised - 1 and not used:
-                    quiet = min(quiet, zone.midnight(promised))
-                    continue
-                if today < promised - 1:
-                    end = eve
-            if found is None or end > found.until:
-                found = Finding("defer", end, date_text(today), text, f"a promise for {text} is alive")
+            for zone in scene.zones:
+                end, ahead = _promised(case, each["until"], zone, instant)
+                if end <= instant:
+                    quiet = min(quiet, ahead)
+                elif found is None or end > found.until:
+                    today = date_text(zone.day(instant))
+                    found = Finding("defer", end, today, each["until"], f"a promise for {each['until']} is alive")
         return quiet if found is None else found
 
     return check
+
+
+def _promised(case: Case, text: str, zone: Zone, instant: int) -> tuple[int, int]:
+    """Return until when a promise for a time holds an act back in a zone, and from when it will where it does not."""
+    promised = zone.day(starts(text, (zone,)))
+    today, eve = zone.day(instant), promised - 1
+    if today > promised:
+        return instant, NEVER
+    if case.purpose == "reminder" and today < eve:
+        return zone.midnight(eve), NEVER
+    if case.purpose == "reminder" and today == eve and not _reminded(case, zone, eve, instant):
+        return instant, zone.midnight(promised)
+    return zone.midnight(promised + 1), NEVER
+
+
+def _reminded(case: Case, zone: Zone, day: int, instant: int) -> bool:
+    """Tell whether the person was reminded through the act's channel on a date."""
+    return any(
+        not event.inbound
+        and event.channel == case.channel
+        and event.purpose == "reminder"
+        and event.party == case.recipient_id
+        and zone.day(event.at) == day
+        and event.at <= instant
+        for event in case.history
+    )
 
 
 def guarantee(params: Mapping[str, Any]) -> Check:
@@ -344,9 +369,10 @@ def guarantee(params: Mapping[str, Any]) -> Check:
         case = scene.case
         quiet = NEVER
         lacking: list[str] = []
-        for (name, text), ident in zip(subjects("debt.guarantee_until", case), case.debt_ids, strict=True):
+        for ident in case.debt_ids:
+            text = case.other_debts[ident].get("guarantee_until")
             if text is None:
-                lacking.append(name)
+                lacking.append(f"debts.{ident}.guarantee_until")
                 continue
             end = ends_first(text, scene.zones)
             if instant < end:
@@ -380,7 +406,8 @@ def lease(params: Mapping[str, Any]) -> Check:
         case = scene.case
         if handed_over(case):
             return NEVER
-        for ident, debt in zip(case.debt_ids, case.debts, strict=True):
+        for ident in case.debt_ids:
+            debt = case.other_debts[ident]
             if debt.get("product") != "finance_lease" or debt.get("rescission_clause"):
                 continue
             unpaid, part = debt.get("unpaid_periods"), debt.get("unpaid_rent_share")
@@ -523,9 +550,10 @@ def inspection(params: Mapping[str, Any]) -> Check:
         inspected = case.org.get("inspected_on")
         if inspected is None:
             return missing(f"orgs.{case.org_id}.inspected_on")
-        zone = scene.zones[0]
         for _, text in subjects("debt.placed_from", case):
-            if text is not None and zone.day(starts(text, scene.zones)) > day_of(inspected) + days:
+            if text is not None and any(
+                zone.day(starts(text, (zone,))) > day_of(inspected) + days for zone in scene.zones
+            ):
                 return Finding(
                     "deny", observed=inspected, limit=days, because="placed while the inspection was overdue"
                 )
