@@ -37,6 +37,7 @@ QUICK = (
     "tests/domain/compliance/test_dossier_form.py",
     "tests/rules/test_rule_command.py",
     "tests/rules/test_lexicon.py",
+    "tests/rules/test_shapes.py",
     "tests/rules/test_generated_rules.py",
 )
 """Tests that may tell what no vector tells."""

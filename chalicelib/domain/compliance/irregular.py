@@ -180,7 +180,7 @@ def tells(scene: Scene, harmless: frozenset[str], lexicon: str | None, instant: 
     telling = sorted(case.claims)
     if "amount_minor" in case.content:
         telling.append("amount")
-    if case.text and lexicon is not None:
+    if lexicon is not None:
         telling.extend(scene.words(lexicon, instant).seen)
     if telling:
         return telling
@@ -413,8 +413,11 @@ def lease(params: Mapping[str, Any]) -> Check:
             unpaid, part = debt.get("unpaid_periods"), debt.get("unpaid_rent_share")
             if (unpaid is not None and unpaid >= periods) or (part is not None and part >= share):
                 continue
-            if unpaid is None or part is None:
-                return missing(f"debts.{ident}.unpaid_periods", f"debts.{ident}.unpaid_rent_share")
+            lacking = [
+                f"debts.{ident}.{key}" for key in ("unpaid_periods", "unpaid_rent_share") if debt.get(key) is None
+            ]
+            if lacking:
+                return missing(*lacking)
             return Finding("deny", observed=[unpaid, part], limit=[periods, share], because="too little rent is unpaid")
         return NEVER
 
