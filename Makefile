@@ -8,7 +8,7 @@ AUDITORS := .local/auditors
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-experiments auditors package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-ledger campaign-experiments auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -23,6 +23,7 @@ help:
 	@echo "make campaign-erasure   erase 1,000 of 10,000 persons, and look what opens, what is found, and whether the archive still verifies"
 	@echo "make campaign-canaries   drive 1,000 persons through every route and error path, and look for their data everywhere"
 	@echo "make campaign-experiments   live 5,000 made-up experiments with sixty looks each, and count the false alarms and what is found (RUNS=1000 SEED=1)"
+	@echo "make campaign-ledger   book the same payments, reversals and pauses in 100,000 random orders, against a plain count by day (ORDERS=1000 SEED=1)"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
 	@echo "make lock       new lock files from requirements*.in"
@@ -96,6 +97,9 @@ campaign-canaries: setup
 
 campaign-experiments: setup
 	@$(RUN) scripts.campaign_experiments $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+campaign-ledger: setup
+	@$(RUN) scripts.campaign_ledger $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEED),--seed $(SEED))
 
 package: setup
 	@$(RUN) scripts.package --stage aws

@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from chalicelib.domain.cases.case import bucket_of
+from chalicelib.domain.cases.repayment_ledger import bucket_of
 from chalicelib.domain.intake.columns import flat_cells
 from chalicelib.domain.intake.scan import count_documents
 from chalicelib.domain.intake.values import cn_check_character, vin_check_digit

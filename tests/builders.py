@@ -11,6 +11,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case, CaseParty, Notice
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.cases.repayment_ledger import Instalment
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook, TemplateVersion
@@ -116,47 +117,54 @@ def a_person(**deviations: Any) -> Person:
 
 
 def a_case(**deviations: Any) -> Case:
-    """Return a case in work at ``agency-a``: 35 days past due, 12,345.67 yuan owed, mandate until February."""
-    return Case(
-        **{
-            "id": CASE,
-            "tenant": LENDER,
-            "portfolio": "pf_1",
-            "account": "acct-0001",
-            "contract_no": "AF2024050212345",
-            "placement_stage": 1,
-            "placement_type": "contingency",
-            "state": CaseState.IN_WORK,
-            "agency": AGENCY,
-            "parties": (CaseParty(person=PERSON, role="debtor"),),
-            "product": "direct_loan",
-            "creditor_kind": "auto_finance",
-            "country": "CN",
-            "region": "CN-SH",
-            "language": "zh",
-            "currency": "CNY",
-            "owed": {
-                "principal": 1_000_000,
-                "interest": 200_000,
-                "penalty": 20_000,
-                "late_fee": 10_000,
-                "management_fee": 0,
-                "other": 4_567,
-            },
-            "amount_due_minor": 1_234_567,
-            "amount_as_of": "2026-11-23T00:00:00Z",
-            "placed_minor": 1_234_567,
-            "oldest_unpaid_due_on": date(2026, 10, 19),
-            "days_past_due_at_placement": 13,
-            "business_date": date(2026, 11, 1),
-            "placed_from": "2026-11-01",
-            "placed_to": "2027-02-28",
-            "limitation_expires_on": date(2029, 10, 19),
-            "vehicles": ({"vin": "LSVAU2180C2123456", "plate": "沪A12312"},),
-            "notices": (Notice(kind="outsourcing_notice", at="2026-11-01T02:00:00Z", party=PERSON),),
-            **deviations,
-        }
-    )
+    """Return a case in work at ``agency-a``: 35 days past due, 12,345.67 yuan owed, mandate until February.
+
+    Its one instalment and its charges are what ``owed`` and ``oldest_unpaid_due_on`` say, unless the test states them.
+    """
+    fields: dict[str, Any] = {
+        "id": CASE,
+        "tenant": LENDER,
+        "portfolio": "pf_1",
+        "account": "acct-0001",
+        "contract_no": "AF2024050212345",
+        "placement_stage": 1,
+        "placement_type": "contingency",
+        "state": CaseState.IN_WORK,
+        "agency": AGENCY,
+        "parties": (CaseParty(person=PERSON, role="debtor"),),
+        "product": "direct_loan",
+        "creditor_kind": "auto_finance",
+        "country": "CN",
+        "region": "CN-SH",
+        "language": "zh",
+        "currency": "CNY",
+        "owed": {
+            "principal": 1_000_000,
+            "interest": 200_000,
+            "penalty": 20_000,
+            "late_fee": 10_000,
+            "management_fee": 0,
+            "other": 4_567,
+        },
+        "amount_due_minor": 1_234_567,
+        "amount_as_of": "2026-11-23T00:00:00Z",
+        "placed_minor": 1_234_567,
+        "oldest_unpaid_due_on": date(2026, 10, 19),
+        "days_past_due_at_placement": 13,
+        "business_date": date(2026, 11, 1),
+        "placed_from": "2026-11-01",
+        "placed_to": "2027-02-28",
+        "limitation_expires_on": date(2029, 10, 19),
+        "vehicles": ({"vin": "LSVAU2180C2123456", "plate": "沪A12312"},),
+        "notices": (Notice(kind="outsourcing_notice", at="2026-11-01T02:00:00Z", party=PERSON),),
+    } | deviations
+    owed = fields["owed"] if fields["amount_due_minor"] else {}
+    body = {part: owed[part] for part in ("principal", "interest") if owed.get(part)}
+    opening = {
+        "instalments": (Instalment(due_on=fields["oldest_unpaid_due_on"], owed=body),) if body else (),
+        "charges": {part: minor for part, minor in owed.items() if part not in body and minor},
+    }
+    return Case(**(opening | fields))
 
 
 def a_ledger(**deviations: Any) -> ContactLedger:

@@ -336,6 +336,11 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
         "payment.reversed",
         status=201,
     )
+    paused = {"kind": "freeze", "paused_from": "2026-11-01", "paused_to": "2026-11-05", "reason": who.note}
+    yield step(f"{case}/pauses", "lender", f"{a}/pauses", paused, "pause.recorded", status=201)
+    path = f"{a}/pauses/{trip.last['id']}/cancellation"
+    route = f"{case}/pauses/{{pause_id}}/cancellation"
+    yield step(route, "lender", path, {"reason": who.note}, "pause.cancelled")
     held = {"kind": "hardship", "reason": who.note}
     yield step(f"{case}/holds", "agency", f"{a}/holds", held, "hold.placed", "case.changed", status=201)
     path = f"{a}/holds/{trip.last['id']}/release"

@@ -332,6 +332,9 @@ class World:
         self.now += timedelta(days=10)
         cases.reverse_payment(store, SCOPE, case, paid.id, LENDERS, self.context, received_on=self.now.date())
         case = self.case()
+        span = {"paused_from": today, "paused_to": today}
+        _, pause = cases.record_pause(store, SCOPE, case, LENDERS, self.context, kind="freeze", reason=SECRET, **span)
+        cases.cancel_pause(store, SCOPE, case, pause.id, LENDERS, self.context, reason=SECRET)
         _, hold = cases.place_hold(store, SCOPE, case, LENDERS, self.context, kind="hardship", reason=SECRET)
         cases.release_hold(store, SCOPE, case, hold.id, LENDERS, self.context, reason=SECRET)
         cases.request_recall(store, SCOPE, case, LENDERS, self.context, reason="RECALLED")

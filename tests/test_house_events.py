@@ -16,6 +16,7 @@ import pytest
 
 from chalicelib.domain import keys
 from chalicelib.domain.cases.feed import FEED_TYPES
+from chalicelib.domain.cases.repayment_ledger import PARTS
 from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.kpi.counters import deltas, marks
 from chalicelib.store.repository import Store
@@ -52,6 +53,7 @@ FORMS: dict[str, Callable[[Any], bool]] = {
         for field, each in value.items()
     ),
     "counts": lambda value: all(_matches(code, r"[a-z_]+") and type(count) is int for code, count in value.items()),
+    "parts": lambda value: all(part in PARTS and type(minor) is int for part, minor in value.items()),
     "digests": lambda value: all(_matches(digest, r"[0-9a-f]{64}") for digest in value.values()),
 }
 

@@ -43,6 +43,8 @@ class EventType(StrEnum):
     PROMISE_BROKEN = "promise.broken"
     PAYMENT_POSTED = "payment.posted"
     PAYMENT_REVERSED = "payment.reversed"
+    PAUSE_RECORDED = "pause.recorded"
+    PAUSE_CANCELLED = "pause.cancelled"
     COMPLAINT_RECEIVED = "complaint.received"
     RISK_EVENT_RAISED = "risk_event.raised"
 

@@ -141,14 +141,24 @@ class PaymentReport(_Model):
     method: Annotated[str, Field(pattern=r"^[a-z_]{1,30}$")] | None = None
     commissionable: bool = True
     split: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,20}$")], Minor] | None = None
-    oldest_unpaid_due_on: date | None = None
 
 
 class ReversalReport(_Model):
     """A payment that did not hold; ``received_on`` is the day on which it was taken back."""
 
     received_on: date
-    oldest_unpaid_due_on: date | None = None
+
+
+class PauseRequest(_Model):
+    """A pause that the contract provides for, from its first day to its last (closed), also one that is over.
+
+    A deferral moves the due dates in it to the day after it; a freeze takes its days out of the days past due.
+    """
+
+    kind: Literal["deferral", "freeze"]
+    paused_from: date
+    paused_to: date
+    reason: Text
 
 
 # What is answered
@@ -229,6 +239,7 @@ class CaseView(BaseModel):
     vehicles: list[dict[str, Any]]
     promises: list[dict[str, Any]]
     payments: list[dict[str, Any]]
+    pauses: list[dict[str, Any]]
     holds: list[dict[str, Any]]
     next_actions: list[str]
 
@@ -489,7 +500,6 @@ def post_payment(principal: Principal, request: Request[PaymentReport, None]) ->
         method=body.method,
         commissionable=body.commissionable,
         split=body.split,
-        oldest_unpaid_due_on=body.oldest_unpaid_due_on,
         payment_id=request.derived_id("pay"),
     )
     return _standing(case, payment.id)
@@ -507,7 +517,7 @@ def post_payment(principal: Principal, request: Request[PaymentReport, None]) ->
     summary="Take back a payment that did not hold",
 )
 def reverse_payment(principal: Principal, request: Request[ReversalReport, None]) -> Answer:
-    """What it had settled is owed again, and the promises that it kept are judged anew."""
+    """It is as if it had never come: days past due, balances and the promises it kept are judged anew."""
     case_id = request.path["case_id"]
     case, reversal = cases.reverse_payment(
         wiring.store(),
@@ -517,9 +527,60 @@ def reverse_payment(principal: Principal, request: Request[ReversalReport, None]
         _caller(principal),
         _context(request),
         received_on=request.body.received_on,
-        oldest_unpaid_due_on=request.body.oldest_unpaid_due_on,
     )
     return _standing(case, reversal.id)
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/cases/{case_id}/pauses",
+    scope="cases:write",
+    body=PauseRequest,
+    response=CaseState,
+    status=201,
+    summary="Defer due dates, or freeze the days past due, as the contract provides",
+)
+def record_pause(principal: Principal, request: Request[PauseRequest, None]) -> Answer:
+    """Days past due follow from the pause at once, also for days that are over; what was approved before goes stale."""
+    case_id, body = request.path["case_id"], request.body
+    case, pause = cases.record_pause(
+        wiring.store(),
+        scope_of_case(principal, case_id),
+        case_id,
+        _caller(principal),
+        _context(request),
+        kind=body.kind,
+        paused_from=body.paused_from,
+        paused_to=body.paused_to,
+        reason=body.reason,
+        pause_id=request.derived_id("pause"),
+    )
+    return _standing(case, pause.id)
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/cases/{case_id}/pauses/{pause_id}/cancellation",
+    scope="cases:write",
+    body=Reason,
+    response=CaseState,
+    summary="Take a pause back as if it had never been",
+)
+def cancel_pause(principal: Principal, request: Request[Reason, None]) -> Answer:
+    """Days past due count as they would have without it."""
+    case_id, pause_id = request.path["case_id"], request.path["pause_id"]
+    case = cases.cancel_pause(
+        wiring.store(),
+        scope_of_case(principal, case_id),
+        case_id,
+        pause_id,
+        _caller(principal),
+        _context(request),
+        reason=request.body.reason,
+    )
+    return _standing(case, pause_id)
 
 
 # Both sides

@@ -10,10 +10,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from chalicelib.domain.cases import repayment
-from chalicelib.domain.cases.case import Case, Payment, Promise
+from chalicelib.domain.cases.case import Case, Promise
 from chalicelib.domain.cases.lifecycle import FINAL, CaseEvent, CaseState, Move, answer
 from chalicelib.domain.cases.masking import visible
 from chalicelib.domain.cases.organisations import Lender
+from chalicelib.domain.cases.repayment_ledger import DEFERRAL, FREEZE, Pause, Payment
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, StateConflict
 from chalicelib.domain.events import Actor, EventType
@@ -429,14 +430,13 @@ def post_payment(
     method: str | None = None,
     commissionable: bool = True,
     split: Mapping[str, int] | None = None,
-    oldest_unpaid_due_on: date | None = None,
     payment_id: str | None = None,
 ) -> tuple[Case, Payment]:
     """Record money that the lender received; what it settles is no longer owed, and at 0 the case is settled.
 
-    The amount is applied in the country's order (``repayment.ORDERS``) unless the lender states the split.
-    ``oldest_unpaid_due_on`` is the lender's word on which instalment is now the oldest unpaid. A ``reference`` that is
-    already on the case with the same amount and day is the same payment. Raises InvalidInput, StateConflict.
+    The amount is applied in the country's order unless the lender states the split; by its value date ``received_on``,
+    so that one that is told late stands where it belongs (``repayment_ledger``). A ``reference`` that is already on the case
+    with the same amount and day is the same payment. Raises InvalidInput, StateConflict.
     """
     today = local_date(context.now, lender_of(store, scope).zone)
     posted: list[Payment] = []
@@ -458,15 +458,14 @@ def post_payment(
             amount_minor=amount_minor,
             currency=currency,
             received_on=received_on,
+            posted_at=to_seconds_text(context.now),
             method=method,
             commissionable=commissionable,
-            split=_checked_split(case, amount_minor, split),
+            stated_split=_checked_split(case, amount_minor, split),
         )
-        posted[:] = [payment]
         draft.case = repayment.after_payment(case, payment, as_of=to_seconds_text(context.now))
-        if oldest_unpaid_due_on is not None:
-            draft.change(oldest_unpaid_due_on=oldest_unpaid_due_on)
-        draft.emit(EventType.PAYMENT_POSTED, _payment_data(draft, payment))
+        posted[:] = [payment := _payment(draft.case, payment.id)]
+        draft.emit(EventType.PAYMENT_POSTED, _payment_data(draft, payment, applied_minor=sum(payment.split.values())))
         _judge(draft, today=today)
         if draft.case.amount_due_minor == 0 and draft.case.state not in FINAL:
             draft.move(CaseEvent.SETTLE, "PAID_FULL")
@@ -481,9 +480,13 @@ def _check_money(case: Case, currency: str, received_on: date, today: date) -> N
         raise InvalidInput("/received_on", "in_the_future", "money is posted once it has arrived")
 
 
-def _checked_split(case: Case, amount_minor: int, split: Mapping[str, int] | None) -> dict[str, int]:
+def _payment(case: Case, payment_id: str) -> Payment:
+    return next(payment for payment in case.payments if payment.id == payment_id)
+
+
+def _checked_split(case: Case, amount_minor: int, split: Mapping[str, int] | None) -> dict[str, int] | None:
     if split is None:
-        return repayment.split_of(case.owed, amount_minor, country=case.country)
+        return None
     fits = all(part in case.owed and 0 < minor <= case.owed[part] for part, minor in split.items())
     if not fits or sum(split.values()) > amount_minor:
         raise InvalidInput(
@@ -492,11 +495,12 @@ def _checked_split(case: Case, amount_minor: int, split: Mapping[str, int] | Non
     return dict(split)
 
 
-def _payment_data(draft: CaseDraft, payment: Payment) -> dict[str, Any]:
+def _payment_data(draft: CaseDraft, payment: Payment, *, applied_minor: int) -> dict[str, Any]:
     return {
         "payment": payment.id,
         "amount_minor": payment.amount_minor,
-        "applied_minor": sum(payment.split.values()),
+        "applied_minor": applied_minor,
+        "stated_split": payment.stated_split,
         "currency": payment.currency,
         "received_on": payment.received_on.isoformat(),
         "reversal_of": payment.reversal_of,
@@ -514,11 +518,10 @@ def reverse_payment(
     context: Context,
     *,
     received_on: date,
-    oldest_unpaid_due_on: date | None = None,
 ) -> tuple[Case, Payment]:
-    """Take back a payment that did not hold: what it settled is owed again, and the promises it kept are judged anew.
+    """Take back a payment that did not hold: it is as if it had never come, and the promises it kept are judged anew.
 
-    A case that was settled stays settled; the lender places it again. Reversing twice is the same reversal. Raises
+    ``received_on`` is the day on which it was taken back; the debt counts as unsettled from the day it was paid. A case that was settled stays settled; the lender places it again. Reversing twice is the same reversal. Raises
     NotFound, InvalidInput.
     """
     today = local_date(context.now, lender_of(store, scope).zone)
@@ -539,19 +542,106 @@ def reverse_payment(
             amount_minor=original.amount_minor,
             currency=original.currency,
             received_on=received_on,
+            posted_at=to_seconds_text(context.now),
             method=original.method,
             reversal_of=original.id,
             commissionable=original.commissionable,
-            split=original.split,
         )
         posted[:] = [reversal]
-        draft.case = repayment.after_reversal(case, original, reversal, as_of=to_seconds_text(context.now))
-        if oldest_unpaid_due_on is not None:
-            draft.change(oldest_unpaid_due_on=oldest_unpaid_due_on)
-        draft.emit(EventType.PAYMENT_REVERSED, _payment_data(draft, reversal))
+        draft.case = repayment.after_payment(case, reversal, as_of=to_seconds_text(context.now))
+        taken_back = sum(original.split.values())
+        draft.emit(EventType.PAYMENT_REVERSED, _payment_data(draft, reversal, applied_minor=taken_back))
         _judge(draft, today=today)
 
     return _command(store, scope, case_id, caller, context, change), posted[0]
+
+
+# Pauses
+
+PAUSES = (DEFERRAL, FREEZE)
+LONGEST_PAUSE = timedelta(days=3 * 366)
+"""From a pause's first day to its last; a longer one is a typing error."""
+
+
+def record_pause(
+    store: Store,
+    scope: Scope,
+    case_id: str,
+    caller: Caller,
+    context: Context,
+    *,
+    kind: str,
+    paused_from: date,
+    paused_to: date,
+    reason: str,
+    pause_id: str | None = None,
+) -> tuple[Case, Pause]:
+    """Book a deferral or a freeze that the contract provides for, from its first day to its last (closed), also a past one.
+
+    What was approved before may state other days, so it goes stale. A ``pause_id`` that is there is the same pause. ``reason``
+    is free text and is sealed. Raises InvalidInput.
+    """
+    if kind not in PAUSES:
+        raise InvalidInput("/kind", "unknown_pause", "a pause is a deferral or a freeze")
+    if not paused_from <= paused_to <= paused_from + LONGEST_PAUSE:
+        raise InvalidInput("/paused_to", "out_of_range", f"from paused_from to {LONGEST_PAUSE.days} days after it")
+    booked: list[Pause] = []
+
+    def change(draft: CaseDraft) -> None:
+        known = next((pause for pause in draft.case.pauses if pause.id == pause_id), None)
+        if known is not None:
+            booked[:] = [known]
+            return
+        pause = Pause(
+            id=pause_id or draft.new_id("pause"),
+            kind=kind,
+            paused_from=paused_from,
+            paused_to=paused_to,
+            posted_at=to_seconds_text(context.now),
+        )
+        booked[:] = [pause]
+        _book_pause(draft, pause)
+        told = {"subject": draft.case.debtor, "secret": {"text": reason}}
+        draft.emit(EventType.PAUSE_RECORDED, _pause_data(draft, pause, pause.id), **told)
+
+    return _command(store, scope, case_id, caller, context, change), booked[0]
+
+
+def cancel_pause(
+    store: Store, scope: Scope, case_id: str, pause_id: str, caller: Caller, context: Context, *, reason: str
+) -> Case:
+    """Take a pause back as if it had never been. Repeating it changes nothing. Raises NotFound."""
+
+    def change(draft: CaseDraft) -> None:
+        original = next((p for p in draft.case.pauses if p.id == pause_id and p.cancels is None), None)
+        if original is None:
+            raise NotFound("pause", pause_id)
+        if any(pause.cancels == pause_id for pause in draft.case.pauses):
+            return
+        told = {"id": draft.new_id("pause"), "cancels": pause_id, "posted_at": to_seconds_text(context.now)}
+        _book_pause(draft, original.model_copy(update=told))
+        data = _pause_data(draft, original, pause_id)
+        draft.emit(EventType.PAUSE_CANCELLED, data, subject=draft.case.debtor, secret={"text": reason})
+
+    return _command(store, scope, case_id, caller, context, change)
+
+
+def _book_pause(draft: CaseDraft, pause: Pause) -> None:
+    draft.stop()
+    draft.case = repayment.after_pause(draft.case, pause, as_of=draft.case.amount_as_of)
+
+
+def _pause_data(draft: CaseDraft, pause: Pause, pause_id: str) -> dict[str, Any]:
+    return {
+        "pause": pause_id,
+        "pause_kind": pause.kind,
+        "paused_from": pause.paused_from.isoformat(),
+        "paused_to": pause.paused_to.isoformat(),
+        "agency": draft.case.agency,
+    }
+
+
+# Judging promises
 
 
 def _judge(draft: CaseDraft, *, today: date) -> bool:

@@ -40,6 +40,7 @@ def row(number: int, **deviations: Any) -> Row:
             "currency": "CNY",
             "amount_due_minor": 100,
             "oldest_unpaid_due_on": "2026-10-19",
+            "frozen": (),
             "placed_to": "2027-02-28",
             "country": "CN",
             "product": "direct_loan",

@@ -1,4 +1,4 @@
-"""Money on a case: the order of application, reversals, and promises judged the same in any order of arrival."""
+"""Money on a case: booking it, and promises judged the same in any order of arrival."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
@@ -8,18 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.cases.case import Payment, Promise
+from chalicelib.domain.cases.case import Promise
 from chalicelib.domain.cases.lifecycle import CaseState
-from chalicelib.domain.cases.repayment import (
-    ORDERS,
-    OTHERWISE,
-    PARTS,
-    after_payment,
-    after_reversal,
-    judge,
-    lapse_of,
-    split_of,
-)
+from chalicelib.domain.cases.repayment import after_payment, judge, lapse_of
+from chalicelib.domain.cases.repayment_ledger import Payment
 from tests.builders import PERSON, a_case
 
 DUE = date(2026, 12, 1)
@@ -41,41 +33,11 @@ def states(promises: list[Promise], payments: list[Payment], today: date) -> lis
     return [judged.state for judged in judge(promises, payments, today=today).promises]
 
 
-def test_in_china_costs_come_first_then_interest_then_principal() -> None:
-    owed = {"principal": 500, "interest": 100, "penalty": 50, "late_fee": 20, "management_fee": 10, "other": 5}
-    assert split_of(owed, 100, country="CN") == {"other": 5, "management_fee": 10, "late_fee": 20, "interest": 65}
-    assert split_of(owed, 200, country="CN")["principal"] == 15
-
-
-def test_elsewhere_the_instalment_comes_before_charges() -> None:
-    owed = {"principal": 500, "interest": 100, "penalty": 50, "late_fee": 20, "management_fee": 10, "other": 5}
-    assert split_of(owed, 600, country="US") == {"interest": 100, "principal": 500}
-
-
-def test_every_order_names_every_part_once() -> None:
-    for order in (*ORDERS.values(), OTHERWISE):
-        assert sorted(order) == sorted(PARTS)
-
-
-@given(
-    parts=st.dictionaries(st.sampled_from(PARTS), st.integers(0, 10**9)),
-    amount=st.integers(1, 10**10),
-    country=st.sampled_from(["CN", "US", "DE"]),
-)
-def test_a_payment_settles_no_more_than_is_owed_and_all_it_can(
-    parts: dict[str, int], amount: int, country: str
-) -> None:
-    split = split_of(parts, amount, country=country)
-    assert sum(split.values()) == min(amount, sum(parts.values()))
-    assert all(0 < minor <= parts[part] for part, minor in split.items())
-
-
 @given(amounts=st.lists(st.integers(1, 400_000), min_size=1, max_size=5))
 def test_reversing_every_payment_restores_what_was_owed(amounts: list[int]) -> None:
     case = before = a_case()
     for number, amount in enumerate(amounts):
-        paid = payment(amount, number=number, split=split_of(case.owed, amount, country="CN"))
-        case = after_payment(case, paid, as_of=AS_OF)
+        case = after_payment(case, payment(amount, number=number), as_of=AS_OF)
         assert (
             case.amount_due_minor
             == sum(case.owed.values())
@@ -83,9 +45,25 @@ def test_reversing_every_payment_restores_what_was_owed(amounts: list[int]) -> N
         )
     for original in case.payments:
         back = original.model_copy(update={"id": f"rev_{original.id}", "reversal_of": original.id})
-        case = after_reversal(case, original, back, as_of=AS_OF)
+        case = after_payment(case, back, as_of=AS_OF)
     assert case.owed == before.owed
     assert case.amount_due_minor == before.amount_due_minor
+    assert case.oldest_unpaid_due_on == before.oldest_unpaid_due_on
+
+
+def test_money_beyond_the_debt_settles_it_when_an_earlier_payment_falls_away() -> None:
+    case = after_payment(a_case(), payment(1_234_567, number=1), as_of=AS_OF)
+    case = after_payment(case, payment(50_000, number=2), as_of=AS_OF)
+    assert (case.amount_due_minor, case.payments[1].split) == (0, {})
+    back = payment(1_234_567, number=3, reversal_of="pay_1")
+    case = after_payment(case, back, as_of=AS_OF)
+    assert case.amount_due_minor == 1_184_567
+    assert [sum(known.split.values()) for known in case.payments] == [0, 50_000, 0]
+
+
+def test_a_case_without_unpaid_instalment_is_not_past_due() -> None:
+    case = after_payment(a_case(), payment(1_234_567), as_of=AS_OF)
+    assert (case.oldest_unpaid_due_on, case.days_past_due(DUE), case.bucket(DUE)) == (None, 0, "M0")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from chalicelib.domain import keys
 from chalicelib.domain.cases.assignment import Assigned, Unassigned
 from chalicelib.domain.cases.case import CaseParty
+from chalicelib.domain.cases.feed import row_of
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, StateConflict
 from chalicelib.domain.events import EventType
@@ -336,9 +337,63 @@ def test_money_that_cannot_be_is_refused(house: House, deviation: dict[str, Any]
 
 
 def test_a_lender_may_state_the_split(house: House) -> None:
-    case = paid(house, 10_000, split={"principal": 10_000}, oldest_unpaid_due_on=date(2026, 11, 19))
+    case = paid(house, 10_000, split={"principal": 10_000})
     assert case.owed["principal"] == 990_000
-    assert case.days_past_due(date(2026, 11, 23)) == 4
+    assert house.last("payment.posted")["stated_split"] == {"principal": 10_000}
+    assert paid(house, 1_000, received_on=date(2026, 11, 20)).payments[0].split == {"principal": 10_000}
+
+
+# Pauses
+
+
+def test_a_pause_told_late_corrects_the_days_past_due_and_its_end_gives_them_back(house: House) -> None:
+    told = {"paused_from": date(2026, 10, 25), "paused_to": date(2026, 11, 3), "reason": "sealed"}
+    case, pause = house.call(cases.record_pause, LENDERS, kind="freeze", **told)
+    assert case.days_past_due(date(2026, 11, 23)) == 25
+    assert house.last("pause.recorded")["paused_to"] == "2026-11-03"
+    assert house.epochs() == [1, 1]
+    _, again = house.call(cases.record_pause, LENDERS, kind="freeze", **told, pause_id=pause.id)
+    assert again == pause and len(house.case.pauses) == 1
+    for _ in range(2):
+        case = cases.cancel_pause(house.store, house.scope, CASE, pause.id, LENDERS, house.context, reason="sealed")
+    assert case.days_past_due(date(2026, 11, 23)) == 35
+    assert house.types().count("pause.cancelled") == 1
+
+
+def test_a_deferral_of_the_oldest_due_date_shows_in_the_lists(house: House) -> None:
+    told = {"paused_from": date(2026, 10, 19), "paused_to": date(2026, 11, 20), "reason": "sealed"}
+    case, _ = house.call(cases.record_pause, LENDERS, kind="deferral", **told)
+    assert (case.oldest_unpaid_due_on, case.days_past_due(date(2026, 11, 23))) == (date(2026, 11, 21), 2)
+    row = row_of(case, seq=1, org=None)
+    assert [row.summary(date(2026, 11, day))["days_past_due"] for day in (21, 22, 23)] == [0, 1, 2]
+
+
+def test_a_frozen_case_counts_the_same_in_the_lists_as_on_its_own(house: House) -> None:
+    told = {"paused_from": date(2026, 11, 1), "paused_to": date(2026, 11, 30), "reason": "sealed"}
+    case, _ = house.call(cases.record_pause, LENDERS, kind="freeze", **told)
+    row = row_of(case, seq=1, org=None)
+    days = [date(2026, 10, 19) + timedelta(days=number) for number in range(60)]
+    assert [row.summary(day)["days_past_due"] for day in days] == [case.days_past_due(day) for day in days]
+
+
+@pytest.mark.parametrize(
+    ("deviation", "pointer"),
+    [
+        ({"kind": "holiday"}, "/kind"),
+        ({"paused_to": date(2026, 10, 24)}, "/paused_to"),
+        ({"paused_to": date(2029, 10, 28)}, "/paused_to"),
+    ],
+)
+def test_a_pause_that_cannot_be_is_refused(house: House, deviation: dict[str, Any], pointer: str) -> None:
+    told = {"kind": "freeze", "paused_from": date(2026, 10, 25), "paused_to": date(2026, 11, 3), "reason": "r"}
+    with pytest.raises(InvalidInput) as refused:
+        house.call(cases.record_pause, LENDERS, **{**told, **deviation})
+    assert refused.value.errors[0].where == pointer
+
+
+def test_only_a_pause_that_is_there_can_be_cancelled(house: House) -> None:
+    with pytest.raises(NotFound):
+        cases.cancel_pause(house.store, house.scope, CASE, "pause_none", LENDERS, house.context, reason="r")
 
 
 # Activities

@@ -46,7 +46,7 @@ def api(erasable: Api, store: Store) -> Iterator[Api]:
     placed(store, state=CaseState.IN_WORK, amount_due_minor=100)
     stored(store, a_person(name_local="Zhang Wei", version=2))
     row = {"case": CASE, "lender": LENDER, "agency": "agency-a", "state": "in_work", "version": 1, "seq": 1}
-    row |= {"held": True, "currency": "CNY", "amount_due_minor": 1, "oldest_unpaid_due_on": "2026-10-19"}
+    row |= {"held": True, "currency": "CNY", "amount_due_minor": 1, "oldest_unpaid_due_on": "2026-10-19", "frozen": []}
     row |= {"placed_to": "2027-02-28", "country": "CN", "product": "direct_loan"}
     View("A#agency-a#CASES", CASE, s="in_work", d=json.dumps(row)).save()
     yield erasable

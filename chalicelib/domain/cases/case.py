@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.domain.cases.lifecycle import FINAL, WORKABLE, CaseState
+from chalicelib.domain.cases.repayment_ledger import Instalment, Pause, Payment, RepaymentLedger, bucket_of
 from chalicelib.domain.people.person import HoldEntry
 
 SCHEMA = 1
@@ -42,22 +43,6 @@ class Promise(_Value):
     lapses_at: str | None = None
 
 
-class Payment(_Value):
-    """Money received, or a reversal of it (``reversal_of`` names the payment). ``amount_minor`` is always above 0.
-
-    ``split`` says which parts of what is owed it settled; what it exceeds them by was not owed.
-    """
-
-    id: str
-    amount_minor: int
-    currency: str
-    received_on: date
-    method: str | None = None
-    reversal_of: str | None = None
-    commissionable: bool = True
-    split: dict[str, int] = {}
-
-
 class Notice(_Value):
     """A formal notice on record, in the shape of a dossier's ``notices`` entry."""
 
@@ -74,8 +59,10 @@ class Notice(_Value):
 class Case(_Value):
     """One placement of one loan. Amounts are minor units of ``currency``; dates are in the lender's calendar.
 
-    ``owed`` is the overdue split (principal, interest, penalty, late_fee, management_fee, other); its sum is
-    ``amount_due_minor`` at ``amount_as_of``. ``placed_to`` is the last day of the mandate (closed).
+    ``instalments`` and ``charges`` are what was overdue when it was placed. What is owed of it now is the standing of its
+    ``ledger``, kept beside it: ``owed`` by part (principal, interest, penalty, late_fee, management_fee, other), their sum
+    ``amount_due_minor`` at ``amount_as_of``, and ``oldest_unpaid_due_on``, None when no instalment is unpaid. ``placed_to`` is the
+    last day of the mandate (closed).
     """
 
     id: str
@@ -98,7 +85,9 @@ class Case(_Value):
     amount_due_minor: int
     amount_as_of: str
     placed_minor: int
-    oldest_unpaid_due_on: date
+    oldest_unpaid_due_on: date | None
+    instalments: tuple[Instalment, ...]
+    charges: dict[str, int]
     days_past_due_at_placement: int
     business_date: date
     placed_from: str
@@ -111,6 +100,7 @@ class Case(_Value):
     payment_history: tuple[dict[str, Any], ...] = ()
     promises: tuple[Promise, ...] = ()
     payments: tuple[Payment, ...] = ()
+    pauses: tuple[Pause, ...] = ()
     holds: tuple[HoldEntry, ...] = ()
     notices: tuple[Notice, ...] = ()
     recall_due_at: str | None = None
@@ -130,9 +120,14 @@ class Case(_Value):
         """Return the role that the person plays here, or None when they are no party."""
         return next((party.role for party in self.parties if party.person == person), None)
 
+    @property
+    def ledger(self) -> RepaymentLedger:
+        """Return what the amounts and the days past due are computed from."""
+        return RepaymentLedger(self.country, self.instalments, self.charges, self.payments, self.pauses)
+
     def days_past_due(self, today: date) -> int:
-        """Return whole days from the oldest unpaid due date to ``today``; 0 when nothing is overdue."""
-        return 0 if self.amount_due_minor == 0 else max(0, (today - self.oldest_unpaid_due_on).days)
+        """Return the days past due on a business date, as the ledger counts them; 0 when nothing is overdue."""
+        return self.ledger.standing(today).days_past_due
 
     def bucket(self, today: date) -> str:
         """Return the stage by days past due: CN M0..M7 in steps of 30 days, US current, 1-29, 30-59 ... 120+."""
@@ -142,15 +137,3 @@ class Case(_Value):
         """Return the instant at which the clock must look at this case again, or None: a recall's or a promise's end."""
         lapses = () if self.state in FINAL else (p.lapses_at for p in self.promises if p.state == "open")
         return min((at for at in (self.recall_due_at, *lapses) if at is not None), default=None)
-
-
-def bucket_of(days_past_due: int, *, country: str) -> str:
-    """Return the bucket's label: China M1 = 1-30 and so on to M7 = 181+; elsewhere 1-29, 30-59, 60-89, 90-119, 120+."""
-    if country == "CN":
-        return f"M{min(7, -(-days_past_due // 30))}"
-    if days_past_due <= 0:
-        return "current"
-    for low, high in ((1, 29), (30, 59), (60, 89), (90, 119)):
-        if low <= days_past_due <= high:
-            return f"{low}-{high}"
-    return "120+"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from chalicelib.domain.cases.case import Case, bucket_of
+from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import FINAL
+from chalicelib.domain.cases.repayment_ledger import bucket_of, days_past_due
 from chalicelib.domain.events import Event, EventType
 
 RETENTION_DAYS = 35
@@ -26,6 +27,8 @@ FEED_TYPES = frozenset(
         EventType.PROMISE_BROKEN,
         EventType.PAYMENT_POSTED,
         EventType.PAYMENT_REVERSED,
+        EventType.PAUSE_RECORDED,
+        EventType.PAUSE_CANCELLED,
         EventType.HOLD_PLACED,
         EventType.HOLD_RELEASED,
         EventType.PERSON_KEYS_DESTROYED,
@@ -36,7 +39,11 @@ FEED_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a case list. ``seq`` is the case's last event that the list knows; ``held`` that it is live there."""
+    """A line of a case list. ``seq`` is the case's last event that the list knows; ``held`` that it is live there.
+
+    ``oldest_unpaid_due_on`` and the ``frozen`` spans of days (disjoint, first and last closed) are what days past due follow
+    from on a later day.
+    """
 
     case: str
     lender: str
@@ -47,7 +54,8 @@ class Row:
     held: bool
     currency: str
     amount_due_minor: int
-    oldest_unpaid_due_on: str
+    oldest_unpaid_due_on: str | None
+    frozen: tuple[tuple[str, str], ...]
     placed_to: str
     country: str
     product: str
@@ -58,7 +66,9 @@ class Row:
 
     def summary(self, today: date) -> dict[str, Any]:
         """Return the row as the API shows it; days past due and bucket are those of ``today``."""
-        overdue = max(0, (today - date.fromisoformat(self.oldest_unpaid_due_on)).days) if self.amount_due_minor else 0
+        frozen = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in self.frozen]
+        oldest = self.oldest_unpaid_due_on
+        overdue = days_past_due(date.fromisoformat(oldest), today, frozen=frozen) if oldest is not None else 0
         return {
             "case": self.case,
             "lender": self.lender,
@@ -91,6 +101,8 @@ class Step:
 def row_of(case: Case, *, seq: int, org: str | None) -> Row:
     """Return the case's line in the list of ``org``, or of the lender when None."""
     live = case.state not in FINAL
+    stands = case.ledger.standing(date.max)
+    oldest = stands.oldest_unpaid_due_on
     return Row(
         case=case.id,
         lender=case.tenant,
@@ -101,7 +113,8 @@ def row_of(case: Case, *, seq: int, org: str | None) -> Row:
         held=live and case.agency == org if org is not None else live,
         currency=case.currency,
         amount_due_minor=case.amount_due_minor,
-        oldest_unpaid_due_on=case.oldest_unpaid_due_on.isoformat(),
+        oldest_unpaid_due_on=oldest.isoformat() if oldest is not None else None,
+        frozen=tuple((first.isoformat(), last.isoformat()) for first, last in stands.frozen),
         placed_to=case.placed_to,
         country=case.country,
         product=case.product,

@@ -133,6 +133,17 @@ CLEAR: Mapping[str, frozenset[str]] = {
             "payments[].reversal_of",
             "payments[].commissionable",
             "payments[].split",
+            "payments[].stated_split",
+            "payments[].posted_at",
+            "instalments[].due_on",
+            "instalments[].owed",
+            "charges",
+            "pauses[].id",
+            "pauses[].kind",
+            "pauses[].paused_from",
+            "pauses[].paused_to",
+            "pauses[].posted_at",
+            "pauses[].cancels",
             "holds[].id",
             "holds[].kind",
             "holds[].from",
@@ -184,7 +195,7 @@ MASKED: Mapping[str, Mask] = {
 PERSONAL = frozenset(MASKED) | {"account", "parties[].points[].value"}
 """What is withheld as a whole when data are locked, or the agency's mandate is over."""
 
-_OPEN_MAPS = frozenset({"owed", "payments[].split"})
+_OPEN_MAPS = frozenset({"owed", "charges", "instalments[].owed", "payments[].split", "payments[].stated_split"})
 """Maps whose members are figures of one kind and are shown whole."""
 
 _RECORD_LISTS = frozenset(

@@ -1,27 +1,17 @@
-"""Money on a case: which part of the debt a payment settles, what a reversal restores, which promises were kept.
+"""Money on a case: booking it, and which promises it kept.
 
-Everything is integer minor units and counted from the payments themselves, so late and reversed payments come out the
-same in any order of arrival.
+Everything is integer minor units and follows from the entries of the case's ledger, so late and reversed payments come
+out the same in any order of arrival.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from chalicelib.domain.cases.case import Case, Payment, Promise
+from chalicelib.domain.cases.case import Case, Promise
+from chalicelib.domain.cases.repayment_ledger import Pause, Payment, RepaymentLedger, standing_payments
 from chalicelib.domain.instants import to_text
-
-PARTS = ("principal", "interest", "penalty", "late_fee", "management_fee", "other")
-"""The parts of what is owed, as a case keeps them."""
-
-ORDERS: Mapping[str, tuple[str, ...]] = {
-    # Costs, then interest, then the principal debt, unless the parties agreed otherwise: PRC Civil Code art. 561.
-    # Default interest counts as interest.
-    "CN": ("other", "management_fee", "late_fee", "interest", "penalty", "principal"),
-}
-OTHERWISE = ("interest", "principal", "penalty", "late_fee", "management_fee", "other")
-"""The order elsewhere: the instalment first, charges last, so that a charge never makes an instalment look unpaid."""
 
 GRACE_DAYS = 3
 """A promise is kept by money received up to this many days after its due date (closed)."""
@@ -38,50 +28,32 @@ class Judged:
     changed: tuple[Promise, ...]
 
 
-def split_of(owed: Mapping[str, int], amount_minor: int, *, country: str) -> dict[str, int]:
-    """Return what of each part the amount settles, in the country's order; their sum is at most the amount.
-
-    >>> split_of({"principal": 500, "interest": 100}, 150, country="US")
-    {'interest': 100, 'principal': 50}
-    """
-    left, split = amount_minor, {}
-    for part in ORDERS.get(country, OTHERWISE):
-        settled = min(left, max(0, owed.get(part, 0)))
-        if settled:
-            split[part] = settled
-            left -= settled
-    return split
-
-
 def after_payment(case: Case, payment: Payment, *, as_of: str) -> Case:
-    """Return the case with the payment on it and what it settled no longer owed."""
-    owed = {part: minor - payment.split.get(part, 0) for part, minor in case.owed.items()}
-    return _with_balance(case, owed, payment, as_of)
+    """Return the case with a payment or a reversal booked, and what is owed and settled as it stands then."""
+    return _standing_after(case, case.ledger.with_payment(payment), as_of)
 
 
-def after_reversal(case: Case, original: Payment, reversal: Payment, *, as_of: str) -> Case:
-    """Return the case with the reversal on it and what the original payment had settled owed again."""
-    owed = {part: case.owed.get(part, 0) + original.split.get(part, 0) for part in {**case.owed, **original.split}}
-    return _with_balance(case, owed, reversal, as_of)
+def after_pause(case: Case, pause: Pause, *, as_of: str) -> Case:
+    """Return the case with a pause or its end booked, and what is owed and settled as it stands then."""
+    return _standing_after(case, case.ledger.with_pause(pause), as_of)
 
 
-def _with_balance(case: Case, owed: dict[str, int], payment: Payment, as_of: str) -> Case:
+def _standing_after(case: Case, ledger: RepaymentLedger, as_of: str) -> Case:
+    # Money is posted once it has arrived, so every entry lies before the last of days.
+    stands = ledger.standing(date.max)
+    payments = tuple(
+        payment.model_copy(update={"split": dict(stands.splits.get(payment.id, {}))}) for payment in ledger.payments
+    )
     return case.model_copy(
         update={
-            "owed": owed,
-            "amount_due_minor": sum(owed.values()),
+            "owed": dict(stands.owed),
+            "amount_due_minor": stands.balance_minor,
+            "oldest_unpaid_due_on": stands.oldest_unpaid_due_on,
             "amount_as_of": max(case.amount_as_of, as_of),
-            "payments": (*case.payments, payment),
+            "payments": payments,
+            "pauses": ledger.pauses,
         }
     )
-
-
-def standing(payments: Iterable[Payment]) -> list[Payment]:
-    """Return the payments that were not reversed, by date received and then id."""
-    known = list(payments)
-    reversed_ids = {payment.reversal_of for payment in known}
-    kept = [payment for payment in known if payment.reversal_of is None and payment.id not in reversed_ids]
-    return sorted(kept, key=lambda payment: (payment.received_on, payment.id))
 
 
 def lapse_of(due_on: date, *, zone: str) -> datetime:
@@ -96,8 +68,8 @@ def judge(promises: Sequence[Promise], payments: Iterable[Payment], *, today: da
     Money counts once, for the earliest promise whose span, from the day it was made to the end of grace (closed), it
     falls into. A promise whose payment was reversed is open or broken again.
     """
-    left = {payment.id: payment.amount_minor for payment in standing(payments)}
-    received = {payment.id: payment.received_on for payment in standing(payments)}
+    left = {payment.id: payment.amount_minor for payment in standing_payments(payments)}
+    received = {payment.id: payment.received_on for payment in standing_payments(payments)}
     results: dict[str, Promise] = {}
     for promise in sorted(promises, key=lambda p: (p.due_on, p.made_at, p.id)):
         last_day = promise.due_on + timedelta(days=GRACE_DAYS)

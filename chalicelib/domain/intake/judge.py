@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chalicelib.domain.cases.case import bucket_of
+from chalicelib.domain.cases.repayment_ledger import bucket_of, days_past_due
 from chalicelib.domain.intake.places import is_region, region_of_division
 from chalicelib.domain.intake.rejections import MOST_PROBLEMS, ROW_CODES, Problem, Rejection, rejection, shape
 from chalicelib.domain.intake.row import FLAGS, Party, Row
@@ -398,7 +398,7 @@ def _loan_contradictions(row: Row) -> Iterator[Fault]:
     )
     if sum(parts) != overdue.total_minor:
         yield Fault("overdue_sum", ("overdue", "total_minor"), overdue.total_minor)
-    expected = max(0, (loan.as_of_date - loan.oldest_unpaid_due_date).days)
+    expected = days_past_due(loan.oldest_unpaid_due_date, loan.as_of_date)
     if abs(expected - loan.dpd) > _DPD_SLACK:
         yield Fault("dpd_mismatch", ("loan", "dpd"), loan.dpd)
     if loan.bucket is not None and row.country:

@@ -2,15 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from calendar import monthrange
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
-from chalicelib.domain.cases.case import Case, CaseParty, Notice, Promise, bucket_of
+from chalicelib.domain.cases.case import Case, CaseParty, Notice, Promise
 from chalicelib.domain.cases.organisations import Lender
+from chalicelib.domain.cases.repayment_ledger import Instalment, bucket_of, days_past_due
 from chalicelib.domain.intake.judge import Taken
-from chalicelib.domain.intake.row import GivenNotice, Party, PriorContact, Row
+from chalicelib.domain.intake.row import GivenNotice, Party, Payment, PriorContact, Row
 from chalicelib.domain.people.person import (
     Attorney,
     ConsentEntry,
@@ -324,6 +326,7 @@ def _case(
     debtor = who[row.borrower.party_id]
     owed = {name.removesuffix("_minor"): getattr(overdue, name) for name in type(overdue).model_fields}
     total = owed.pop("total")
+    instalments, charges = opening_of(row, owed)
     return Case(
         id=case_id,
         tenant=tenant,
@@ -343,7 +346,9 @@ def _case(
         amount_due_minor=total,
         amount_as_of=loan.as_of_date.isoformat(),
         placed_minor=total,
-        oldest_unpaid_due_on=loan.oldest_unpaid_due_date,
+        oldest_unpaid_due_on=loan.oldest_unpaid_due_date if total else None,
+        instalments=instalments,
+        charges=charges,
         days_past_due_at_placement=_days_past_due(row),
         business_date=loan.as_of_date,
         placed_from=batch.delegation_date.isoformat(),
@@ -392,7 +397,82 @@ def _itemization(loan: Any, total: int) -> dict[str, Any]:
 
 
 def _days_past_due(row: Row) -> int:
-    return max(0, (row.loan.as_of_date - row.loan.oldest_unpaid_due_date).days)
+    return days_past_due(row.loan.oldest_unpaid_due_date, row.loan.as_of_date)
+
+
+_BODY = ("principal", "interest")
+"""The parts that fall due in instalments; the others are charges."""
+
+
+def opening_of(row: Row, owed: Mapping[str, int]) -> tuple[tuple[Instalment, ...], dict[str, int]]:
+    """Return the instalments and charges that an account's overdue amount consists of; together they are ``owed``.
+
+    The row's payment record gives the instalments where it agrees with the overdue principal and interest and with the
+    oldest unpaid due date. Otherwise the amount is spread over the overdue periods, month by month from that date: the
+    newest are whole instalments and the oldest is what is left, or all are equal where that does not fit.
+    Charges alone are one instalment of that date.
+    """
+    body = sum(owed[part] for part in _BODY)
+    charges = {part: minor for part, minor in owed.items() if part not in _BODY and minor}
+    if body == 0:
+        oldest = row.loan.oldest_unpaid_due_date
+        return ((Instalment(due_on=oldest, owed=charges),) if charges else ()), {}
+    exact = _recorded_parts(row, owed)
+    if exact is not None:
+        return exact, charges
+    dues = _recorded(row, body) or _spread(row, body)
+    instalments, before = [], 0
+    for due_on, minor in dues:
+        # Rounded at each running total, so that the parts of all instalments sum to the parts of what is owed.
+        principal = owed["principal"] * (before + minor) // body - owed["principal"] * before // body
+        parts = {"principal": principal, "interest": minor - principal}
+        instalments.append(Instalment(due_on=due_on, owed={part: each for part, each in parts.items() if each}))
+        before += minor
+    return tuple(instalments), charges
+
+
+def _unpaid(row: Row) -> list[Payment]:
+    unpaid = [
+        each for each in row.payments if each.paid_minor < each.due_minor and each.due_date <= row.loan.as_of_date
+    ]
+    return sorted(unpaid, key=lambda each: each.due_date)
+
+
+def _recorded(row: Row, body: int) -> list[tuple[date, int]]:
+    dues = [(each.due_date, each.due_minor - each.paid_minor) for each in _unpaid(row)]
+    agrees = bool(dues) and sum(minor for _, minor in dues) == body and dues[0][0] == row.loan.oldest_unpaid_due_date
+    return dues if agrees else []
+
+
+def _recorded_parts(row: Row, owed: Mapping[str, int]) -> tuple[Instalment, ...] | None:
+    """Return the record's instalments with their own parts, when it states them and nothing of them is paid."""
+    unpaid = _unpaid(row)
+    if not unpaid or unpaid[0].due_date != row.loan.oldest_unpaid_due_date or any(each.paid_minor for each in unpaid):
+        return None
+    parts = [{"principal": each.due_principal_minor, "interest": each.due_interest_minor} for each in unpaid]
+    if any(sum(each[part] or 0 for each in parts) != owed[part] for part in _BODY):
+        return None
+    return tuple(
+        Instalment(due_on=each.due_date, owed={part: minor for part, minor in named.items() if minor})
+        for each, named in zip(unpaid, parts, strict=True)
+    )
+
+
+def _spread(row: Row, body: int) -> list[tuple[date, int]]:
+    loan = row.loan
+    months = (_months_after(loan.oldest_unpaid_due_date, number) for number in range(max(1, loan.overdue_periods)))
+    days = [day for day in months if day <= loan.as_of_date] or [loan.oldest_unpaid_due_date]
+    newer, whole = len(days) - 1, loan.instalment_amount_minor
+    if newer * whole < body <= (newer + 1) * whole:
+        return [(days[0], body - newer * whole), *((day, whole) for day in days[1:])]
+    shares = [body * (n + 1) // len(days) - body * n // len(days) for n in range(len(days))]
+    return [(day, share) for day, share in zip(days, shares, strict=True) if share]
+
+
+def _months_after(day: date, months: int) -> date:
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 _ROLES = {
@@ -504,6 +584,8 @@ def _placed_event(case: Case, row: Row, portfolio: str, ids: Identities) -> dict
         "region": case.region,
         "country": case.country,
         "business_date": case.business_date.isoformat(),
+        "instalments": [{"due_on": each.due_on.isoformat(), "owed": dict(each.owed)} for each in case.instalments],
+        "charges": dict(case.charges),
     }
 
 

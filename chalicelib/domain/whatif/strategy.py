@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chalicelib.domain.cases.case import bucket_of
+from chalicelib.domain.cases.repayment_ledger import bucket_of
 from chalicelib.domain.compliance.case import Atlas, Case, resolve
 from chalicelib.domain.compliance.hours import is_open, next_open
 from chalicelib.domain.compliance.timeline import NEVER, UnknownZone, Zones, clock, instant_of, instant_text
