@@ -211,4 +211,4 @@ def _list_row(pk: str, row: Row, expires: int | None) -> View:
 
 
 def _row(item: View) -> Row:
-    return Row(**json.loads(item.d))
+    return Row.from_json(json.loads(item.d))

@@ -176,8 +176,81 @@ def test_the_placed_event_holds_no_personal_data() -> None:
     assert not any(secret in told for secret in (party["name"], party["national_id"], "AC00000006"))
     assert set(placed(row).placed_event) == {
         "portfolio", "account", "placed_minor", "currency", "days_past_due", "stage", "placement_stage", "region",
-        "country", "business_date",
+        "country", "business_date", "instalments", "charges",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [*range(1, 60), *range(61, 120)])
+def test_the_instalments_and_charges_of_a_case_are_what_the_row_says_is_overdue(number: int) -> None:
+    case = placed(document(number)).case
+    stands = case.ledger.standing(case.business_date)
+    assert dict(stands.owed) == case.owed
+    assert stands.oldest_unpaid_due_on == case.oldest_unpaid_due_on
+    assert stands.days_past_due == case.days_past_due_at_placement
+    assert all(each.due_on <= case.business_date for each in case.instalments)
+
+
+def a_row(*due: tuple[str, int, int], **loan: Any) -> dict[str, Any]:
+    """Return row 6 with this payment record: (due date, due, paid) of each period."""
+    row = document(6)
+    row["loan"] |= loan
+    row["payments"] = [
+        {"period": n, "due_date": on, "due_minor": minor, "status": "partial" if paid else "missed"}
+        | ({"paid_minor": paid, "paid_date": on} if paid else {})
+        for n, (on, minor, paid) in enumerate(due, start=1)
+    ]
+    return row
+
+
+def overdue(row: dict[str, Any], principal: int, interest: int, **charges: int) -> dict[str, Any]:
+    parts = {"principal_minor": principal, "interest_minor": interest, "penalty_minor": 0, **charges}
+    row["overdue"] = parts | {"total_minor": sum(parts.values())}
+    return row
+
+
+SINCE = {"oldest_unpaid_due_date": "2026-09-15", "dpd": 66, "overdue_periods": 3, "bucket": None}
+
+
+def instalments(row: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(each.due_on.isoformat(), sum(each.owed.values())) for each in placed(row).case.instalments]
+
+
+def test_a_payment_record_that_agrees_gives_the_instalments() -> None:
+    row = a_row(("2026-09-15", 1_000, 400), ("2026-10-20", 1_000, 0), **SINCE)
+    assert instalments(overdue(row, 1_500, 100)) == [("2026-09-15", 600), ("2026-10-20", 1_000)]
+
+
+def test_the_parts_of_a_record_that_states_them_are_kept() -> None:
+    row = overdue(a_row(("2026-09-15", 1_000, 0), ("2026-10-15", 1_000, 0), **SINCE), 1_300, 700)
+    for payment, principal in zip(row["payments"], (500, 800), strict=True):
+        payment |= {"due_principal_minor": principal, "due_interest_minor": 1_000 - principal}
+    case = placed(row).case
+    assert [dict(each.owed) for each in case.instalments] == [
+        {"principal": 500, "interest": 500},
+        {"principal": 800, "interest": 200},
+    ]
+
+
+def test_a_record_that_disagrees_is_not_used_and_whole_instalments_are_the_newest() -> None:
+    row = a_row(("2026-09-15", 1_000, 0), instalment_amount_minor=1_000, **SINCE)
+    dues = [("2026-09-15", 400), ("2026-10-15", 1_000), ("2026-11-15", 1_000)]
+    assert instalments(overdue(row, 2_000, 400)) == dues
+
+
+def test_an_amount_that_no_whole_instalments_make_up_is_spread_evenly() -> None:
+    row = a_row(instalment_amount_minor=500, **SINCE)
+    assert instalments(overdue(row, 2_000, 500)) == [("2026-09-15", 833), ("2026-10-15", 833), ("2026-11-15", 834)]
+
+
+def test_charges_alone_count_from_the_date_that_is_stated() -> None:
+    case = placed(overdue(a_row(**SINCE), 0, 0, late_fee_minor=900)).case
+    assert [(each.due_on, each.owed) for each in case.instalments] == [(date(2026, 9, 15), {"late_fee": 900})]
+    assert (case.charges, case.days_past_due(date(2026, 11, 20))) == ({}, 66)
+
+
+def test_an_account_on_which_nothing_is_overdue_has_no_instalments() -> None:
+    case = placed(overdue(a_row(**SINCE), 0, 0)).case
+    assert (case.instalments, case.oldest_unpaid_due_on, case.days_past_due(date(2026, 11, 20))) == ((), None, 0)
 
 
 def test_the_digest_tells_content_and_nothing_else() -> None:

@@ -64,6 +64,11 @@ class Row:
         """Return the row as it is stored."""
         return {name: getattr(self, name) for name in self.__slots__}
 
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Row":
+        """Return the row of which that is stored."""
+        return cls(**{**stored, "frozen": tuple((first, last) for first, last in stored["frozen"])})
+
     def summary(self, today: date) -> dict[str, Any]:
         """Return the row as the API shows it; days past due and bucket are those of ``today``."""
         frozen = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in self.frozen]
