@@ -33,6 +33,7 @@ def write_log(folder: Path, entries: int, key: ed25519.Ed25519PrivateKey, root: 
         log.publish()
         if log.size % (PUBLISHED_EVERY * 8) == 0:
             print(f"  {log.size:,} of {entries:,} entries written", file=sys.stderr)
+    log.write_rules()
     return log.bytes
 
 

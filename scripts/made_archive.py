@@ -25,6 +25,25 @@ PACE = timedelta(milliseconds=400)
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
+_CAP = {"by": "lender", "cap": 2, "channels": ["sms"], "days": 1}
+_PACK = {
+    "id": "CN",
+    "zone": "Asia/Shanghai",
+    "rules": [
+        {"id": "MADE-SMS-DAY", "shape": "count", "status": "enforced", "params": _CAP, "when": {"channel": ["sms"]}}
+    ],
+}
+RULE_DOCUMENTS = (_JSON.encode(_PACK).encode(), b'{"countries":{},"regions":{}}')
+"""The pack and the atlas that all made-up rulings rest on."""
+
+RULE_SET = {
+    "atlas": hashlib.sha256(RULE_DOCUMENTS[1]).hexdigest(),
+    "engine": 1,
+    "packs": [["CN", "1", hashlib.sha256(RULE_DOCUMENTS[0]).hexdigest()]],
+    "zone_data": "2026f",
+}
+_RULE_SET_DIGEST = hashlib.sha256(_JSON.encode(RULE_SET).encode()).hexdigest()
+
 
 class Streams:
     """The events of a made-up year, as the canonical bytes that the system would write."""
@@ -55,9 +74,9 @@ class Streams:
         self._heads[stream] = (seq + 1, hashlib.sha256(raw).hexdigest())
         return raw
 
-    def contact(self, number: int, at: datetime) -> Iterator[bytes]:
-        """Return the four events of a message that was asked for, allowed, claimed and sent."""
-        case, person = f"case_{number % 200_000:024d}", f"per_{number % 150_000:024d}"
+    def contact(self, number: int, at: datetime, person: str | None = None) -> Iterator[bytes]:
+        """Return the four events of a message that was asked for, allowed, claimed and sent, to anybody or somebody."""
+        case, person = f"case_{number % 200_000:024d}", person or f"per_{number % 150_000:024d}"
         content = hashlib.sha256(b"%d" % number).hexdigest()
         sealed = hashlib.shake_256(b"%d" % number).hexdigest(160)
         inputs = hashlib.sha256(_unpadded(sealed)).hexdigest()
@@ -70,7 +89,7 @@ class Streams:
         }
         common |= {"purpose": "demand", "human": False, "agency": "agency-a"}
         window = {"not_before": to_text(at), "not_after": to_text(at + timedelta(minutes=15))}
-        recipient, ruleset = content[:32], hashlib.sha256(b"rules").hexdigest()
+        recipient, ruleset = content[:32], _RULE_SET_DIGEST
         wish: dict[str, Any] = {name: common[name] for name in ("contact", "person", "channel", "purpose")}
         wish |= {
             "id": f"apr_{number:024d}",
@@ -91,7 +110,7 @@ class Streams:
             "country": "CN",
             "due": None,
         }
-        ruled |= {"zones": ["Asia/Shanghai"], "approval": approval, **text}
+        ruled |= {"role": "debtor", "zones": ["Asia/Shanghai"], "approval": approval, "rule_set": RULE_SET, **text}
         decision = {"outcome": "allow", "ruleset": ruleset, "reasons": [], "inputs": inputs}
         yield self.event(case, "contact.decided", at, ruled, decision=decision, key=person, sealed=sealed)
         used: dict[str, Any] = {**common, "approval": wish["id"], "content": content}
@@ -142,6 +161,12 @@ class MadeLog:
             start = each.first_entry - base
             self.put(each.path, tiles.bundle(kept[start : start + each.width]))
         self._loose = kept[len(kept) - self.size % tiles.TILE_WIDTH :] if self.size % tiles.TILE_WIDTH else []
+
+    def write_rules(self) -> None:
+        """Write the documents that the rulings rest on beside the log."""
+        (self.folder / "rules").mkdir(exist_ok=True)
+        for raw in (*RULE_DOCUMENTS, _JSON.encode(RULE_SET).encode()):
+            (self.folder / f"rules/{hashlib.sha256(raw).hexdigest()}.json").write_bytes(raw)
 
     def publish(self) -> bytes:
         """Sign what there is so far and return the note."""

@@ -12,8 +12,10 @@ saved earlier: only against one does a log that was rewritten or cut as a whole 
 Every file, entry and hash is read: signatures over all published notes, each entry's bytes and number, every tile, the
 links of each stream of events, the log's own heartbeat, the bracket of time stamps that each entry's time must lie in;
 ``--level log`` ends there. The full level goes on to each entry's canonical form, and for everything sent to the signed
-approval that it was sent under. Exit status: 0 everything holds, 1 something does not, 2 nothing could be verified. What an archive by itself
-cannot show is printed each time. Only the standard library and ``cryptography`` are used, and nothing of the system.
+approval that it was sent under; and it counts anew the caps of the archived rule packs, as far as the open part of the
+entries can count them. Exit status: 0 everything holds, 1 something does not, 2 nothing could be verified. What an archive
+by itself cannot show is printed each time. Only the standard library and ``cryptography`` are used, and nothing of the
+system.
 """
 
 import argparse
@@ -25,12 +27,15 @@ import os
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -40,8 +45,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 WIDTH = 256
 """Hashes in a full tile, and entries in a full bundle."""
 
-SETTLING = timedelta(minutes=10)
-"""How long after an approval's end the carrier's answer may be written down; the claim itself must lie before it."""
+SETTLING = 600_000_000
+"""Microseconds: how long after an approval's end the carrier's answer may be written down; the claim itself must lie before it."""
 
 SERVICE_PURPOSES = frozenset(
     ("complaint_answer", "opt_out_confirmation", "remedy_notice", "required_notice", "validation_notice")
@@ -68,7 +73,10 @@ APPROVAL_FIELDS = frozenset(
     ]
 )
 
-RULED_ON = ("contact", "person", "channel", "recipient", "content", "template", "template_sha256", "purpose")
+_RULED_ON = itemgetter(
+    *("contact", "person", "channel", "recipient", "content", "template", "template_sha256", "purpose"),
+    *("not_before", "not_after"),
+)
 """What an approval repeats of the event that gives it."""
 
 # --- What can be found -------------------------------------------------------------------------------------------
@@ -109,6 +117,14 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "approval_reused": ("the approval was used more than once", "同一批准被使用多次"),
     "outside_window": ("it happened outside the approval's time", "发生在批准的时间范围之外"),
     "content_changed": ("what was sent is not what was approved", "发送的内容或收件人与批准的不一致"),
+    "over_cap": (
+        "more contacts than a rule of the archived packs allows, counted anew",
+        "重新计数后,联系次数超过归档规则包所允许的次数",
+    ),
+    "rules_changed": (
+        "the rule set beside the ruling is not the one that it was made and approved under",
+        "裁决旁所附的规则集并非作出裁决和批准时所依据的规则集",
+    ),
     "sent_after_stop": ("the message was claimed after the person's stop", "在当事人叫停之后仍然发送"),
     "bad_manifest": (
         "the manifest is malformed, not signed by a given key, or not the one that the note names",
@@ -179,6 +195,18 @@ NOTICES: Mapping[str, tuple[str, str]] = {
         "no approval key was given: approvals were checked against their certificates, the certificates against nothing",
         "未提供批准根公钥:批准已按其证书核验,证书本身未核验",
     ),
+    "caps_sealed": (
+        "caps of these rules were not counted anew: they depend on what is sealed, or on a person's review",
+        "未重新计数下列规则的次数上限:其取决于封存内容或人工复核",
+    ),
+    "caps_without_rules": (
+        "rulings rest on rule packs that are not in the archive: their caps were not counted anew",
+        "裁决所依据的规则包不在归档之内:其次数上限未重新计数",
+    ),
+    "caps_without_zone": (
+        "this machine does not know the time zone: caps by its dates were not counted anew",
+        "本机没有该时区的数据:按其日期计算的次数上限未重新计数",
+    ),
     "sealed": (
         "sealed payloads were not opened: their bytes are covered by the log, their content was not read",
         "封存内容未打开:其字节受日志保护,内容未读取",
@@ -203,6 +231,7 @@ class Report:
     notices: list[tuple[str, str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     logs: list[dict[str, Any]] = field(default_factory=list)
+    caps: Counter[str] = field(default_factory=Counter)
 
     def fault(self, code: str, log: str, where: str = "") -> None:
         """Write a fault down; ``code`` must be one of ``TEXTS``."""
@@ -220,6 +249,7 @@ class Report:
             "ok": not self.faults,
             "logs": self.logs,
             "counts": dict(sorted(self.counts.items())),
+            "caps": dict(sorted(self.caps.items())),
             "faults": [{"code": c, "log": log, "where": w, "text": TEXTS[c][place]} for c, log, w in self.faults],
             "notices": [{"code": c, "log": log, "where": w, "text": NOTICES[c][place]} for c, log, w in self.notices],
         }
@@ -268,7 +298,8 @@ def parse_canonical(raw: bytes) -> Any:
 
     A member that stands twice vanishes when the value is written again, so it shows there, like any other deviation.
     """
-    value = _DECODER.decode(raw.decode())
+    # What follows the value is lost here, and so shows as well.
+    value, _ = _DECODER.raw_decode(raw.decode())
     if canonical(value) != raw:
         raise ValueError("not canonical")
     return value
@@ -626,6 +657,7 @@ class LogVerifier:
         self.name = f"{log.parent.name}/{log.name}"
         self.is_root = is_root
         self.origin = ""
+        self.behind = b""
         self.head: Signed | None = None
         self.notes: dict[int, Signed] = {}
         self.stamps: list[tuple[int, datetime]] = []
@@ -653,6 +685,7 @@ class LogVerifier:
             return
         self.head = max(signed, key=lambda note: note.size)
         self.origin = self.head.origin
+        self.behind = b',"log":%b,"seq":' % canonical(self.origin)
         self.notes = {note.size: note for note in signed}
         for note in signed:
             if note.origin != self.origin:
@@ -871,7 +904,8 @@ class Streams:
     def __init__(self, report: Report) -> None:
         """Start without streams."""
         self._report = report
-        self._last: dict[str, tuple[int, bytes]] = {}
+        # There may be millions, so each is only its last number in eight bytes, and the hash of its last event.
+        self._last: dict[str, bytes] = {}
 
     def follow(self, log: str, stream: str, seq: int, prev: str | None, digest: bytes, *, begun_before: bool) -> None:
         """Check that an event is its stream's next; ``begun_before`` says that the stream may be older than what we have.
@@ -879,17 +913,17 @@ class Streams:
         ``digest`` is the SHA-256 of the event's bytes, ``prev`` what it says about the event before it, in hex.
         """
         last = self._last.get(stream)
+        before = 0 if last is None else int.from_bytes(last[:8], "big", signed=True)
         if last is not None:
-            right = prev is not None and seq == last[0] + 1 and prev == last[1].hex()
+            right = seq == before + 1 and prev == last[8:].hex()
         else:
             right = (begun_before and seq > 1) or (seq == 1 and prev is None)
         if not right:
-            before = 0 if last is None else last[0]
             if seq != before + 1:
                 self._report.fault("stream_gap", log, f"{stream}: {before} is followed by {seq}")
             else:
                 self._report.fault("stream_link", log, f"{stream}: {seq}")
-        self._last[stream] = (seq, digest)
+        self._last[sys.intern(stream)] = seq.to_bytes(8, "big", signed=True) + digest
 
     def __len__(self) -> int:
         """Return how many streams there are."""
@@ -912,9 +946,12 @@ def envelope_pattern(origin: str) -> re.Pattern[bytes]:
     )
 
 
+_TEXTS_OF = itemgetter("id", "type", "at", "req", "case")
+
+
 def event_of(log: LogVerifier, number: int, entry: bytes) -> tuple[dict[str, Any], bytes] | None:
     """Return (event, its canonical bytes) of an entry, or None after writing down what is wrong with it."""
-    head, tail = b'{"event":', b',"log":%b,"seq":%d,"v":1}' % (canonical(log.origin), number)
+    head, tail = b'{"event":', b'%b%d,"v":1}' % (log.behind, number)
     raw = entry[len(head) : -len(tail)]
     try:
         if not entry.startswith(head) or not entry.endswith(tail):
@@ -928,12 +965,12 @@ def event_of(log: LogVerifier, number: int, entry: bytes) -> tuple[dict[str, Any
         instant(event["at"])
         actor = event["actor"]
         formed = (
-            all(isinstance(event[name], str) for name in ("id", "type", "at", "req", "case"))
+            set(map(type, _TEXTS_OF(event))) == {str}
             and type(event["case_seq"]) is int
             and (event["case_prev"] is None or isinstance(event["case_prev"], str))
             and isinstance(event["data"], dict)
             and isinstance(event.get("decision", {}), dict)
-            and set(actor) == {"kind", "id", "auth"}
+            and actor.keys() == {"kind", "id", "auth"}
         )
     except (ValueError, RecursionError):
         log.fault("not_canonical", f"entry {number}")
@@ -948,93 +985,136 @@ def event_of(log: LogVerifier, number: int, entry: bytes) -> tuple[dict[str, Any
 
 # --- Sends: every one under its approval ---------------------------------------------------------------------------
 
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+def moment(text: str) -> int:
+    """Return the instant of RFC 3339 text in microseconds since 1970. Raises ValueError when it names no zone."""
+    return (instant(text) - EPOCH) // MICROSECOND
+
 
 @dataclass
 class Stop:
     """A person's word, or a hold on them; ``until`` is when the person took it back."""
 
-    at: datetime
+    at: int
     medium: str
     of_person: bool
-    until: datetime | None = None
+    until: int | None = None
+
+
+class Kind(NamedTuple):
+    """What many contacts have in common; ``ruleset`` is empty for one that nobody ruled on."""
+
+    log: str
+    channel: str
+    purpose: str
+    org: str
+    role: str | None
+    zones: tuple[str, ...]
+    ruleset: str
+    reply: bool
 
 
 @dataclass(slots=True)
-class Ruled:
-    """What a ruling approved, and how often it was used; only what is asked for later, for there may be millions."""
+class Contact:
+    """A ruling that allowed a contact, and what became of it; only what is asked for later, for there may be millions.
 
+    Instants are microseconds since 1970. ``outcome`` is a word of ``OUTCOMES``, None as long as nothing is told.
+    """
+
+    approval: str
     case: str
-    contact: str
     person: str
-    channel: str
-    purpose: str
+    kind: Kind
     recipient: str
     content: str | None
-    not_before: datetime
-    not_after: datetime
-    decided_at: datetime
+    decided_at: int
+    not_before: int
+    not_after: int
     genuine: bool
     claims: int = 0
-    sent: int = 0
-    reported: int = 0
+    claimed_at: int = 0
+    claimed_seq: int = 0
+    done: int = 0
+    outcome: str | None = None
+    told_at: int = 0
+
+    def tell(self, outcome: str, at: int) -> None:
+        """Take down what became of it, and forget what only the first use is held against."""
+        self.outcome, self.told_at, self.content = outcome, at, None
+        self.not_before = self.not_after = self.decided_at
 
 
 class Sends:
     """Everything that was sent or reported as done by one tenant, and what it was done under."""
 
-    def __init__(self, tenant: str, report: Report, approval_key: Key | None) -> None:
+    def __init__(self, tenant: str, report: Report, approval_key: Key | None, caps: "Caps") -> None:
         """Start without anything sent."""
-        self._tenant, self._report, self._root = tenant, report, approval_key
-        self._ruled: dict[str, Ruled] = {}
+        self._tenant, self._report, self._root, self._caps = tenant, report, approval_key, caps
+        self._contacts: dict[str, Contact] = {}
+        self._earlier: dict[tuple[str, str], Contact] = {}
+        self._uncleared: list[Contact] = []
+        self._kinds: dict[Kind, Kind] = {}
         self._stops: dict[str, list[Stop]] = defaultdict(list)
         self._replies: set[str] = set()
-        self._texts: dict[str, tuple[str, datetime, datetime | None]] = {}
-        self._claims: list[tuple[str, int, datetime, Ruled]] = []
-        self._certificates: dict[bytes, tuple[Any, datetime, datetime] | None] = {}
-
-    def follow(self, log: str, number: int, event: Mapping[str, Any]) -> None:
-        """Take the next event of the log. Malformed data of an event counts as an approval that is not genuine."""
-        step = {
+        self._texts: dict[str, tuple[str, int, int | None]] = {}
+        self._certificates: dict[str, tuple[Mapping[str, Any], Any, int, int] | None] = {}
+        self._log = ""
+        self._steps: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any], int], str | None]] = {
             "template.approved": self._text_approved,
             "contact.requested": self._requested,
             "contact.decided": self._decided,
             "contact.claimed": self._claimed,
             "contact.sent": self._sent,
-            "contact.reported": self._done,
+            "contact.rejected": self._left,
+            "contact.failed": self._left,
+            "contact.reported": self._reported,
+            "activity.recorded": self._recorded,
             "consent.changed": self._stopped,
             "hold.placed": self._stopped,
-        }.get(event["type"])
+        }
+
+    def follow(self, log: str, number: int, event: Mapping[str, Any]) -> None:
+        """Take the next event of the log. Malformed data of an event counts as an approval that is not genuine."""
+        step = self._steps.get(event["type"])
         if step is None:
             return
+        self._log = log
         try:
-            code = step(log, event, event["data"], instant(event["at"]))
+            code = step(event, event["data"], moment(event["at"]))
         except (KeyError, TypeError, ValueError, AttributeError):
             code = "bad_approval"
         if code is not None:
             self._report.fault(code, log, f"entry {number}")
 
     def finish(self) -> None:
-        """Hold every claim against every stop, once all of them are known. Instants that are equal have no order."""
-        for log, seq, at, ruled in self._claims:
-            served = ruled.purpose in SERVICE_PURPOSES or ruled.contact in self._replies
-            for stop in self._stops.get(ruled.person, ()):
-                overtook = ruled.decided_at < stop.at < at
-                in_force = stop.of_person and stop.at < at and (stop.until is None or at < stop.until)
-                if overtook or (in_force and stop.medium in ("all", ruled.channel) and not served):
-                    self._report.fault("sent_after_stop", log, f"{ruled.case}: {seq}")
-                    break
+        """Hold every claim against every stop, once all of them are known, and count the caps anew."""
+        contacts = [*self._earlier.values(), *self._contacts.values(), *self._uncleared]
+        for contact in contacts:
+            if contact.claims and self._was_stopped(contact):
+                self._report.fault("sent_after_stop", contact.kind.log, f"{contact.case}: {contact.claimed_seq}")
+        self._caps.count(contacts)
 
-    def _text_approved(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
+    def _was_stopped(self, contact: Contact) -> bool:
+        """Tell whether a stop fell between ruling and claim, or was in force on the medium when it was claimed. Instants
+        that are equal have no order."""
+        served = contact.kind.purpose in SERVICE_PURPOSES or contact.kind.reply
+        for stop in self._stops.get(contact.person, ()):
+            overtook = contact.decided_at < stop.at < contact.claimed_at
+            begun = stop.of_person and stop.at < contact.claimed_at
+            in_force = begun and (stop.until is None or contact.claimed_at < stop.until)
+            if overtook or (in_force and stop.medium in ("all", contact.kind.channel) and not served):
+                return True
+        return False
+
+    def _text_approved(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
         until = data["effective_until"]
-        begin = instant(data["effective_from"])
-        self._texts[data["template"]] = (
-            data["template_sha256"],
-            begin,
-            None if until is None else instant(until),
-        )
+        begin = moment(data["effective_from"])
+        self._texts[data["template"]] = (data["template_sha256"], begin, None if until is None else moment(until))
         return None
 
-    def _text_fits(self, approval: Mapping[str, Any], at: datetime) -> bool:
+    def _text_fits(self, approval: Mapping[str, Any], at: int) -> bool:
         """Tell whether the ruling's text is the one that was approved, in its period. One approved in another year's log,
         which need not be at hand, is not held against it."""
         known = self._texts.get(approval["template"] or "")
@@ -1043,12 +1123,12 @@ class Sends:
         digest, begin, until = known
         return approval["template_sha256"] == digest and begin <= at and (until is None or at < until)
 
-    def _requested(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
+    def _requested(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
         if data["reply_to"] is not None:
             self._replies.add(data["contact"])
         return None
 
-    def _decided(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
+    def _decided(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
         decision, approval = event["decision"], data["approval"]
         self._report.counts["decisions"] += 1
         sealed = base64.urlsafe_b64decode(event["sealed"] + "=" * (-len(event["sealed"]) % 4))
@@ -1056,73 +1136,116 @@ class Sends:
             return "inputs_changed"
         if decision["outcome"] != "allow":
             return "bad_approval" if approval is not None else None
-        agreed = {
-            **{name: data[name] for name in RULED_ON},
-            "ruleset": decision["ruleset"],
-            "inputs": decision["inputs"],
-            "tenant": self._tenant,
-            "case": event["case"],
-            "not_before": data["not_before"],
-            "not_after": data["not_after"],
-        }
-        fits = all(approval[name] == value for name, value in agreed.items())
-        genuine = fits and self._genuine(approval, at) and approval["id"] not in self._ruled
-        if approval["id"] not in self._ruled:
-            self._ruled[approval["id"]] = Ruled(
-                case=approval["case"],
-                contact=approval["contact"],
-                person=sys.intern(approval["person"]),
-                channel=sys.intern(approval["channel"]),
-                purpose=sys.intern(approval["purpose"]),
-                recipient=approval["recipient"],
-                content=approval["content"],
-                not_before=instant(approval["not_before"]),
-                not_after=instant(approval["not_after"]),
-                decided_at=at,
-                genuine=genuine,
-            )
         self._report.counts["approvals"] += 1
-        if genuine and not self._text_fits(approval, at):
-            return "bad_text"
-        return None if genuine else "bad_approval"
+        name = data["contact"]
+        last = self._contacts.get(name)
+        new = last is None or (last.approval != approval["id"] and (name, approval["id"]) not in self._earlier)
+        genuine = new and self._fits(event, data, approval) and self._genuine(approval, at)
+        if new:
+            if last is not None:
+                self._earlier[name, last.approval] = last
+            begin = moment(approval["not_before"])
+            self._contacts[name] = Contact(
+                approval["id"],
+                sys.intern(event["case"]),
+                sys.intern(data["person"]),
+                self._kind(data, decision["ruleset"]),
+                data["recipient"],
+                data["content"],
+                at,
+                at if begin == at else begin,
+                moment(approval["not_after"]),
+                genuine,
+            )
+        if not genuine:
+            return "bad_approval"
+        if not self._caps.knows(decision["ruleset"], data["rule_set"]):
+            return "rules_changed"
+        return None if self._text_fits(approval, at) else "bad_text"
 
-    def _claimed(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
-        ruled = self._ruled_for(event, data)
-        if ruled is None:
+    def _fits(self, event: Mapping[str, Any], data: Mapping[str, Any], approval: Mapping[str, Any]) -> bool:
+        """Tell whether an approval is for what the event says."""
+        decision = event["decision"]
+        return (
+            _RULED_ON(approval) == _RULED_ON(data)
+            and (approval["ruleset"], approval["inputs"]) == (decision["ruleset"], decision["inputs"])
+            and (approval["tenant"], approval["case"]) == (self._tenant, event["case"])
+        )
+
+    def _kind(self, data: Mapping[str, Any], ruleset: str) -> Kind:
+        kind = Kind(
+            self._log,
+            data["channel"],
+            data.get("purpose", "demand"),
+            data["org"],
+            data.get("role"),
+            tuple(data.get("zones", ())),
+            ruleset,
+            data.get("contact") in self._replies,
+        )
+        return self._kinds.setdefault(kind, kind)
+
+    def _claimed(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
+        contact = self._under(event, data)
+        if contact is None:
             return "no_approval"
-        ruled.claims += 1
-        self._claims.append((log, event["case_seq"], at, ruled))
-        if ruled.claims > 1:
+        contact.claims += 1
+        if contact.claims > 1:
             return "approval_reused"
-        if not ruled.not_before <= at < ruled.not_after:
+        contact.claimed_at, contact.claimed_seq = at, event["case_seq"]
+        if not contact.not_before <= at < contact.not_after:
             return "outside_window"
-        return None if data["content"] == ruled.content else "content_changed"
+        return None if data["content"] == contact.content else "content_changed"
 
-    def _sent(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
+    def _sent(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
         self._report.counts["sent"] += 1
-        ruled = self._ruled_for(event, data)
-        if ruled is None or not ruled.claims:
+        contact = self._under(event, data)
+        if contact is None or not contact.claims:
             return "no_approval"
-        ruled.sent += 1
-        if ruled.sent > 1:
+        contact.done += 1
+        if contact.done > 1:
             return "approval_reused"
-        if (data["content"], data["recipient"]) != (ruled.content, ruled.recipient):
+        same = (data["content"], data["recipient"]) == (contact.content, contact.recipient)
+        in_time = at < contact.not_after + SETTLING
+        contact.tell("sent", at)
+        if not same:
             return "content_changed"
-        return None if at < ruled.not_after + SETTLING else "outside_window"
+        return None if in_time else "outside_window"
 
-    def _done(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
+    def _left(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
+        """Take down that a message was not taken by the carrier, or came back from it."""
+        contact = self._contacts.get(data["contact"])
+        if contact is not None and contact.claims:
+            contact.outcome, contact.told_at = "rejected" if event["type"] == "contact.rejected" else "bounced", at
+        return None
+
+    def _reported(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
         self._report.counts["reported"] += 1
-        ruled = self._ruled_for(event, data)
-        if ruled is None:
+        contact = self._under(event, data)
+        if contact is None:
             return "no_approval"
-        ruled.reported += 1
-        if ruled.reported > 1:
+        contact.done += 1
+        if contact.done > 1:
             return "approval_reused"
-        begun = instant(data["attempted_at"])
-        inside = ruled.not_before <= begun < ruled.not_after
+        begun = moment(data["attempted_at"])
+        inside = contact.not_before <= begun < contact.not_after
+        contact.tell(data["outcome"], at)
         return None if inside or data["outcome"] == "not_made" else "outside_window"
 
-    def _stopped(self, log: str, event: Mapping[str, Any], data: Mapping[str, Any], at: datetime) -> str | None:
+    def _recorded(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
+        """Take down a call or visit that was made without asking: it fills the caps of those that were approved."""
+        if data["attempt"] and data["contact"] is None and data["action"] in ("call", "visit"):
+            met = "visited_met" if data["action"] == "visit" else "conversation"
+            outcome = met if data["right_party"] else "wrong_person" if data["connect"] else "made"
+            kind = self._kind({"channel": data["action"], "org": data["org"]}, "")
+            made = moment(data["at"])
+            case, person = sys.intern(event["case"]), sys.intern(data["person"])
+            self._uncleared.append(
+                Contact("", case, person, kind, "", None, made, made, made, False, outcome=outcome, told_at=at)
+            )
+        return None
+
+    def _stopped(self, event: Mapping[str, Any], data: Mapping[str, Any], at: int) -> str | None:
         stops = self._stops[data["person"]]
         if event["type"] == "hold.placed":
             # Which holds end which contact is for the rules; that none overtakes an approval is for everybody.
@@ -1135,39 +1258,251 @@ class Sends:
                     stop.until = at
         return None
 
-    def _ruled_for(self, event: Mapping[str, Any], data: Mapping[str, Any]) -> Ruled | None:
-        ruled = self._ruled.get(data["approval"] or "")
-        if ruled is None or not ruled.genuine:
+    def _under(self, event: Mapping[str, Any], data: Mapping[str, Any]) -> Contact | None:
+        """Return the contact whose genuine approval an event says that it used, None when there is none such."""
+        name, approval = data["contact"], data["approval"]
+        contact = self._contacts.get(name)
+        if contact is not None and contact.approval != approval:
+            contact = self._earlier.get((name, approval))
+        if contact is None or not contact.genuine:
             return None
-        same = (ruled.case, ruled.contact, ruled.channel) == (event["case"], data["contact"], data["channel"])
-        return ruled if same else None
+        return contact if (contact.case, contact.kind.channel) == (event["case"], data["channel"]) else None
 
-    def _genuine(self, approval: Mapping[str, Any], at: datetime) -> bool:
+    def _genuine(self, approval: Mapping[str, Any], at: int) -> bool:
         """Tell whether the approval's signature and certificate hold, and the ruling fell into the certificate's time."""
-        if set(approval) != APPROVAL_FIELDS | {"signature", "certificate"}:
+        if approval.keys() != APPROVAL_FIELDS | {"signature", "certificate"}:
             return False
         certificate = self._certificate(approval["certificate"])
         if certificate is None:
             return False
-        public, begins, ends = certificate
+        _, public, begins, ends = certificate
+        signed = dict(approval)
+        del signed["signature"], signed["certificate"]
         try:
-            signed = canonical({name: approval[name] for name in APPROVAL_FIELDS})
-            public.verify(unbase64(approval["signature"]), signed)
+            public.verify(unbase64(approval["signature"]), canonical(signed))
         except InvalidSignature:
             return False
         return bool(begins <= at < ends)
 
-    def _certificate(self, certificate: Mapping[str, Any]) -> tuple[Any, datetime, datetime] | None:
-        """Return (key, begin, end) of a certificate, or None when the approval root has not signed it."""
-        raw = canonical(certificate)
-        if raw not in self._certificates:
+    def _certificate(self, certificate: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any, int, int] | None:
+        """Return (certificate, key, begin, end), or None when the approval root has not signed it."""
+        known = self._certificates.get(certificate["signature"])
+        if known is None or known[0] != certificate:
             body = {name: value for name, value in certificate.items() if name != "signature"}
             signature = unbase64(certificate["signature"])
-            good = self._root is None or self._root.holds(canonical(body), signature)
+            if self._root is not None and not self._root.holds(canonical(body), signature):
+                return None
             public = ed25519.Ed25519PublicKey.from_public_bytes(unbase64(body["public_key"]))
-            times = instant(body["not_before"]), instant(body["not_after"])
-            self._certificates[raw] = (public, *times) if good else None
-        return self._certificates[raw]
+            known = (certificate, public, moment(body["not_before"]), moment(body["not_after"]))
+            self._certificates[certificate["signature"]] = known
+        return known
+
+
+# --- Caps: counted anew from what the entries tell openly ----------------------------------------------------------
+
+_ANSWERED = frozenset(
+    ("connected", "conversation", "pending", "third_party_answered", "voicemail_full", "voicemail_left")
+) | {"voicemail_reached", "wrong_person"}
+
+OUTCOMES: Mapping[str, frozenset[str]] = {
+    "attempt": frozenset(),
+    "connect": _ANSWERED | {"no_answer", "powered_off", "rejected"},
+    "answered": _ANSWERED,
+    "contact": frozenset(("connected", "conversation", "delivered", "pending", "sent", "third_party_answered"))
+    | {"visited_met", "voicemail_left"},
+    "conversation": frozenset(("conversation",)),
+    "talk_or_pending": frozenset(("conversation", "pending", "visited_met")),
+}
+"""What each unit of a cap takes in; an attempt is whatever came of it."""
+
+OPEN_CONDITIONS = frozenset(("channel", "not_channel", "purpose", "not_purpose", "to", "not_to"))
+OPEN_PARAMS = frozenset(
+    [
+        "attempts_review",
+        "both_ways",
+        "by",
+        "cap",
+        "channels",
+        "days",
+        "not_outcomes",
+        "not_purposes",
+        "outcomes_of",
+        "per",
+        "purposes",
+        "replies",
+        "same_point",
+        "unit",
+        "who",
+        "window",
+    ]
+)
+"""Conditions and parameters of a cap that the open part of the entries answers. A cap with any other is not counted."""
+
+
+class Cap:
+    """One rule of shape ``count``, as the open part of the entries can count it: never more than the rule itself would.
+
+    Counted are contacts that were ruled on before, on the date of their ruling, as rulings count them: messages that
+    were claimed and not refused by the carrier, calls and visits that were reported as made, and those that an agency
+    made without asking. Contacts from before the archive, and what people wrote or rang themselves, are not there.
+    """
+
+    def __init__(self, rule: Mapping[str, Any], zone: str | None) -> None:
+        """Read a rule of a pack; ``zone`` is the pack's own, None when the person's zones hold."""
+        self._params: Mapping[str, Any] = rule["params"]
+        self._when: Mapping[str, Any] = rule.get("when", {})
+        self.rule, self.limit, self._zone = str(rule["id"]), int(self._params["cap"]), zone
+        self._first = date.fromisoformat(rule["from"]) if "from" in rule else date.min
+        self._last = date.fromisoformat(rule["to"]) if "to" in rule else date.max
+        self._window: Any = self._params.get("days", self._params.get("window"))
+        self._unit = OUTCOMES[self._params.get("unit", "attempt")]
+        self.by_point = self._params.get("who") == "anybody" and bool(self._params.get("same_point"))
+        lacking = {*(self._when.keys() - OPEN_CONDITIONS), *(self._params.keys() - OPEN_PARAMS)}
+        if not self.by_point and self._params.get("who", "recipient") != "recipient":
+            lacking.add("who")
+        self._lacking = frozenset(lacking)
+
+    def binds(self, kind: Kind) -> bool:
+        """Tell whether the rule is about such a contact, as far as the open part of its entries tells."""
+        told = {"channel": kind.channel, "purpose": kind.purpose, "to": kind.role}
+        for name, wanted in self._when.items():
+            value = told.get(name.removeprefix("not_"))
+            if value is not None and (value in wanted) is name.startswith("not_"):
+                return False
+        free = kind.reply and not self._params.get("replies", True)
+        return not free and kind.purpose not in self._params.get("not_purposes", ())
+
+    def lacks(self, kind: Kind) -> list[str]:
+        """Return what the rule asks of such a contact that the open part does not tell; nothing when it can be counted."""
+        role = {"to"} if kind.role is None and not self._when.keys().isdisjoint(("to", "not_to")) else set()
+        zones = set() if self._zone or kind.zones else {"zones"}
+        return sorted(self._lacking | role | zones)
+
+    def exceeded(self, new: Contact, before: Sequence[Contact]) -> int:
+        """Return how many of the contacts before a new one, by time, filled the cap that it was held to, 0 when it was
+        not full. Raises ZoneInfoNotFoundError."""
+        for zone in (self._zone,) if self._zone else new.kind.zones:
+            today = local_date(new.decided_at, zone)
+            if not self._first <= today <= self._last:
+                continue
+            start = today.replace(day=1) if self._window == "month" else date.min
+            if self._window not in ("month", "ever"):
+                start = today - timedelta(days=self._window - 1)
+            found = 0
+            for other in reversed(before):
+                if local_date(other.decided_at, zone) < start:
+                    break
+                found += other.decided_at < new.decided_at and self._fills(other, new)
+            if found >= self.limit:
+                return found
+        return 0
+
+    def _fills(self, other: Contact, new: Contact) -> bool:
+        """Tell whether another contact fills the cap that a new one is held to, wherever in time it lies."""
+        params, kind = self._params, other.kind
+        if params.get("by", "org") == "org" and kind.org != new.kind.org:
+            return False
+        if params.get("per") in ("debt", "product") and other.case != new.case:
+            return False
+        if params.get("same_point") and (not new.recipient or other.recipient != new.recipient):
+            return False
+        if kind.channel not in params.get("channels", (kind.channel,)):
+            return False
+        if kind.purpose not in params.get("purposes", (kind.purpose,)):
+            return False
+        if kind.purpose in params.get("not_purposes", ()):
+            return False
+        if kind.reply and not params.get("replies", True):
+            return False
+        known, pending = other.told_at < new.decided_at, self._takes(kind.channel, "pending")
+        # What came of it later is held against nobody who could not know, and one that nobody cleared was not pending.
+        return self._takes(kind.channel, other.outcome or "pending") and (known or (pending and bool(other.approval)))
+
+    def _takes(self, channel: str, outcome: str) -> bool:
+        of_channel: Mapping[str, Any] = self._params.get("outcomes_of", {})
+        return (
+            (not self._unit or outcome in self._unit)
+            and outcome not in self._params.get("not_outcomes", ())
+            and (channel not in of_channel or outcome in of_channel[channel])
+        )
+
+
+def local_date(at: int, zone: str) -> date:
+    """Return the date at an instant in a zone. Raises ZoneInfoNotFoundError."""
+    return (EPOCH + timedelta(microseconds=at)).astimezone(ZoneInfo(zone)).date()
+
+
+class Caps:
+    """The caps of the rule packs in an archive, held against everything that was sent or reported as made."""
+
+    def __init__(self, folder: Path, report: Report) -> None:
+        """Take the archive's directory, with ``rules/<sha256>.json`` in it."""
+        self._folder, self._report = folder / "rules", report
+        self._rule_sets: dict[str, Mapping[str, Any]] = {}
+        self._in_packs: dict[str, list[Cap]] = {}
+        self._on_kinds: dict[Kind, list[Cap]] = {}
+
+    def knows(self, ruleset: str, stated: Mapping[str, Any]) -> bool:
+        """Tell whether the rule set that an event states is the one of this digest, and remember it."""
+        known = self._rule_sets.get(ruleset)
+        if known is None and sha256(canonical(stated)).hexdigest() == ruleset:
+            known = self._rule_sets[ruleset] = stated
+        return known is not None and known == stated
+
+    def count(self, contacts: Iterable[Contact]) -> None:
+        """Write down each contact that was allowed although those before it had filled a cap."""
+        made = [each for each in contacts if each.claims or each.done or not each.approval]
+        made = [each for each in made if each.outcome not in ("rejected", "not_made")]
+        made.sort(key=lambda each: each.decided_at)
+        for by_point, of in ((False, _PERSON), (True, _RECIPIENT)):
+            made.sort(key=of)
+            for _, group in groupby(made, key=of):
+                self._count_among(list(group), by_point=by_point)
+
+    def _count_among(self, contacts: list[Contact], *, by_point: bool) -> None:
+        for place, new in enumerate(contacts):
+            for cap in self._on(new.kind):
+                if cap.by_point is not by_point:
+                    continue
+                self._report.caps[cap.rule] += 1
+                try:
+                    found = cap.exceeded(new, contacts[:place]) if place >= cap.limit else 0
+                except (ZoneInfoNotFoundError, ValueError) as error:
+                    self._report.notice("caps_without_zone", "", f"{cap.rule}: {error}")
+                    continue
+                if found:
+                    where = f"{new.case} {new.approval}: {found} before it, {cap.rule} allows {cap.limit}"
+                    self._report.fault("over_cap", new.kind.log, where)
+
+    def _on(self, kind: Kind) -> list[Cap]:
+        """Return the caps that such contacts are held to and that can be counted; those that cannot are told."""
+        if kind not in self._on_kinds:
+            packs = self._rule_sets[kind.ruleset]["packs"] if kind.ruleset in self._rule_sets else []
+            caps = [cap for *_, digest in packs for cap in self._in(str(digest)) if cap.binds(kind)]
+            for cap in caps:
+                if cap.lacks(kind):
+                    self._report.notice("caps_sealed", "", f"{cap.rule}: {', '.join(cap.lacks(kind))}")
+            self._on_kinds[kind] = [cap for cap in caps if not cap.lacks(kind)]
+        return self._on_kinds[kind]
+
+    def _in(self, digest: str) -> list[Cap]:
+        """Return the caps in force in a pack of the archive; a pack that is not there is told."""
+        if digest not in self._in_packs:
+            path = self._folder / f"{digest}.json"
+            raw = path.read_bytes() if re.fullmatch("[0-9a-f]{64}", digest) and path.is_file() else b""
+            try:
+                if sha256(raw).hexdigest() != digest:
+                    raise ValueError("another pack")
+                pack = json.loads(raw)
+                binding = [each for each in pack["rules"] if each["status"] == "enforced"]
+                self._in_packs[digest] = [Cap(each, pack["zone"]) for each in binding if each["shape"] == "count"]
+            except (ValueError, KeyError, TypeError, AttributeError):
+                self._report.notice("caps_without_rules", "", digest)
+                self._in_packs[digest] = []
+        return self._in_packs[digest]
+
+
+_PERSON, _RECIPIENT = attrgetter("person"), attrgetter("recipient")
 
 
 # --- The whole archive ---------------------------------------------------------------------------------------------
@@ -1206,6 +1541,7 @@ def verify(folder: Path, asked: Asked) -> Report:
         if isinstance(note, str):
             raise Unverifiable(f"an earlier note cannot be used: {TEXTS[note][0]}")
     covered = _verify_manifest(folder, asked.keys, report)
+    caps = Caps(folder, report)
     tenants: dict[str, tuple[Streams, Sends]] = {}
     before: dict[str, LogVerifier] = {}
     for path in logs:
@@ -1213,7 +1549,7 @@ def verify(folder: Path, asked: Asked) -> Report:
         tenant = path.parent.name
         if log.is_root:
             tenant = _tenant_in(path)
-        streams, sends = tenants.setdefault(tenant, (Streams(report), Sends(tenant, report, asked.approval_key)))
+        streams, sends = tenants.setdefault(tenant, (Streams(report), Sends(tenant, report, asked.approval_key, caps)))
         log.read_notes()
         log.read_anchors(asked.authority)
         log.read_cosignatures(asked.policy)
@@ -1410,6 +1746,9 @@ def as_text(report: Report, language: str) -> str:
         )
     counts = ", ".join(f"{name} {count}" for name, count in sorted(report.counts.items()))
     lines.append(f"{'核验数量' if zh else 'verified'}: {counts}")
+    if report.caps:
+        caps = ", ".join(f"{name} {count}" for name, count in sorted(report.caps.items()))
+        lines.append(f"{'重新计数的次数上限' if zh else 'caps counted anew, with the contacts held to them'}: {caps}")
     for code, where_log, where in report.faults:
         lines.append(f"{'错误' if zh else 'FAULT'} {code} [{where_log} {where}] {TEXTS[code][place]}")
     for code, where_log, where in report.notices:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,37 @@ P256 = ec.derive_private_key(123456789, ec.SECP256R1())
 APPROVAL_ROOT = ec.derive_private_key(987654321, ec.SECP256R1())
 
 
-PACK, ATLAS = b'{"pack":1}', b'{"atlas":1}'
+def a_cap(ident: str, params: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a rule of shape ``count`` as a compiled pack holds it."""
+    return {"id": ident, "shape": "count", "status": "enforced", "params": dict(params), "when": {}, **more}
+
+
+PACK = json.dumps(
+    {
+        "id": "CN",
+        "zone": "Asia/Shanghai",
+        "rules": [
+            a_cap(
+                "SMS-2",
+                {"by": "lender", "cap": 2, "channels": ["sms"], "days": 1},
+                when={"channel": ["sms"]},
+            ),
+            a_cap(
+                "TALK-1",
+                {"by": "lender", "cap": 1, "channels": ["call"], "days": 1, "unit": "answered"},
+                when={"channel": ["call"], "to": ["debtor"]},
+            ),
+            a_cap(
+                "NUMBER-2",
+                {"by": "lender", "cap": 2, "channels": ["call"], "days": 1, "same_point": True, "who": "anybody"},
+                when={"channel": ["call"]},
+            ),
+            a_cap("REGION", {"cap": 1, "days": 7}, when={"region": ["US-XX"]}),
+            {"id": "HOURS", "shape": "hours", "status": "enforced", "params": {}},
+        ],
+    }
+).encode()
+ATLAS = b'{"atlas":1}'
 RULE_SET = {
     "atlas": hashlib.sha256(ATLAS).hexdigest(),
     "engine": 1,
@@ -166,6 +197,8 @@ class Story:
         purpose: str = "demand",
         human: bool = False,
         reply_to: str | None = None,
+        role: str | None = "debtor",
+        rule_set: Mapping[str, Any] = RULE_SET,
         outcome: str = "allow",
         recipient: str = "0" * 32,
         content: str | None = None,
@@ -193,7 +226,7 @@ class Story:
         common |= {"purpose": purpose, "human": human}
         sealed = hashlib.sha256(f"sealed {number}".encode()).digest()
         inputs = hashlib.sha256(sealed).hexdigest()
-        ruleset = digest_of(RULE_SET)
+        ruleset = digest_of(rule_set)
         window = to_text(at), to_text(at + timedelta(minutes=15))
         wish = {
             "id": f"apr_{number}",
@@ -228,7 +261,7 @@ class Story:
                 ruled = {**common, "content": content, "recipient": recipient, "country": country, "zones": list(zones)}
                 ruled |= {name: wish[name] for name in ("template", "template_sha256")}
                 ruled |= {"not_before": window[0], "not_after": window[1], "due": None, "approval": signed}
-                ruled |= {"agency": "agency-a", "rule_set": RULE_SET}
+                ruled |= {"agency": "agency-a", "rule_set": rule_set, "role": role}
                 if outcome != "allow":
                     ruled |= {"not_before": None, "not_after": None, "approval": None}
                 decision = {"outcome": outcome, "ruleset": ruleset, "reasons": [], "inputs": inputs}
@@ -279,6 +312,13 @@ def with_heartbeats(
             found.append(log.emit(f"log_{year}", EventType.LOG_HEARTBEAT, {"pending": 0}, beat))
         found.append(event)
     return found
+
+
+def write_rules(folder: Path, *documents: bytes) -> None:
+    """Write the documents of rule sets into an archive, each under its digest."""
+    (folder / "rules").mkdir(parents=True, exist_ok=True)
+    for raw in documents or (PACK, ATLAS):
+        (folder / f"rules/{hashlib.sha256(raw).hexdigest()}.json").write_bytes(raw)
 
 
 def write_archive(folder: Path, events: Iterable[Event], *, origin: str = ORIGIN, notes: Iterable[int] = ()) -> Log:

@@ -293,6 +293,7 @@ def _commit(
             "template": attempt.template,
             "template_sha256": attempt.template_sha256,
             "recipient": recipient,
+            "role": facts.case.role_of(attempt.person),
             "country": facts.case.country,
             "zones": dossiers.zones_of(facts.persons[attempt.person]),
             "not_before": approval["not_before"] if approval else None,

@@ -86,7 +86,7 @@ def test_an_honest_archive_passes(tmp_path: Path, keys: dict[str, str], run: Any
     assert report["counts"]["sent"] == report["counts"]["approvals"] == 3
     assert report["counts"]["notes"] == 4
     assert {notice["code"] for notice in report["notices"]} == {
-        *("no_earlier", "no_witness", "sealed", "stream_tails", "no_manifest"),
+        *("no_earlier", "no_witness", "sealed", "stream_tails", "no_manifest", "caps_without_rules"),
     }
 
 
