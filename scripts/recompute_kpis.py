@@ -19,7 +19,7 @@ import math
 import sqlite3
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -107,10 +107,13 @@ COLUMNS = {
     "currency": "currency",
     "placed": "placed_minor",
     "amount": "amount_minor",
+    "paid": "paid_minor",
     "was": "was",
     "channel": "channel",
     "action": "action",
     "from_state": "from",
+    "to_state": "to",
+    "kind": "kind",
     "outcome": "outcome",
     "result": "result",
     "contact": "contact",
@@ -122,6 +125,20 @@ COLUMNS = {
     "keyword": "keyword",
     "org": "org",
     "agency": "agency",
+    "collector": "collector",
+    "stage": "stage",
+    "region": "region",
+    "portfolio": "portfolio",
+    "payment": "payment",
+    "received_on": "received_on",
+    "reversal_of": "reversal_of",
+    "commissionable": "commissionable",
+    "promise": "promise",
+    "duty": "duty",
+    "duty_kind": "duty_kind",
+    "subject": "subject",
+    "late": "late",
+    "done_at": "done_at",
     "zone": "zone",
 }
 """Column of the table of events -> member of an event's open data."""
@@ -187,7 +204,7 @@ def choose_zone(base: sqlite3.Connection, tenant: str, zone: str | None) -> str:
 
 PREPARE = """
 create temp table happened as
-  select *, local_date(at) as day,
+  select *, local_date(at) as day, week(local_date(at)) as week, substr(local_date(at), 1, 7) as month,
     case when coalesce(case when type glob 'contact.*' or type = 'activity.recorded' then org else agency end, tenant)
          = tenant then '-'
          when type glob 'contact.*' or type = 'activity.recorded' then org
@@ -195,33 +212,176 @@ create temp table happened as
   from event where tenant = (select value from setting where name = 'tenant');
 
 create index temp.by_type on happened (type);
+create index temp.by_stream on happened (stream, seq);
+
+create temp table placement as
+  select stream, min(seq), day as placed_on, currency as placed_currency, placed as placed_amount,
+         stage as placed_stage, region as placed_region, portfolio as batch
+  from happened where type = 'case.placed' group by stream;
+
+create temp table slice as
+  select stream, 'stage:' || placed_stage as name from placement where placed_stage is not null
+  union all select stream, 'region:' || placed_region from placement where placed_region is not null;
+
+create temp table crowd as
+  select distinct stream, '*' as name from happened union all select stream, name from slice;
+create index temp.crowd_of on crowd (stream);
+
+create temp table voice as
+  select stream, seq, who as name from happened
+  union all select stream, seq, name from happened join slice using (stream)
+  union all select stream, seq, 'collector:' || who || '/' || collector from happened where collector is not null;
+create index temp.voice_of on voice (stream, seq);
 
 create temp table attempt as
-  select day, who, person, channel, 0 as human, 0 as answered, 0 as reached, 0 as promised from happened
+  select stream, seq, day, week, month, who, person, channel, 0 as human, 0 as answered, 0 as reached, 0 as promised
+  from happened
   where type = 'contact.sent'
      or type in ('contact.delivered', 'contact.failed') and from_state in ('sending', 'unknown')
   union all
-  select day, who, person, channel, 1, connected, right_party,
+  select stream, seq, day, week, month, who, person, channel, 1, connected, right_party,
          right_party and result in ('RPC-PTP', 'RPC-PLAN')
   from happened where type = 'contact.reported' and outcome <> 'not_made'
   union all
-  select day, who, person, action, 1, connect, right_party,
+  select stream, seq, day, week, month, who, person, action, 1, connect, right_party,
          right_party and result in ('RPC-PTP', 'RPC-PLAN')
   from happened where type = 'activity.recorded' and attempt and contact is null;
 
+create temp table spoken as
+  select stream, seq, week, month, who, person from attempt where reached
+  union all
+  select stream, seq, week, month, who, person from happened where type = 'activity.recorded' and right_party;
+
 create temp table tried as
-  select distinct substr(day, 1, 7) as month, who, person from attempt
-  union select distinct substr(day, 1, 7), '*', person from attempt;
+  select distinct period, name, person from (
+    select month as period, who as name, person from attempt union all select month, '*', person from attempt
+    union all select week, who, person from attempt union all select week, '*', person from attempt);
 
 create temp table spoke as
-  select substr(day, 1, 7) as month, who, person from attempt where reached
-  union select substr(day, 1, 7), '*', person from attempt where reached
-  union select substr(day, 1, 7), who, person from happened where type = 'activity.recorded' and right_party
-  union select substr(day, 1, 7), '*', person from happened where type = 'activity.recorded' and right_party
-  union select substr(day, 1, 7), '*', person from happened
-        where type = 'inbound.received' and upper(coalesce(keyword, '')) <> 'STOP';
+  select distinct period, name, person from (
+    select month as period, who as name, person from spoken union all select month, '*', person from spoken
+    union all select week, who, person from spoken union all select week, '*', person from spoken
+    union all select month, '*', person from happened
+      where type = 'inbound.received' and upper(coalesce(keyword, '')) <> 'STOP'
+    union all select week, '*', person from happened
+      where type = 'inbound.received' and upper(coalesce(keyword, '')) <> 'STOP');
+
+create temp table touch as
+  select 'cases_attempted' as counter, stream, day, week, month, who from attempt
+  union all select 'cases_dialled', stream, day, week, month, who from attempt where human
+  union all select 'cases_right_party', stream, day, week, month, who from attempt where reached
+  union all select 'cases_contactable', stream, day, week, month, who from attempt where human and answered
+  union all select 'cases_contactable', stream, day, week, month, who from happened where type = 'contact.delivered';
+
+create temp table end_of as
+  select stream, min(seq) as seq from happened
+  where type = 'case.changed' and to_state in ('settled', 'recalled', 'returned', 'legal', 'written_off') group by stream;
+
+create temp table ended as
+  select happened.*, placed_on, placed_amount, placed_currency, julianday(day) - julianday(placed_on) as age,
+    (select who from happened a where a.stream = happened.stream and a.type = 'case.assigned' and a.seq < happened.seq
+     order by a.seq desc limit 1) as holder,
+    exists (select 1 from happened t where t.stream = happened.stream and t.seq < happened.seq
+      and (t.type = 'contact.reported' and (t.connected or t.right_party)
+           or t.type = 'activity.recorded' and (t.connect or t.right_party))) as was_spoken_to
+  from end_of join happened using (stream, seq) left join placement using (stream);
+
+create temp table standing as
+  select stream, payment, received_on from happened p where type = 'payment.posted'
+    and not exists (select 1 from happened r where r.stream = p.stream and r.seq > p.seq
+      and (r.type = 'payment.reversed' and r.reversal_of = p.payment or r.type = 'payment.posted' and r.payment = p.payment));
+
+create temp table finding as
+  select stream, seq, day, currency, paid, was,
+    lag(paid, 1, 0) over (partition by stream, promise order by seq) as before
+  from happened where type in ('promise.kept', 'promise.broken');
+
+create temp table closing as
+  select * from (
+    select happened.*, lag(type) over (partition by stream, duty order by seq) as previous from happened
+    where type in ('duty.opened', 'duty.fulfilled', 'duty.lapsed', 'duty.waived'))
+  where previous = 'duty.opened' and type <> 'duty.opened';
+
+create temp table item as
+  select stream, subject, min(seq) as seq, at as received_at, day, who from happened
+  where type = 'duty.opened' and duty_kind in ('complaint_answer', 'complaint_first_reply', 'credit_dispute_answer',
+    'dispute_answer', 'dispute_investigation', 'dispute_verification', 'original_creditor_answer', 'substantiation')
+  group by stream, subject;
+
+create temp table answer as
+  select stream, subject, min(seq) as seq, done_at from (
+    select f.stream, f.seq, f.done_at, o.subject, row_number() over (partition by f.stream, f.seq order by o.seq desc) as place
+    from happened f join happened o on o.stream = f.stream and o.duty = f.duty and o.seq < f.seq and o.type = 'duty.opened'
+    where f.type = 'duty.fulfilled' and o.duty_kind in ('complaint_answer', 'complaint_first_reply',
+      'credit_dispute_answer', 'dispute_answer', 'dispute_investigation', 'dispute_verification',
+      'original_creditor_answer', 'substantiation'))
+  where place = 1 group by stream, subject;
 
 create temp table counter (who, period, name, value);
+
+insert into counter select name, day, counter, count(distinct stream) from touch join crowd using (stream) group by 1, 2, 3;
+insert into counter select name, week, counter, count(distinct stream) from touch join crowd using (stream) group by 1, 2, 3;
+insert into counter select name, month, counter, count(distinct stream) from touch join crowd using (stream) group by 1, 2, 3;
+insert into counter select who, day, counter, count(distinct stream) from touch group by 1, 2, 3;
+insert into counter select who, week, counter, count(distinct stream) from touch group by 1, 2, 3;
+insert into counter select who, month, counter, count(distinct stream) from touch group by 1, 2, 3;
+
+insert into counter select name, month, 'cases_paid_after_contact', count(distinct stream)
+  from attempt join crowd using (stream) where reached and exists (select 1 from standing s where s.stream = attempt.stream
+    and s.received_on between day and date(day, '+7 days')) group by 1, 2;
+insert into counter select who, month, 'cases_paid_after_contact', count(distinct stream)
+  from attempt where reached and exists (select 1 from standing s where s.stream = attempt.stream
+    and s.received_on between day and date(day, '+7 days')) group by 1, 2;
+
+insert into counter select name, day, 'entered', count(*) from happened join crowd using (stream)
+  where type = 'case.placed' group by 1, 2;
+insert into counter select who, day, 'entered', count(*) from happened where type = 'case.assigned' group by 1, 2;
+insert into counter select name, day, 'left', count(*) from ended join crowd using (stream) group by 1, 2;
+insert into counter select holder, day, 'left', count(*) from ended where holder is not null group by 1, 2;
+
+insert into counter select name, placed_on, 'settled_in_' || pool.days, count(*)
+  from ended join (select stream, '-' as name from placement union all select stream, name from slice) using (stream)
+  join (select 30 as days union all select 60 union all select 90) pool
+  where to_state = 'settled' and age <= pool.days group by 1, 2, 3;
+insert into counter select name, placed_on, 'self_settled_in_30', count(*)
+  from ended join (select stream, '-' as name from placement union all select stream, name from slice) using (stream)
+  where to_state = 'settled' and age <= 30 and not was_spoken_to group by 1, 2;
+insert into counter select name, placed_on, 'recalled_in_30', count(*)
+  from ended join (select stream, '-' as name from placement union all select stream, name from slice) using (stream)
+  where to_state = 'recalled' and age <= 30 group by 1, 2;
+insert into counter select name, placed_on, 'recalled_in_30_minor:' || placed_currency, sum(placed_amount)
+  from ended join (select stream, '-' as name from placement union all select stream, name from slice) using (stream)
+  where to_state = 'recalled' and age <= 30 group by 1, 2, 3;
+
+insert into counter select name, item.day, case when julianday(done_at) - julianday(received_at) <= 2 + 1e-9
+    then 'feedback_in_48h' else 'feedback_late' end, count(*)
+  from item join answer using (stream, subject)
+  join (select stream as at_stream, subject as at_subject, who as name from item
+        union all select item.stream, subject, name from item join slice using (stream)) on at_stream = item.stream
+    and at_subject = item.subject
+  group by 1, 2, 3;
+insert into counter select name, item.day, 'feedback_received', count(*) from item join voice using (stream, seq) group by 1, 2;
+
+insert into counter select 'portfolio:' || batch, month, 'placed', count(*) from happened join placement using (stream)
+  where type = 'case.placed' and batch is not null group by 1, 2;
+insert into counter select 'portfolio:' || batch, month, 'placed_cases:' || currency, count(*)
+  from happened join placement using (stream) where type = 'case.placed' and batch is not null group by 1, 2, 3;
+insert into counter select 'portfolio:' || batch, month, 'placed_minor:' || currency, sum(placed)
+  from happened join placement using (stream) where type = 'case.placed' and batch is not null group by 1, 2, 3;
+insert into counter select 'portfolio:' || batch, month,
+    case type when 'payment.posted' then 'payments:' else 'reversals:' end || currency, count(*)
+  from happened join placement using (stream) where type in ('payment.posted', 'payment.reversed') and batch is not null
+  group by 1, 2, 3;
+insert into counter select 'portfolio:' || batch, month,
+    case type when 'payment.posted' then 'paid_minor:' else 'reversed_minor:' end || currency, sum(amount)
+  from happened join placement using (stream) where type in ('payment.posted', 'payment.reversed') and batch is not null
+  group by 1, 2, 3;
+insert into counter select 'portfolio:' || batch, month, 'commissionable_minor:' || currency,
+    sum(case type when 'payment.posted' then amount else -amount end)
+  from happened join placement using (stream)
+  where type in ('payment.posted', 'payment.reversed') and commissionable and batch is not null group by 1, 2, 3;
+insert into counter select 'portfolio:' || batch, month, 'ended:' || to_state, count(*)
+  from ended join placement using (stream) where batch is not null group by 1, 2, 3;
 """
 
 DAILY = (
@@ -270,10 +430,27 @@ DAILY = (
     ("lost", "", "1", "happened", "type = 'contact.unknown'"),
     ("complaints", "", "1", "happened", "type = 'complaint.received'"),
     ("risk_events", "", "1", "happened", "type = 'risk_event.raised'"),
+    ("channel_delivered", "channel", "1", "happened", "type = 'contact.delivered'"),
+    ("channel_delivered", "channel", "-1", "happened", "type = 'contact.failed' and from_state = 'delivered'"),
+    ("channel_failed", "channel", "1", "happened", "type = 'contact.failed'"),
+    ("commissionable_minor", "currency", "amount", "happened", "type = 'payment.posted' and commissionable"),
+    ("commissionable_minor", "currency", "-amount", "happened", "type = 'payment.reversed' and commissionable"),
+    ("promise_paid_minor", "currency", "paid - case was when 'open' then 0 else before end", "finding", "1"),
+    ("disputes", "", "1", "happened", "type = 'hold.placed' and kind = 'dispute'"),
+    ("disputes_resolved", "", "1", "happened", "type = 'hold.released' and kind = 'dispute'"),
+    ("ended", "to_state", "1", "ended", "1"),
+    ("duties_opened", "duty_kind", "1", "happened", "type = 'duty.opened'"),
+    ("duties_in_time", "duty_kind", "1", "closing", "type = 'duty.fulfilled' and not late"),
+    ("duties_overdue", "duty_kind", "1", "closing", "type = 'duty.lapsed' or type = 'duty.fulfilled' and late"),
+    ("duties_waived", "duty_kind", "1", "closing", "type = 'duty.waived'"),
 )
 
+OF_WHOLE = {"entered", "left", "persons_attempted", "persons_reached", "cases_attempted", "cases_dialled"}
+OF_WHOLE |= {"cases_right_party", "cases_contactable", "cases_paid_after_contact"}
+"""Counters that the lender as a whole has of its own; all others are the sum over its agencies."""
+
 Counters = dict[str, dict[str, dict[str, int]]]
-"""Period -> agency (``-`` none, ``*`` the lender as a whole) -> counter -> value."""
+"""Period -> who (an agency, ``-`` none, ``*`` the lender as a whole, or a slice) -> counter -> value."""
 
 
 def recompute(base: sqlite3.Connection, tenant: str, zone: str) -> Counters:
@@ -283,23 +460,29 @@ def recompute(base: sqlite3.Connection, tenant: str, zone: str) -> Counters:
     def local_date(at: str) -> str:
         return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%f%z").astimezone(place).strftime("%Y-%m-%d")
 
+    def week(day: str) -> str:
+        year, number, _ = date.fromisoformat(day).isocalendar()
+        return f"{year}-W{number:02d}"
+
     base.create_function("local_date", 1, local_date, deterministic=True)
+    base.create_function("week", 1, week, deterministic=True)
     base.execute("create temp table setting (name, value)")
     base.execute("insert into setting values ('tenant', ?)", (tenant,))
     base.executescript(PREPARE)
     base.execute(
-        "create temp view ruled as select day, who, verdict, rule from happened join reason using (tenant, stream, seq)"
-        " where type = 'contact.decided'"
+        "create temp view ruled as select stream, seq, day, verdict, rule from happened"
+        " join reason using (tenant, stream, seq) where type = 'contact.decided'"
     )
     for name, key, value, source, condition in DAILY:
         label = f"'{name}:' || {key}" if key else f"'{name}'"
         base.execute(
-            f"insert into counter select who, day, {label}, sum({value}) from {source} where {condition} group by 1, 2, 3"
+            f"insert into counter select voice.name, day, {label}, sum({value}) from {source} join voice using (stream, seq)"
+            f" where {condition} group by 1, 2, 3"
         )
-    base.execute("insert into counter select who, month, 'persons_attempted', count(*) from tried group by 1, 2")
+    base.execute("insert into counter select name, period, 'persons_attempted', count(*) from tried group by 1, 2")
     base.execute(
-        "insert into counter select who, month, 'persons_reached', count(*)"
-        " from tried join spoke using (month, who, person) group by 1, 2"
+        "insert into counter select name, period, 'persons_reached', count(*)"
+        " from tried join spoke using (period, name, person) group by 1, 2"
     )
     found: Counters = {}
     for who, period, name, value in base.execute(
@@ -332,7 +515,7 @@ FORMULAS = (
         *("promises_kept + promises_broken", "promises_kept + promises_broken", True),
     ),
     (
-        *("kept_promise_amount@1", "LA", "ratio", "currency", "kept_minor:*"),
+        *("kept_promise_amount@2", "LA", "ratio", "currency", "promise_paid_minor:*"),
         *("kept_minor:* + broken_minor:*", "kept_cases:* + broken_cases:*", False),
     ),
     ("right_party_contact@1", "LA", "ratio", None, "right_party", "attempts", "attempts", True),
@@ -355,10 +538,53 @@ FORMULAS = (
     ("denied_by_rule@1", "LA", "ratio", "rule", "denied_by_rule:*", "decided", "decided", True),
     ("complaint_rate@1", "LA", "per_10000", None, "complaints", "attempts", "attempts", True),
     ("risk_event_rate@1", "LA", "ratio", None, "risk_events", "attempts", "attempts", True),
+    ("commissionable_collected@1", "LA", "minor", "currency", "commissionable_minor:*", "", "payments:*", False),
+    (
+        *("recall_adjusted_placed@1", "L", "minor", "currency", "placed_minor:* - recalled_in_30_minor:*"),
+        *("", "placed_cases:*", False),
+    ),
+    (
+        *("recall_adjusted_liquidation@1", "L", "ratio", "currency", "paid_minor:* - reversed_minor:*"),
+        *("placed_minor:* - recalled_in_30_minor:*", "placed_cases:*", False),
+    ),
+    ("cases_in_scope@1", "LA", "count", None, "in_scope", "", "in_scope", False),
+    ("ended_cases@1", "LA", "count", "state", "ended:*", "", "ended:*", False),
+    ("cure_30@1", "L", "ratio", None, "settled_in_30", "placed", "placed", True),
+    ("cure_60@1", "L", "ratio", None, "settled_in_60", "placed", "placed", True),
+    ("cure_90@1", "L", "ratio", None, "settled_in_90", "placed", "placed", True),
+    ("self_cure_30@1", "L", "ratio", None, "self_settled_in_30", "placed", "placed", True),
+    (
+        *("delivery_by_channel@1", "LA", "ratio", "channel", "channel_delivered:*"),
+        *("channel_attempts:* - channel_human_attempts:*", "channel_attempts:* - channel_human_attempts:*", True),
+    ),
+    ("coverage@1", "LA", "ratio", None, "cases_dialled", "in_scope", "in_scope", True),
+    ("intensity@1", "LA", "ratio", None, "human_attempts", "in_scope", "in_scope", False),
+    ("right_party_penetration@1", "LA", "ratio", None, "cases_right_party", "in_scope", "in_scope", True),
+    ("contactable@1", "LA", "ratio", None, "cases_contactable", "in_scope", "in_scope", True),
+    ("uncontactable@1", "LA", "ratio", None, "in_scope - cases_contactable", "in_scope", "in_scope", True),
+    ("paid_after_contact@1", "LA", "ratio", None, "cases_paid_after_contact", *("cases_right_party",) * 2, True),
+    ("contact_success_week@1", "LA", "ratio", None, "persons_reached", *("persons_attempted",) * 2, True),
+    ("complaints_per_case@1", "LA", "per_1000", None, "complaints", "in_scope", "in_scope", True),
+    ("dispute_rate@1", "LA", "ratio", None, "disputes", "in_scope", "in_scope", True),
+    (
+        *("duties_in_time@1", "LA", "ratio", "duty", "duties_in_time:*"),
+        *("duties_in_time:* + duties_overdue:*", "duties_in_time:* + duties_overdue:*", True),
+    ),
+    ("feedback_in_48h@1", "LA", "ratio", None, "feedback_in_48h", "feedback_received", "feedback_received", True),
 )
 
-MONTHLY = {"contact_success@1"}
-"""Formulas over a month's counters; all others are over a day's."""
+SCALES = {"per_1000": 1_000, "per_10000": 10_000}
+
+MADE_OF = {
+    "contact_success@1": "month",
+    "paid_after_contact@1": "month",
+    "contact_success_week@1": "week",
+    "coverage@1": "day week month",
+    "right_party_penetration@1": "day week month",
+    "contactable@1": "day week month",
+    "uncontactable@1": "day week month",
+}
+"""The periods whose cells a formula is over; all others are over a day's."""
 
 Z = Fraction(1959963984540054, 10**15)
 """The two-sided 95 % point of the normal distribution, to 15 decimals."""
@@ -401,11 +627,13 @@ def wilson(successes: int, n: int, scale: int) -> list[str] | None:
     return [six_places(low * scale), six_places(high * scale)]
 
 
-def figures_of(counts: dict[str, int], whom: str, monthly: bool) -> dict[str, dict[str, Any]]:
+def figures_of(counts: dict[str, int], whom: str, kind: str) -> dict[str, dict[str, Any]]:
     """Return the figures that one cell's counters make, by ``<id>[:<key>]@<version>``."""
     made: dict[str, dict[str, Any]] = {}
     for reference, levels, unit, split, above, below, sample, share in FORMULAS:
-        if whom not in levels or (reference in MONTHLY) != monthly:
+        if whom not in levels or kind not in MADE_OF.get(reference, "day").split():
+            continue
+        if "in_scope" in f"{above} {below}".split() and "in_scope" not in counts:
             continue
         kpi, version = reference.split("@")
         keys: list[str | None] = [*sorted(keys_in(f"{above} {below}", counts))] if split else [None]
@@ -414,7 +642,7 @@ def figures_of(counts: dict[str, int], whom: str, monthly: bool) -> dict[str, di
             denominator = evaluate(below, counts, key) if below else None
             if not (numerator or denominator or n):
                 continue
-            scale = 10_000 if unit == "per_10000" else 1
+            scale = SCALES.get(unit, 1)
             value: str | None = str(numerator)
             if denominator is not None:
                 value = six_places(Fraction(numerator * scale, denominator)) if denominator > 0 else None
@@ -432,18 +660,49 @@ def figures_of(counts: dict[str, int], whom: str, monthly: bool) -> dict[str, di
     return made
 
 
-def all_figures(counters: Counters) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
-    """Return period -> agency or ``*`` -> reference -> figure."""
-    found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
+def days_of(period: str) -> tuple[str, str]:
+    """Return the first and the last day of a day, an ISO week or a month."""
+    if "W" in period:
+        monday = date.fromisocalendar(int(period[:4]), int(period[-2:]), 1)
+        return monday.isoformat(), (monday + timedelta(days=6)).isoformat()
+    if len(period) == len("yyyy-mm"):
+        first = date.fromisoformat(f"{period}-01")
+        return first.isoformat(), ((first + timedelta(days=31)).replace(day=1) - timedelta(days=1)).isoformat()
+    return period, period
+
+
+def in_scope(counters: Counters) -> dict[str, list[tuple[str, int, int]]]:
+    """Return, for each who that cases come to, the days with how many came and how many left."""
+    found: dict[str, list[tuple[str, int, int]]] = {}
     for period, cells in counters.items():
-        monthly = len(period) == len("yyyy-mm")
-        whole = dict(cells.get("*", {}))
-        if not monthly:
-            for counts in cells.values():
+        for who, counts in cells.items():
+            moved = counts.get("entered", 0), counts.get("left", 0)
+            if any(moved):
+                found.setdefault(who, []).append((period, *moved))
+    return found
+
+
+def all_figures(counters: Counters) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+    """Return period -> who -> reference -> figure."""
+    found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
+    moves = in_scope(counters)
+    for period, cells in counters.items():
+        kind = "week" if "W" in period else "month" if len(period) == len("yyyy-mm") else "day"
+        first, last = days_of(period)
+        whole: dict[str, int] = {}
+        for who, counts in cells.items():
+            if who != "*" and ":" not in who:
                 for name, value in counts.items():
-                    whole[name] = whole.get(name, 0) + value
-        made = {who: figures_of(counts, "A", monthly) for who, counts in cells.items() if who != "*"}
-        made["*"] = figures_of(whole, "L", monthly)
+                    whole[name] = whole.get(name, 0) + (0 if name in OF_WHOLE else value)
+        made = {}
+        for who, counts in {**cells, "*": {**whole, **cells.get("*", {})}}.items():
+            known = dict(counts)
+            if who in moves:
+                known["in_scope"] = sum(
+                    (c if d <= last else 0) - (gone if d < first else 0) for d, c, gone in moves[who]
+                )
+            level = "L" if who == "*" or who.split(":")[0] in ("stage", "region", "portfolio") else "A"
+            made[who] = figures_of(known, level, kind)
         found[period] = {who: figures for who, figures in made.items() if figures}
     return {period: cells for period, cells in found.items() if cells}
 
@@ -453,10 +712,10 @@ def all_figures(counters: Counters) -> dict[str, dict[str, dict[str, dict[str, A
 
 def differences(export: dict[str, Any], counters: Counters, figures: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each cell in which the export differs from the archive, within the export's span."""
-    first, last = export["from"], export["to"]
 
     def inside(period: str) -> bool:
-        return bool(first[: len(period)] <= period <= last[: len(period)])
+        first, last = days_of(period)
+        return bool(first <= export["to"] and export["from"] <= last)
 
     for kind, theirs, ours in (("counter", export["counters"], counters), ("figure", export["figures"], figures)):
         for period in sorted(filter(inside, theirs.keys() | ours.keys())):
@@ -474,8 +733,8 @@ def read_export(path: Path) -> dict[str, Any]:
     """Return the export of the projection."""
     try:
         export = json.loads(path.read_bytes())
-        if export["v"] != 1 or not all(isinstance(export[name], str) for name in ("tenant", "zone", "from", "to")):
-            raise ValueError("not version 1")
+        if export["v"] != 2 or not all(isinstance(export[name], str) for name in ("tenant", "zone", "from", "to")):
+            raise ValueError("not version 2")
         if not all(isinstance(export[name], dict) for name in ("counters", "figures")):
             raise ValueError("no counters or figures")
     except (OSError, ValueError, KeyError, TypeError) as error:

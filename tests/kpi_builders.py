@@ -13,11 +13,12 @@ from chalicelib.domain.kpi import counters as kpi
 from chalicelib.domain.kpi.counters import Cell, Counts
 from chalicelib.domain.kpi.definitions import definition_of
 from chalicelib.domain.kpi.figures import Figure, UndefinedFigure
+from chalicelib.domain.kpi.past import past_from
 from tests.builders import AGENCY, LENDER, TEST_ACTOR
 
 NOON = "2026-11-23T04:00:00.000Z"
 """Noon of 2026-11-23 in Shanghai."""
-DAY, MONTH = "2026-11-23", "2026-11"
+DAY, WEEK, MONTH = "2026-11-23", "2026-W48", "2026-11"
 SHANGHAI = "Asia/Shanghai"
 CONTACT = {"contact": "msg_1", "channel": "sms", "person": "per_1", "org": AGENCY, "human": False}
 
@@ -71,8 +72,15 @@ class History:
         return self.add(EventType.CONTACT_REPORTED, {**CONTACT, "channel": "call", **details, **data}, times=times)
 
     def money(self, event_type: EventType, amount_minor: int, *, times: int = 1, **data: Any) -> "History":
-        body = {"amount_minor": amount_minor, "currency": "CNY", "agency": AGENCY, **data}
-        return self.add(event_type, body, times=times)
+        number = len(self.events) + 1
+        body: dict[str, Any] = {"amount_minor": amount_minor, "currency": "CNY", "agency": AGENCY}
+        if event_type in (EventType.PAYMENT_POSTED, EventType.PAYMENT_REVERSED):
+            body |= {"payment": f"pay_{number}", "applied_minor": amount_minor, "received_on": DAY}
+            body |= {"reversal_of": None, "commissionable": True}
+        else:
+            kept = event_type is EventType.PROMISE_KEPT
+            body |= {"promise": f"ptp_{number}", "paid_minor": amount_minor if kept else 0, "due_on": DAY}
+        return self.add(event_type, {**body, **data}, times=times)
 
 
 def shanghai(tenant: str) -> str:
@@ -148,27 +156,63 @@ def _contact(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]
             "channel": st.sampled_from(["sms", "email", "call", "visit"]),
             "person": _persons,
             "org": _orgs,
+            "collector": _collectors,
             **more,
         }
     )
 
 
 _money = st.fixed_dictionaries({"amount_minor": _minor, "currency": _currencies, "agency": _agencies})
+_payments = st.sampled_from([f"pay_{number}" for number in range(4)])
+_payment = st.fixed_dictionaries(
+    {
+        "amount_minor": _minor,
+        "applied_minor": _minor,
+        "currency": _currencies,
+        "agency": _agencies,
+        "payment": _payments,
+        "received_on": st.sampled_from(["2026-11-20", "2026-11-24", "2026-11-30", "2026-12-02"]),
+        "reversal_of": _payments,
+        "commissionable": st.booleans(),
+    }
+)
+_promise = st.fixed_dictionaries(
+    {
+        "amount_minor": _minor,
+        "paid_minor": st.integers(0, 500),
+        "currency": st.just("CNY"),
+        "agency": _agencies,
+        "promise": st.sampled_from(["ptp_1", "ptp_2"]),
+    }
+)
+_collectors = st.sampled_from([None, "col-1", "col-2"])
+_duty = st.fixed_dictionaries(
+    {
+        "duty": st.sampled_from(["duty_1", "duty_2", "duty_3"]),
+        "duty_kind": st.sampled_from(["complaint_answer", "complaint_first_reply", "validation_notice"]),
+        "subject": st.sampled_from(["cmp_1", "cmp_2"]),
+        "agency": st.sampled_from([None, AGENCY]),
+        "late": st.booleans(),
+        "done_at": _instants,
+    }
+)
 _result = st.sampled_from(["NOANS", "RPC-PTP", "RPC-PLAN", "RPC-NEG"])
 
 DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
-    EventType.CASE_PLACED: st.fixed_dictionaries({"placed_minor": _minor, "currency": _currencies}),
+    EventType.CASE_CHANGED: st.fixed_dictionaries(
+        {"to": st.sampled_from(["in_work", "settled", "recalled", "legal"]), "agency": _agencies}
+    ),
     EventType.CASE_ASSIGNED: st.fixed_dictionaries(
         {"placed_minor": _minor, "currency": _currencies, "agency": _agencies}
     ),
-    EventType.PAYMENT_POSTED: _money,
-    EventType.PAYMENT_REVERSED: _money,
+    EventType.PAYMENT_POSTED: _payment,
+    EventType.PAYMENT_REVERSED: _payment,
     EventType.PROMISE_MADE: _money,
     EventType.PROMISE_KEPT: st.builds(
-        lambda data, was: {**data, "was": was}, _money, st.sampled_from(["open", "broken"])
+        lambda data, was: {**data, "was": was}, _promise, st.sampled_from(["open", "broken"])
     ),
     EventType.PROMISE_BROKEN: st.builds(
-        lambda data, was: {**data, "was": was}, _money, st.sampled_from(["open", "kept"])
+        lambda data, was: {**data, "was": was}, _promise, st.sampled_from(["open", "kept"])
     ),
     EventType.CONTACT_REQUESTED: _contact(),
     EventType.CONTACT_CLAIMED: _contact(),
@@ -193,8 +237,17 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
             "contact": st.sampled_from([None, "msg_1"]),
             "person": _persons,
             "org": _orgs,
+            "collector": _collectors,
         }
     ),
+    EventType.HOLD_PLACED: st.fixed_dictionaries({"kind": st.sampled_from(["dispute", "death"]), "agency": _agencies}),
+    EventType.HOLD_RELEASED: st.fixed_dictionaries(
+        {"kind": st.sampled_from(["dispute", "death"]), "agency": _agencies}
+    ),
+    EventType.DUTY_OPENED: _duty,
+    EventType.DUTY_FULFILLED: _duty,
+    EventType.DUTY_LAPSED: _duty,
+    EventType.DUTY_WAIVED: _duty,
     EventType.INBOUND_RECEIVED: st.fixed_dictionaries(
         {"person": _persons, "channel": st.just("sms"), "keyword": st.sampled_from([None, "stop", "STOP", "paid"])}
     ),
@@ -204,10 +257,23 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
 """How each type of event that a figure may rest on looks."""
 
 
+_placed = st.fixed_dictionaries(
+    {
+        "placed_minor": _minor,
+        "currency": _currencies,
+        "stage": st.sampled_from(["M1", "M3"]),
+        "region": st.sampled_from([None, "CN-31"]),
+        "portfolio": st.sampled_from(["pf_1", "pf_2"]),
+    }
+)
+
+
 @st.composite
 def histories(draw: st.DrawFn, most: int = 40) -> History:
-    """Return a history of random events on a few streams."""
+    """Return a history of random events on a few streams; two are of cases, which begin with their placement."""
     history = History()
+    for case in ("case_1", "case_2"):
+        history.add(EventType.CASE_PLACED, draw(_placed), at=draw(_instants), stream=case)
     for _ in range(draw(st.integers(0, most))):
         event_type = draw(st.sampled_from(sorted(DATA)))
         decision = None
@@ -263,6 +329,8 @@ class FakeKpiRepository:
         self._due: dict[tuple[str, str], int] = {}
         self._figures: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
         self._folds = 0
+        self._pasts: dict[tuple[str, str], str] = {}
+        self._rows: dict[tuple[str, str], dict[str, list[Any]]] = {}
 
     def fold(self, events: Sequence[Event]) -> list[str]:
         failed, blocked = [], set()
@@ -280,22 +348,33 @@ class FakeKpiRepository:
         return failed
 
     def _count(self, event: Event) -> bool:
-        zone = self._zone_of(event.tenant)
+        stream = (event.tenant, event.stream)
         try:
-            counted, marks = kpi.deltas(event, zone=zone), kpi.marks(event, zone=zone)
+            # Through its text, as it is kept in the table.
+            before = past_from(self._pasts.get(stream, ""))
+            told, past = kpi.tried(event, before, zone=self._zone_of(event.tenant))
         except KeyError:
             return False
-        added = [counted] if counted is not None else []
-        for mark in marks:
-            before = self._persons.get((mark.cell, mark.person), 0)
-            self._persons[mark.cell, mark.person] = before | mark.flag
-            added.append((mark.cell, kpi.person_counts(before, before | mark.flag)))
+        self._pasts[stream] = past.as_text()
+        added = list(told.counts.items())
+        for mark in told.marks:
+            flags = self._persons.get((mark.cell, mark.person), 0)
+            self._persons[mark.cell, mark.person] = flags | mark.flag
+            added.append((mark.cell, kpi.person_counts(flags, flags | mark.flag)))
         for cell, counts in added:
             if counts:
                 kpi.add(self._cells.setdefault(cell, {}), counts)
                 self._folds += 1
-                self._due[cell.tenant, cell.period] = self._folds
+                if cell.period != kpi.EVER:
+                    self._due[cell.tenant, cell.period] = self._folds
+        for cell, counts in told.counts.items():
+            row = self._rows.setdefault((cell.tenant, cell.period), {})
+            row.setdefault(f"{event.stream}#{event.seq:08d}", []).append([[cell.who], counts])
         return True
+
+    def rows(self, tenant: str, period: str, *, after: str | None, limit: int) -> list[tuple[str, list[Any]]]:
+        found = sorted(self._rows.get((tenant, period), {}).items())
+        return [(place, told) for place, told in found if after is None or place > after][:limit]
 
     def due(self, limit: int) -> list[FakeDue]:
         return [FakeDue(*key, token) for key, token in sorted(self._due.items())][:limit]
@@ -308,7 +387,7 @@ class FakeKpiRepository:
 
     def counters(self, tenant: str, period: str) -> dict[str, Counts]:
         return {
-            cell.agency: dict(counts)
+            cell.who: dict(counts)
             for cell, counts in self._cells.items()
             if (cell.tenant, cell.period) == (tenant, period) and counts
         }

@@ -18,7 +18,8 @@ from chalicelib.domain import keys
 from chalicelib.domain.cases.feed import FEED_TYPES
 from chalicelib.domain.cases.repayment_ledger import PARTS
 from chalicelib.domain.events import Event, EventType
-from chalicelib.domain.kpi.counters import deltas, marks
+from chalicelib.domain.kpi.counters import effect
+from chalicelib.domain.kpi.past import Past
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
 from chalicelib.usecases import activities, duties, projections, simulations
@@ -235,6 +236,14 @@ def _assert_streams(events: list[Event]) -> None:
     }
 
 
+def _opened(event: Event) -> Past:
+    """Return a past in which the duty that the event is about stands open: its end counts only then."""
+    return Past(duties={event.data["duty"]: event.data["duty_kind"]} if event.type in ENDING else {})
+
+
+ENDING = (EventType.DUTY_FULFILLED, EventType.DUTY_LAPSED, EventType.DUTY_WAIVED)
+
+
 def _assert_readers(events: list[Event]) -> None:
     seen: dict[str, set[str]] = {event.type.value: {"archive"} for event in events}
     for event in events:
@@ -247,7 +256,8 @@ def _assert_readers(events: list[Event]) -> None:
         # A carrier's report counts when it comes before our own note that the message was sent.
         early = {"from": "sending"} if event.type.value in ("contact.delivered", "contact.failed") else {}
         counted = replace(event, data={**event.data, **early})
-        if deltas(counted, zone="Asia/Shanghai") is not None or marks(counted, zone="Asia/Shanghai"):
+        told = effect(counted, _opened(event), zone="Asia/Shanghai")
+        if told.counts or told.marks:
             read.add("figures")
         if event.type in duties.CONCERNED:
             read.add("duties")

@@ -176,8 +176,13 @@ KPI_DUE_PK = "KPI#DUE"
 """The view partition that lists the (lender, period) pairs whose figures must be made anew."""
 
 
+def kpi_rows_pk(tenant: str, period: str) -> str:
+    """Return the view partition of what each event added to a period; sk is ``<stream>#<seq, 8 digits>``."""
+    return f"T#{tenant}#KPIROW#{period}"
+
+
 def kpi_counters_pk(tenant: str, period: str) -> str:
-    """Return the view partition of a period's counters: one item an agency."""
+    """Return the view partition of a period's counters: one item an agency, slice, and ``*`` for the whole lender."""
     return f"T#{tenant}#KPI#{period}"
 
 
@@ -191,13 +196,13 @@ def kpi_figure_sk(agency: str, reference: str) -> str:
     return f"{agency}#{reference}"
 
 
-def kpi_persons_pk(tenant: str, agency: str, month: str) -> str:
-    """Return the view partition of the persons whom an agency attempted or reached in a month; sk is the person."""
-    return f"T#{tenant}#KPIP#{month}#{agency}"
+def kpi_persons_pk(tenant: str, agency: str, period: str) -> str:
+    """Return the view partition of the persons whom an agency attempted or reached in a week or month; sk is the person."""
+    return f"T#{tenant}#KPIP#{period}#{agency}"
 
 
 def kpi_marker_pk(tenant: str, stream: str) -> str:
-    """Return the view partition of the last event of a stream that the counters hold; sk is ``SEQ``."""
+    """Return the view partition of the last event of a stream that the counters hold, and of its past; sk is ``SEQ``."""
     return f"M#kpi#{tenant}#{stream}"
 
 

@@ -1,16 +1,18 @@
 """Key figures over HTTP: each with numerator, denominator, interval, n and the version of its definition."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib import wiring
 from chalicelib.domain.instants import local_date
+from chalicelib.domain.kpi.definitions import DEFINITIONS
+from chalicelib.domain.kpi.not_measured import NOT_MEASURED
 from chalicelib.domain.principals import Principal
 from chalicelib.edge.callers import org_of, scopes_for
-from chalicelib.edge.http import Request, route
+from chalicelib.edge.http import Page, Request, route
 from chalicelib.usecases import kpis
 
 bp = Blueprint(__name__)
@@ -20,30 +22,71 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class KpiQuery(_Model):
-    """The span of local days (both closed; today when left out), and for a lender one agency of theirs."""
+class Span(_Model):
+    """The span of local days (both closed; today when left out)."""
 
     from_day: Annotated[date | None, Field(alias="from")] = None
     to_day: Annotated[date | None, Field(alias="to")] = None
+
+
+class KpiQuery(Span):
+    """The span, and for a lender whom the figures are about: one agency, one slice of its cases, or one report for each.
+
+    An agency always reads its own figures; its only slices are its collectors (``collector:<agency>/<id>``).
+    """
+
     agency: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] = None
+    slice: Annotated[str | None, Field(pattern=r"^(stage|region|collector):[A-Za-z0-9_+/-]{1,170}$")] = None
+    by: Literal["span", "day", "week", "month"] = "span"
+    each: Literal["agency", "collector", "stage", "region"] | None = None
 
 
 class KpiReportView(_Model):
-    """Figures of one lender; ``agency`` null means the lender as a whole."""
+    """Figures of one lender; ``agency`` and ``slice`` null means the lender as a whole."""
 
     lender: str
     from_day: Annotated[str, Field(alias="from")]
     to_day: Annotated[str, Field(alias="to")]
     agency: str | None
+    slice: str | None
     confidence: str
     figures: list[dict[str, Any]]
     definitions: list[dict[str, Any]]
 
 
 class KpiReportList(_Model):
-    """One report a lender: a lender sees its own, an agency one for each lender that lists it."""
+    """Reports of a lender, or of each lender that lists the agency."""
 
     reports: list[KpiReportView]
+
+
+class DefinitionList(_Model):
+    """Every version of every figure's definition, and what is not measured yet with the reason."""
+
+    items: list[dict[str, Any]]
+    not_measured: list[dict[str, Any]]
+
+
+class CountedQuery(Page):
+    """Which figure is followed to its cases: its id and key, a part, whom it is about, and the span."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    from_day: Annotated[date | None, Field(alias="from")] = None
+    to_day: Annotated[date | None, Field(alias="to")] = None
+    kpi: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,60}$")]
+    key: Annotated[str | None, Field(pattern=r"^[ -~]{1,120}$")] = None
+    part: Literal["numerator", "denominator"] = "numerator"
+    agency: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] = None
+    slice: Annotated[str | None, Field(pattern=r"^(stage|region|collector):[A-Za-z0-9_+/-]{1,170}$")] = None
+    by: Literal["day", "week", "month"] = "month"
+
+
+class CountedList(_Model):
+    """Events that moved the figure's part, in order; ``case`` is the id of a case, or of a person for what has no case."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
 
 
 class KpiExport(_Model):
@@ -63,13 +106,78 @@ class KpiExport(_Model):
 )
 def read_kpis(principal: Principal, request: Request[None, KpiQuery]) -> KpiReportList:
     """A rate without enough data has no value: that is an answer."""
-    reports = []
+    query, reports, ports = request.query, [], wiring.kpi_ports()
+    who = _who(principal, query.agency, query.slice)
     for scope in scopes_for(principal):
-        first, last = _span(scope, request.query)
-        agency = org_of(principal) or request.query.agency
-        found = kpis.get_kpis(wiring.kpi_ports(), scope, first, last, agency).as_json()
-        reports.append(KpiReportView(lender=scope.tenant, **{**found, "confidence": str(found["confidence"])}))
+        first, last = _span(scope, query.from_day, query.to_day)
+        if query.each is None:
+            found = kpis.get_kpis(ports, scope, first, last, who, by=query.by)
+        else:
+            found = kpis.get_kpis_of_each(ports, scope, first, last, query.each)
+            found = [each for each in found if _may_read(principal, each.who or "")]
+        reports += [KpiReportView(lender=scope.tenant, **_named(each.as_json())) for each in found]
     return KpiReportList(reports=reports)
+
+
+def _named(report: dict[str, Any]) -> dict[str, Any]:
+    return {**report, "confidence": str(report["confidence"])}
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/kpis/definitions",
+    scope="kpis:read",
+    response=DefinitionList,
+    summary="Read how each key figure is made, in Chinese and English, and which are not measured yet",
+)
+def list_kpi_definitions(principal: Principal, request: Request[None, None]) -> DefinitionList:
+    """The meaning of a version never changes; a new meaning is a new version beside it."""
+    return DefinitionList(
+        items=[each.as_json() for each in DEFINITIONS], not_measured=[each.as_json() for each in NOT_MEASURED]
+    )
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/kpis/cases",
+    scope="kpis:read",
+    query=CountedQuery,
+    response=CountedList,
+    summary="Follow a figure to the cases that it is made of, a page at a time",
+)
+def list_kpi_cases(principal: Principal, request: Request[None, CountedQuery]) -> CountedList:
+    """Each item is an event that was counted, for 400 days; a case may stand there more than once."""
+    query, scopes = request.query, scopes_for(principal)
+    if not scopes:
+        return CountedList(items=[], next_cursor=None)
+    last_key = request.after()
+    place = int(last_key["lender"]) if last_key is not None else 0
+    after = (str(last_key["period"]), str(last_key["place"])) if last_key is not None and "place" in last_key else None
+    scope = scopes[min(place, len(scopes) - 1)]
+    first, last = _span(scope, query.from_day, query.to_day)
+    found, following = kpis.list_counted(
+        wiring.kpi_ports(),
+        scope,
+        first,
+        last,
+        name=query.kpi,
+        key=query.key,
+        part=query.part,
+        who=_who(principal, query.agency, query.slice),
+        by=query.by,
+        after=after,
+        limit=query.limit,
+    )
+    onward: dict[str, Any] | None = None
+    if following is not None:
+        onward = {"lender": place, "period": following[0], "place": following[1]}
+    elif place + 1 < len(scopes):
+        onward = {"lender": place + 1}
+    return CountedList(
+        items=[each.as_json() for each in found], next_cursor=None if onward is None else request.cursor(onward)
+    )
 
 
 @route(
@@ -77,20 +185,33 @@ def read_kpis(principal: Principal, request: Request[None, KpiQuery]) -> KpiRepo
     "GET",
     "/v1/kpis/export",
     scope="audit:read",
-    query=KpiQuery,
+    query=Span,
     response=KpiExport,
     summary="Export the counters, so that a program of your own can recompute them from the archive",
 )
-def export_kpis(principal: Principal, request: Request[None, KpiQuery]) -> KpiExport:
+def export_kpis(principal: Principal, request: Request[None, Span]) -> KpiExport:
     """``python -m scripts.recompute_kpis ARCHIVE --against FILE`` lists every cell that differs."""
     scope = scopes_for(principal)[0]
-    first, last = _span(scope, request.query)
+    first, last = _span(scope, request.query.from_day, request.query.to_day)
     return KpiExport(
         **kpis.export_projection(wiring.kpi_ports(), scope, first, last, zone=wiring.zone_of(scope.tenant))
     )
 
 
-def _span(scope: Any, query: KpiQuery) -> tuple[date, date]:
+def _who(principal: Principal, agency: str | None, part: str | None) -> str | None:
+    """Return whom the figures are about: an agency's caller sees itself and its collectors, whatever it asks for."""
+    own = org_of(principal)
+    if own is None:
+        return part or agency
+    return part if part is not None and _may_read(principal, part) else own
+
+
+def _may_read(principal: Principal, who: str) -> bool:
+    own = org_of(principal)
+    return own is None or who == own or who.startswith(f"collector:{own}/")
+
+
+def _span(scope: Any, first: date | None, last: date | None) -> tuple[date, date]:
     today = local_date(wiring.now(), wiring.zone_of(scope.tenant))
-    last = query.to_day or query.from_day or today
-    return query.from_day or last, last
+    until = last or first or today
+    return first or until, until

@@ -2,13 +2,18 @@
 
 A transaction folds a group of events: the marker of each stream moves from the number that was read to the group's
 last one, on the condition that nobody moved it meanwhile, and the counters are added to in the same write. An event
-at or below its marker was folded before and is skipped; one beyond the next number must wait for those before it.
+at or below its marker was folded before and is skipped; one beyond the next number must wait for those before it. The
+marker also holds what must be known of the stream's past to count its next event.
+
+What each event added to a period stands in a row of its own, so that a figure can be followed to its cases. Rows are put
+before the transaction: the same event gives the same rows however often it is folded.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from pynamodb.exceptions import DeleteError, TransactWriteError
@@ -16,10 +21,12 @@ from pynamodb.exceptions import DeleteError, TransactWriteError
 from chalicelib.domain import keys
 from chalicelib.domain.events import Event
 from chalicelib.domain.ids import opaque_token
+from chalicelib.domain.instants import epoch_ms, from_text
 from chalicelib.domain.kpi import counters as kpi
-from chalicelib.domain.kpi.counters import Cell, Counts, Mark
+from chalicelib.domain.kpi.counters import EVER, Cell, Counts, Effect
 from chalicelib.domain.kpi.definitions import definition_of
 from chalicelib.domain.kpi.figures import Figure, UndefinedFigure
+from chalicelib.domain.kpi.past import Past, past_from
 from chalicelib.store.tables import View, connection
 from chalicelib.store.unit import MOST_ACTIONS, is_conflict
 
@@ -28,6 +35,9 @@ ROUNDS = 8
 
 MOST_COUNTERS = 100
 """How many counters of a cell one update adds to: well below what an update expression may hold (4 KB, 300 operators)."""
+
+ROW_DAYS = 400
+"""How long a figure can be followed to its cases; the counters themselves stay."""
 
 _BATCH_GET = 100
 _COUNTER = "n."
@@ -50,7 +60,8 @@ class _Group:
     """Events that go into one transaction, and what they do; ``actions`` are the items that it writes."""
 
     events: list[Event] = field(default_factory=list)
-    markers: dict[_Stream, tuple[int, int]] = field(default_factory=dict)
+    markers: dict[_Stream, tuple[int, int, str]] = field(default_factory=dict)
+    rows: list[View] = field(default_factory=list)
     counts: dict[Cell, Counts] = field(default_factory=dict)
     marks: dict[_Person, int] = field(default_factory=dict)
     actions: set[tuple[str, ...]] = field(default_factory=set)
@@ -96,24 +107,25 @@ class KpiRepository:
         groups = [_Group()]
         refused: list[str] = []
         for stream, by_seq in waiting.items():
-            last = folded.get(stream, 0)
+            last, text = folded.get(stream, (0, ""))
+            past = past_from(text)
             fresh = [by_seq[seq] for seq in sorted(by_seq) if seq > last]
             for position, event in enumerate(fresh):
-                effect = None if event.seq != last + 1 else _effect(event, zones[event.tenant])
-                if effect is None:
+                told = None if event.seq != last + 1 else _told(event, past, zones[event.tenant])
+                if told is None:
                     refused.extend(later.id for later in fresh[position:])
                     break
-                counted, marks = effect
-                actions = _actions(stream, counted, marks)
+                counted, past = told
+                actions = _actions(stream, counted)
                 if not _has_room(groups[-1], counted, actions):
                     groups.append(_Group())
-                _put_in(groups[-1], event, last, counted, marks, actions)
+                _put_in(groups[-1], event, last, counted, past.as_text(), actions)
                 last = event.seq
         return [group for group in groups if group.events], refused
 
-    def _folded(self, streams: Iterable[_Stream]) -> dict[_Stream, int]:
+    def _folded(self, streams: Iterable[_Stream]) -> dict[_Stream, tuple[int, str]]:
         pks = {keys.kpi_marker_pk(*stream): stream for stream in streams}
-        return {pks[item.pk]: int(item.v) for item in _batch_get([(pk, _SEQ) for pk in pks])}
+        return {pks[item.pk]: (int(item.v), item.d or "") for item in _batch_get([(pk, _SEQ) for pk in pks])}
 
     def _commit(self, group: _Group) -> bool:
         """Write the group in one transaction; False when a rival changed what it rests on."""
@@ -122,8 +134,8 @@ class KpiRepository:
             for item in _batch_get([(_persons_pk(cell), person) for cell, person in group.marks])
         }
         puts = [
-            _put(keys.kpi_marker_pk(*stream), _SEQ, {"v": {"N": str(after)}}, expected=before)
-            for stream, (before, after) in group.markers.items()
+            _put(keys.kpi_marker_pk(*stream), _SEQ, _marker(after, past), expected=before)
+            for stream, (before, after, past) in group.markers.items()
         ]
         totals = {cell: dict(counts) for cell, counts in group.counts.items()}
         for (cell, person), flags in group.marks.items():
@@ -136,7 +148,11 @@ class KpiRepository:
         puts.extend(
             _put(keys.KPI_DUE_PK, f"{tenant}#{period}", {"s": {"S": opaque_token()}})
             for tenant, period in sorted({(cell.tenant, cell.period) for cell, counts in totals.items() if counts})
+            if period != EVER
         )
+        with View.batch_write() as batch:
+            for row in group.rows:
+                batch.save(row)
         try:
             connection(View.Meta.region).transact_write_items([], [], puts, updates)
         except TransactWriteError as error:
@@ -164,7 +180,7 @@ class KpiRepository:
         return True
 
     def counters(self, tenant: str, period: str) -> dict[str, Counts]:
-        """Return the counters of a lender's day or month by agency; counters at 0 are left out."""
+        """Return the counters of a lender's period by who (agency, slice, ``*``); counters at 0 are left out."""
         found: dict[str, Counts] = {}
         for item in _query(keys.kpi_counters_pk(tenant, period)):
             counts: Counts = {}
@@ -172,6 +188,12 @@ class KpiRepository:
             if counts:
                 found[item["sk"]["S"]] = counts
         return found
+
+    def rows(self, tenant: str, period: str, *, after: str | None, limit: int) -> list[tuple[str, list[Any]]]:
+        """Return up to ``limit`` rows of a period after a sort key: (sort key, ``[[whos, {counter: count}], ...]``)."""
+        condition = None if after is None else View.sk > after
+        found = View.query(keys.kpi_rows_pk(tenant, period), condition, limit=limit)
+        return [(item.sk, json.loads(item.d)) for item in found]
 
     def publish(self, tenant: str, period: str, figures: Mapping[str, Sequence[Figure]], *, as_of: str) -> int:
         """Publish the figures of each agency for a lender's period; return how many differ from what stood there.
@@ -200,53 +222,78 @@ class KpiRepository:
         return [json.loads(item.d) for item in found]
 
 
-def _effect(event: Event, zone: str) -> tuple[tuple[Cell, Counts] | None, tuple[Mark, ...]] | None:
+def _told(event: Event, past: Past, zone: str) -> tuple[Effect, Past] | None:
     """Return what the event counts, or None when it is malformed: one bad stream must not stop the others."""
     try:
-        return kpi.deltas(event, zone=zone), kpi.marks(event, zone=zone)
+        return kpi.tried(event, past, zone=zone)
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _has_room(group: _Group, counted: tuple[Cell, Counts] | None, actions: set[tuple[str, ...]]) -> bool:
+def _has_room(group: _Group, counted: Effect, actions: set[tuple[str, ...]]) -> bool:
     """Tell whether one transaction can still take the event with the group."""
     if len(group.actions | actions) > MOST_ACTIONS:
         return False
-    return counted is None or len(group.counts.get(counted[0], {}).keys() | counted[1].keys()) <= MOST_COUNTERS
+    return all(
+        len(group.counts.get(cell, {}).keys() | counts.keys()) <= MOST_COUNTERS
+        for cell, counts in counted.counts.items()
+    )
 
 
-def _put_in(
-    group: _Group,
-    event: Event,
-    last: int,
-    counted: tuple[Cell, Counts] | None,
-    marks: Sequence[Mark],
-    actions: set[tuple[str, ...]],
-) -> None:
+def _put_in(group: _Group, event: Event, last: int, counted: Effect, past: str, actions: set[tuple[str, ...]]) -> None:
     group.events.append(event)
     group.actions |= actions
     stream = (event.tenant, event.stream)
-    group.markers[stream] = (group.markers.get(stream, (last, 0))[0], event.seq)
-    if counted is not None:
-        kpi.add(group.counts.setdefault(counted[0], {}), counted[1])
-    for mark in marks:
+    before = group.markers[stream][0] if stream in group.markers else last
+    group.markers[stream] = (before, event.seq, past)
+    group.rows += _rows(event, counted)
+    for cell, counts in counted.counts.items():
+        kpi.add(group.counts.setdefault(cell, {}), counts)
+    for mark in counted.marks:
         person = (mark.cell, mark.person)
         group.marks[person] = group.marks.get(person, 0) | mark.flag
 
 
-def _actions(stream: _Stream, counted: tuple[Cell, Counts] | None, marks: Sequence[Mark]) -> set[tuple[str, ...]]:
+def _rows(event: Event, counted: Effect) -> list[View]:
+    """Return what the event added, one row a period; those who share the same counts are named together."""
+    by_period: dict[str, list[tuple[list[str], Counts]]] = {}
+    for cell, counts in counted.counts.items():
+        told = by_period.setdefault(cell.period, [])
+        same = next((whos for whos, each in told if each == counts), None)
+        if same is None:
+            told.append(([cell.who], counts))
+        else:
+            same.append(cell.who)
+    ttl = epoch_ms(from_text(event.at) + timedelta(days=ROW_DAYS)) // 1000
+    return [
+        View(
+            keys.kpi_rows_pk(event.tenant, period),
+            f"{event.stream}#{event.seq:08d}",
+            d=json.dumps(told, separators=(",", ":")),
+            ttl=ttl,
+        )
+        for period, told in by_period.items()
+        if period != EVER
+    ]
+
+
+def _actions(stream: _Stream, counted: Effect) -> set[tuple[str, ...]]:
     """Return the items that folding the event writes at most."""
-    cells = [mark.cell for mark in marks] + ([counted[0]] if counted is not None else [])
+    cells = [*(mark.cell for mark in counted.marks), *counted.counts]
     return (
         {("marker", *stream)}
         | {("cell", *cell) for cell in cells}
-        | {("due", cell.tenant, cell.period) for cell in cells}
-        | {("person", *mark.cell, mark.person) for mark in marks}
+        | {("due", cell.tenant, cell.period) for cell in cells if cell.period != EVER}
+        | {("person", *mark.cell, mark.person) for mark in counted.marks}
     )
 
 
+def _marker(seq: int, past: str) -> dict[str, Any]:
+    return {"v": {"N": str(seq)}, **({"d": {"S": past}} if past else {})}
+
+
 def _persons_pk(cell: Cell) -> str:
-    return keys.kpi_persons_pk(cell.tenant, cell.agency, cell.period)
+    return keys.kpi_persons_pk(cell.tenant, cell.who, cell.period)
 
 
 def _put(pk: str, sk: str, attributes: Mapping[str, Any], *, expected: int | None = None) -> dict[str, Any]:
@@ -269,7 +316,7 @@ def _addition(cell: Cell, counts: Counts) -> dict[str, Any]:
     values = {f":{place}": {"N": str(count)} for place, count in enumerate(counts.values())}
     return {
         "TableName": View.Meta.table_name,
-        "Key": {"pk": {"S": keys.kpi_counters_pk(cell.tenant, cell.period)}, "sk": {"S": cell.agency}},
+        "Key": {"pk": {"S": keys.kpi_counters_pk(cell.tenant, cell.period)}, "sk": {"S": cell.who}},
         "UpdateExpression": "ADD " + ", ".join(f"#{place} :{place}" for place in range(len(counts))),
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": values,

@@ -20,6 +20,7 @@ from tests.kpi_builders import (
     DAY,
     MONTH,
     NOON,
+    WEEK,
     FakeKpiRepository,
     History,
     a_worked_day,
@@ -36,18 +37,18 @@ def repository(request: pytest.FixtureRequest) -> Any:
     return KpiRepository(shanghai)
 
 
-def _stored(repository: Any, *periods: str) -> kpi.Counters:
+def _stored(repository: Any) -> kpi.Counters:
     return {
-        Cell(LENDER, agency, period): counts
-        for period in periods
-        for agency, counts in repository.counters(LENDER, period).items()
+        Cell(LENDER, who, period): counts
+        for period in (DAY, WEEK, MONTH, kpi.EVER)
+        for who, counts in repository.counters(LENDER, period).items()
     }
 
 
 def test_worked_day_is_folded_to_what_a_recomputation_gives(repository: Any) -> None:
     history = a_worked_day()
     assert repository.fold(history.events) == []
-    assert _stored(repository, DAY, MONTH) == counters_of(history)
+    assert _stored(repository) == counters_of(history)
 
 
 def test_an_event_delivered_again_counts_once(repository: Any) -> None:
@@ -55,7 +56,7 @@ def test_an_event_delivered_again_counts_once(repository: Any) -> None:
     repository.fold(history.events)
     assert repository.fold(history.events) == []
     assert repository.fold(history.events[10:20] + history.events[5:30]) == []
-    assert _stored(repository, DAY, MONTH) == counters_of(history)
+    assert _stored(repository) == counters_of(history)
 
 
 def test_an_event_twice_in_one_batch_counts_once(repository: Any) -> None:
@@ -70,7 +71,7 @@ def test_events_behind_a_gap_wait_and_other_streams_do_not(repository: Any) -> N
     assert sorted(repository.fold([first, third, fourth, other])) == [third.id, fourth.id]
     assert repository.counters(LENDER, DAY)[AGENCY]["attempts"] == 2
     assert repository.fold([second, third, fourth]) == []
-    assert _stored(repository, DAY, MONTH) == counters_of(history)
+    assert _stored(repository) == counters_of(history)
 
 
 def test_an_event_that_counts_nothing_still_closes_the_gap(repository: Any) -> None:
@@ -109,7 +110,7 @@ def test_counters_that_come_back_to_nothing_are_left_out(repository: Any) -> Non
     )
     repository.fold(history.events)
     assert repository.counters(LENDER, DAY) == {
-        AGENCY: {"promises_kept": 1, "kept_cases:CNY": 1, "kept_minor:CNY": 500}
+        AGENCY: {"promises_kept": 1, "kept_cases:CNY": 1, "kept_minor:CNY": 500, "promise_paid_minor:CNY": 500}
     }
 
 
@@ -118,8 +119,8 @@ def test_more_streams_than_one_transaction_takes_are_folded_all(repository: Any)
     for number in range(130):
         history.add(EventType.CONTACT_SENT, {**CONTACT, "person": f"per_{number}"}, stream=f"case_{number}")
     assert repository.fold(history.events) == []
-    assert _stored(repository, DAY, MONTH) == counters_of(history)
-    assert repository.counters(LENDER, MONTH)["*"] == {"persons_attempted": 130}
+    assert _stored(repository) == counters_of(history)
+    assert repository.counters(LENDER, MONTH)["*"] == {"persons_attempted": 130, "cases_attempted": 130}
 
 
 def test_one_stream_over_more_days_than_one_transaction_takes_is_folded_all(repository: Any) -> None:
@@ -136,15 +137,16 @@ def test_more_counters_than_one_update_takes_are_folded_all(repository: Any) -> 
     for number in range(4):
         history.decided("deny", *(f"rule.{number}.{part}" for part in range(MOST_COUNTERS // 2)))
     assert repository.fold(history.events) == []
-    assert _stored(repository, DAY) == counters_of(history)
+    assert _stored(repository) == counters_of(history)
 
 
 def test_a_period_is_due_until_it_is_done_and_again_after_the_next_fold(repository: Any) -> None:
     history = History().sent(times=2)
     repository.fold(history.events[:1])
     due = {(each.tenant, each.period): each for each in repository.due(10)}
-    assert set(due) == {(LENDER, DAY), (LENDER, MONTH)}
+    assert set(due) == {(LENDER, DAY), (LENDER, WEEK), (LENDER, MONTH)}
     assert repository.done(due[LENDER, MONTH])
+    assert repository.done(due[LENDER, WEEK])
     assert repository.done(due[LENDER, DAY])
     assert repository.due(10) == []
     repository.fold(history.events[1:])
@@ -185,14 +187,43 @@ def test_a_figure_that_did_not_change_keeps_the_instant_it_was_made_at(repositor
     repository.fold(more.add(EventType.CASE_PLACED, {"currency": "USD", "placed_minor": 7}).events)
     later = "2026-11-23T05:00:00.000Z"
     made = figures_of(repository.counters(LENDER, DAY), period=DAY)
-    # The lender's number of cases, and the amount and liquidation in dollars.
-    assert repository.publish(LENDER, DAY, made, as_of=later) == 3
-    instants = {_reference(body): body["as_of"] for body in repository.published(LENDER, DAY, "*")}
-    assert {reference for reference, as_of in instants.items() if as_of == later} == {
+    changed = {
         "placed_cases@1",
         "placed_amount:USD@1",
         "liquidation:USD@1",
+        "recall_adjusted_placed:USD@1",
+        "recall_adjusted_liquidation:USD@1",
+        *(f"cure_{days}@1" for days in (30, 60, 90)),
+        "self_cure_30@1",
     }
+    assert repository.publish(LENDER, DAY, made, as_of=later) == len(changed)
+    instants = {_reference(body): body["as_of"] for body in repository.published(LENDER, DAY, "*")}
+    assert {reference for reference, as_of in instants.items() if as_of == later} == changed
+
+
+def test_rows_tell_which_event_moved_a_counter_and_come_in_pages(repository: Any) -> None:
+    history = History().sent(times=3).decided("deny", "cn.cap")
+    repository.fold(history.events)
+    first = repository.rows(LENDER, DAY, after=None, limit=3)
+    rest = repository.rows(LENDER, DAY, after=first[-1][0], limit=3)
+    assert [place for place, _ in first + rest] == [f"case_1#{seq:08d}" for seq in (1, 2, 3, 4)]
+    summed: dict[str, int] = {}
+    for _, told in first + rest:
+        for whos, counts in told:
+            if AGENCY in whos:
+                kpi.add(summed, counts)
+    assert summed == repository.counters(LENDER, DAY)[AGENCY]
+
+
+def test_rows_of_events_folded_again_are_the_same(repository: Any) -> None:
+    history = a_worked_day()
+    repository.fold(history.events[:20])
+    repository.fold(history.events)
+    once = FakeKpiRepository(shanghai)
+    once.fold(history.events)
+    for period in (DAY, WEEK, MONTH):
+        rows = repository.rows(LENDER, period, after=None, limit=1000)
+        assert [place for place, _ in rows] == [place for place, _ in once.rows(LENDER, period, after=None, limit=1000)]
 
 
 def test_a_figure_without_a_definition_version_cannot_be_published(repository: Any) -> None:
@@ -255,7 +286,7 @@ def test_two_folds_of_the_same_events_at_once_count_them_once(between: Callable[
     repository = KpiRepository(shanghai)
     assert repository.fold(history.events) == []
     assert wrapper.transactions == 1
-    assert _stored(repository, DAY, MONTH) == counters_of(history)
+    assert _stored(repository) == counters_of(history)
 
 
 def test_a_rival_that_folds_the_first_half_leaves_the_second(between: Callable[..., _Between]) -> None:
@@ -264,7 +295,7 @@ def test_a_rival_that_folds_the_first_half_leaves_the_second(between: Callable[.
     repository = KpiRepository(shanghai)
     assert repository.fold(history.events) == []
     assert wrapper.transactions == 2
-    assert _stored(repository, DAY, MONTH) == counters_of(history)
+    assert _stored(repository) == counters_of(history)
 
 
 def test_two_cases_of_one_person_at_once_make_one_person(between: Callable[..., _Between]) -> None:
@@ -272,8 +303,8 @@ def test_two_cases_of_one_person_at_once_make_one_person(between: Callable[..., 
     between(lambda: KpiRepository(shanghai).fold(history.events[1:]))
     repository = KpiRepository(shanghai)
     assert repository.fold(history.events[:1]) == []
-    assert repository.counters(LENDER, MONTH)["*"] == {"persons_attempted": 1}
-    assert _stored(repository, DAY, MONTH) == counters_of(history)
+    assert repository.counters(LENDER, MONTH)["*"] == {"persons_attempted": 1, "cases_attempted": 2}
+    assert _stored(repository) == counters_of(history)
 
 
 def test_who_loses_every_round_reports_the_events(between: Callable[..., _Between]) -> None:
@@ -303,5 +334,6 @@ def test_a_person_known_in_the_month_is_not_written_again(between: Callable[...,
     repository = KpiRepository(shanghai)
     repository.fold(history.events[:1])
     repository.fold(history.events[1:])
-    # First: marker, the agency's and the lender's person, three cells, two notes of what is due. Then: marker, cell, note.
-    assert wrapper.actions == [8, 3]
+    # First: marker, the agency's and the lender's person of week and month, six cells, three notes of what is due.
+    # Then: marker, cell, note.
+    assert wrapper.actions == [14, 3]

@@ -6,13 +6,20 @@ import pytest
 
 from chalicelib.domain.events import EventType
 from chalicelib.domain.kpi import counters as kpi
+from chalicelib.domain.kpi import periods
 from chalicelib.domain.kpi.counters import Cell
 from tests.builders import AGENCY, LENDER
-from tests.kpi_builders import CONTACT, DAY, MONTH, History, a_worked_day, counters_of
+from tests.kpi_builders import CONTACT, DAY, MONTH, WEEK, History, a_worked_day, counters_of
+
+CASES = {"cases_attempted": 1, "cases_dialled": 1, "cases_right_party": 1, "cases_contactable": 1}
 
 
 def test_worked_day_has_the_counters_counted_by_hand() -> None:
-    assert counters_of(a_worked_day()) == {
+    counters = counters_of(a_worked_day())
+    assert {cell for cell in counters if kpi.is_slice(cell.who)} == {
+        Cell(LENDER, "portfolio:pf_1", p) for p in (MONTH, kpi.EVER)
+    }
+    assert {cell: counts for cell, counts in counters.items() if not kpi.is_slice(cell.who)} == {
         Cell(LENDER, "-", DAY): {"placed": 3, "placed_cases:CNY": 3, "placed_minor:CNY": 400_000},
         Cell(LENDER, AGENCY, DAY): {
             "assigned": 2,
@@ -50,10 +57,32 @@ def test_worked_day_has_the_counters_counted_by_hand() -> None:
             "denied_by_rule:cn.cap": 2,
             "complaints": 1,
             "risk_events": 1,
+            "channel_delivered:email": 1,
+            "channel_delivered:sms": 1,
+            "commissionable_minor:CNY": 80_000,
+            "promise_paid_minor:CNY": 30_000,
+            "entered": 2,
+            **CASES,
         },
+        # What happened to the first case, which is of the lender as of the agency.
+        Cell(LENDER, "*", DAY): {"entered": 3, **CASES},
         # Five persons were attempted; two were spoken to by the agency, a third wrote back to the lender's number.
-        Cell(LENDER, AGENCY, MONTH): {"persons_attempted": 5, "persons_reached": 2},
-        Cell(LENDER, "*", MONTH): {"persons_attempted": 5, "persons_reached": 3},
+        Cell(LENDER, AGENCY, WEEK): {"persons_attempted": 5, "persons_reached": 2, **CASES},
+        Cell(LENDER, "*", WEEK): {"persons_attempted": 5, "persons_reached": 3, **CASES},
+        Cell(LENDER, AGENCY, MONTH): {
+            "persons_attempted": 5,
+            "persons_reached": 2,
+            **CASES,
+            "cases_paid_after_contact": 1,
+        },
+        Cell(LENDER, "*", MONTH): {
+            "persons_attempted": 5,
+            "persons_reached": 3,
+            **CASES,
+            "cases_paid_after_contact": 1,
+        },
+        Cell(LENDER, AGENCY, kpi.EVER): {"entered:2026-11": 2},
+        Cell(LENDER, "*", kpi.EVER): {"entered:2026-11": 3},
     }
 
 
@@ -83,12 +112,12 @@ def test_worked_day_has_the_counters_counted_by_hand() -> None:
 )
 def test_an_event_belongs_to_its_day_in_the_lenders_zone(zone: str, at: str, day: str) -> None:
     history = History().add(EventType.CONTACT_SENT, CONTACT, at=at)
-    assert {cell.period for cell in counters_of(history, zone)} == {day, day[:7]}
+    assert {cell.period for cell in counters_of(history, zone)} == {day, periods.week_of(day), day[:7]}
 
 
 def test_an_instant_that_is_not_utc_is_a_fault() -> None:
     with pytest.raises(ValueError, match="UTC"):
-        kpi.local_day("2026-11-23T00:00:00.000+08:00", "Asia/Shanghai")
+        periods.local_day("2026-11-23T00:00:00.000+08:00", "Asia/Shanghai")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +138,9 @@ def test_a_lost_message_that_a_carrier_later_confirms_is_one_attempt() -> None:
         "lost": 1,
         "attempts": 1,
         "channel_attempts:sms": 1,
+        "channel_delivered:sms": 1,
+        "cases_attempted": 1,
+        "cases_contactable": 1,
     }
 
 
@@ -117,8 +149,10 @@ def test_an_activity_without_clearance_is_an_attempt_of_its_own() -> None:
     history = History().add(
         EventType.ACTIVITY_RECORDED, {**activity, "attempt": True, "connect": True, "right_party": True}
     )
-    assert counters_of(history) == {
+    counters = counters_of(history)
+    assert {cell: counters[cell] for cell in counters if cell.period == DAY or cell.period == MONTH} == {
         Cell(LENDER, AGENCY, DAY): {
+            **CASES,
             "attempts": 1,
             "channel_attempts:visit": 1,
             "human_attempts": 1,
@@ -128,8 +162,9 @@ def test_an_activity_without_clearance_is_an_attempt_of_its_own() -> None:
             "right_party": 1,
             "channel_right_party:visit": 1,
         },
-        Cell(LENDER, AGENCY, MONTH): {"persons_attempted": 1, "persons_reached": 1},
-        Cell(LENDER, "*", MONTH): {"persons_attempted": 1, "persons_reached": 1},
+        Cell(LENDER, "*", DAY): CASES,
+        Cell(LENDER, AGENCY, MONTH): {"persons_attempted": 1, "persons_reached": 1, **CASES},
+        Cell(LENDER, "*", MONTH): {"persons_attempted": 1, "persons_reached": 1, **CASES},
     }
 
 
@@ -144,17 +179,13 @@ def test_a_person_who_called_in_and_was_never_attempted_is_in_no_success_rate() 
 def test_a_person_of_two_agencies_is_one_person_of_the_lender() -> None:
     history = History().sent(person="per_1").sent(person="per_1", org="agency-b")
     counters = counters_of(history)
-    assert counters[Cell(LENDER, AGENCY, MONTH)] == {"persons_attempted": 1}
-    assert counters[Cell(LENDER, "agency-b", MONTH)] == {"persons_attempted": 1}
-    assert counters[Cell(LENDER, "*", MONTH)] == {"persons_attempted": 1}
+    assert counters[Cell(LENDER, AGENCY, MONTH)] == {"persons_attempted": 1, "cases_attempted": 1}
+    assert counters[Cell(LENDER, "agency-b", MONTH)] == {"persons_attempted": 1, "cases_attempted": 1}
+    assert counters[Cell(LENDER, "*", MONTH)] == {"persons_attempted": 1, "cases_attempted": 1}
 
 
 def test_what_the_lender_does_itself_belongs_to_no_agency() -> None:
-    assert set(counters_of(History().sent(org=LENDER))) == {
-        Cell(LENDER, "-", DAY),
-        Cell(LENDER, "-", MONTH),
-        Cell(LENDER, "*", MONTH),
-    }
+    assert {cell.who for cell in counters_of(History().sent(org=LENDER))} == {"-", "*"}
 
 
 def test_a_promise_judged_anew_counts_as_what_it_was_judged_last() -> None:
@@ -162,7 +193,12 @@ def test_a_promise_judged_anew_counts_as_what_it_was_judged_last() -> None:
         History().money(EventType.PROMISE_BROKEN, 500, was="open").money(EventType.PROMISE_KEPT, 500, was="broken")
     )
     assert counters_of(history) == {
-        Cell(LENDER, AGENCY, DAY): {"promises_kept": 1, "kept_cases:CNY": 1, "kept_minor:CNY": 500}
+        Cell(LENDER, AGENCY, DAY): {
+            "promises_kept": 1,
+            "kept_cases:CNY": 1,
+            "kept_minor:CNY": 500,
+            "promise_paid_minor:CNY": 500,
+        }
     }
 
 
@@ -192,5 +228,125 @@ def test_every_counter_that_events_make_is_in_the_list_with_a_meaning() -> None:
 
 
 def test_months_of_a_span_and_the_days_of_a_leap_month() -> None:
-    assert kpi.months_between(date(2026, 12, 31), date(2027, 1, 1)) == ["2026-12", "2027-01"]
-    assert kpi.month_span("2028-02") == ("2028-02-01", "2028-02-29")
+    assert periods.months_between(date(2026, 12, 31), date(2027, 1, 1)) == ["2026-12", "2027-01"]
+    assert periods.month_span("2028-02") == ("2028-02-01", "2028-02-29")
+
+
+# What needs a stream's past
+
+
+def _at(day: int, hour: int = 4) -> str:
+    return f"2026-11-{day:02d}T{hour:02d}:00:00.000Z"
+
+
+def _a_case(**placed: object) -> History:
+    data = {"placed_minor": 100_000, "currency": "CNY", "stage": "M2", "region": "CN-31", "portfolio": "pf_1"}
+    return History().add(EventType.CASE_PLACED, {**data, **placed}, at=_at(2))
+
+
+CALL = {**CONTACT, "channel": "call", "outcome": "conversation", "result": "RPC-NEG", "collector": "col-1"}
+
+
+def test_a_call_counts_for_agency_stage_region_and_collector() -> None:
+    history = _a_case().add(EventType.CONTACT_REPORTED, {**CALL, "connected": True, "right_party": True}, at=_at(3))
+    counters = counters_of(history)
+    found = {cell.who for cell, counts in counters.items() if cell.period == "2026-11-03" and counts.get("attempts")}
+    assert found == {AGENCY, "stage:M2", "region:CN-31", f"collector:{AGENCY}/col-1"}
+
+
+def test_a_case_is_counted_once_a_day_week_and_month_however_often_it_is_tried() -> None:
+    history = _a_case()
+    for day in (3, 3, 4, 30):
+        history.add(EventType.CONTACT_SENT, CONTACT, at=_at(day))
+    counters = counters_of(history)
+    for who in ("*", AGENCY, "stage:M2"):
+        found = {cell.period for cell, c in counters.items() if cell.who == who and c.get("cases_attempted") == 1}
+        assert found == {"2026-11-03", "2026-11-04", "2026-11-30", "2026-W45", "2026-W49", "2026-11"}
+    assert all(c.get("cases_attempted", 1) == 1 for c in counters.values())
+
+
+@pytest.mark.parametrize(
+    ("day", "converted"), [("2026-11-09", 0), ("2026-11-10", 1), ("2026-11-17", 1), ("2026-11-18", 0)]
+)
+def test_a_payment_converts_the_contact_of_up_to_seven_days_before(day: str, converted: int) -> None:
+    history = _a_case().add(EventType.CONTACT_REPORTED, {**CALL, "connected": True, "right_party": True}, at=_at(10))
+    history.add(EventType.PAYMENT_POSTED, _payment("pay_1", day), at=_at(28))
+    assert counters_of(history)[Cell(LENDER, "*", MONTH)].get("cases_paid_after_contact", 0) == converted
+
+
+def test_a_reversed_payment_converts_nothing() -> None:
+    history = _a_case().add(EventType.CONTACT_REPORTED, {**CALL, "connected": True, "right_party": True}, at=_at(10))
+    history.add(EventType.PAYMENT_POSTED, _payment("pay_1", "2026-11-11"), at=_at(12))
+    history.add(EventType.PAYMENT_REVERSED, {**_payment("pay_2", "2026-11-13"), "reversal_of": "pay_1"}, at=_at(14))
+    assert "cases_paid_after_contact" not in counters_of(history)[Cell(LENDER, "*", MONTH)]
+
+
+def _payment(name: str, day: str) -> dict[str, object]:
+    amounts = {"amount_minor": 500, "applied_minor": 500, "currency": "CNY", "agency": AGENCY, "commissionable": True}
+    return {"payment": name, "received_on": day, "reversal_of": None, **amounts}
+
+
+@pytest.mark.parametrize(
+    ("day", "pools"),
+    [
+        ("2026-12-02", {"settled_in_30": 1, "settled_in_60": 1, "settled_in_90": 1, "self_settled_in_30": 1}),
+        ("2026-12-03", {"settled_in_60": 1, "settled_in_90": 1}),
+        ("2027-02-01", {}),
+    ],
+)
+def test_a_settled_case_counts_on_the_day_of_its_placement(day: str, pools: dict[str, int]) -> None:
+    history = _a_case().add(EventType.CASE_CHANGED, {"to": "settled", "agency": AGENCY}, at=f"{day}T04:00:00.000Z")
+    found = counters_of(history)[Cell(LENDER, "stage:M2", "2026-11-02")]
+    assert {name: count for name, count in found.items() if "settled" in name} == pools
+
+
+def test_a_case_settled_after_somebody_was_spoken_to_did_not_cure_itself() -> None:
+    history = _a_case().add(EventType.CONTACT_REPORTED, {**CALL, "connected": True, "right_party": False}, at=_at(3))
+    history.add(EventType.CASE_CHANGED, {"to": "settled", "agency": AGENCY}, at=_at(4))
+    found = counters_of(history)[Cell(LENDER, "stage:M2", "2026-11-02")]
+    assert found["settled_in_30"] == 1 and "self_settled_in_30" not in found
+
+
+def test_a_case_leaves_once_for_the_lender_and_for_its_agency() -> None:
+    history = _a_case().add(
+        EventType.CASE_ASSIGNED, {"agency": AGENCY, "placed_minor": 1, "currency": "CNY"}, at=_at(2)
+    )
+    for _ in range(2):
+        history.add(EventType.CASE_CHANGED, {"to": "recalled", "agency": AGENCY}, at=_at(20))
+    counters = counters_of(history)
+    assert [counters[Cell(LENDER, who, "2026-11-20")]["left"] for who in ("*", AGENCY, "stage:M2")] == [1, 1, 1]
+    assert counters[Cell(LENDER, "-", "2026-11-02")]["recalled_in_30_minor:CNY"] == 100_000
+
+
+def _duty(kind: str, duty: str = "duty_1", **more: object) -> dict[str, object]:
+    return {"duty": duty, "duty_kind": kind, "subject": "cmp_1", "agency": AGENCY, "late": False, **more}
+
+
+@pytest.mark.parametrize(
+    ("done_at", "name"), [("2026-11-04T04:00:00Z", "feedback_in_48h"), ("2026-11-04T04:00:01Z", "feedback_late")]
+)
+def test_feedback_is_answered_within_48_hours_of_its_receipt(done_at: str, name: str) -> None:
+    history = History()
+    for duty in ("duty_1", "duty_2"):
+        history.add(EventType.DUTY_OPENED, _duty("complaint_answer", duty), at=_at(2), stream="per_1")
+    for duty in ("duty_1", "duty_2"):
+        done = _duty("complaint_answer", duty, done_at=done_at)
+        history.add(EventType.DUTY_FULFILLED, done, at=_at(5), stream="per_1")
+    counts = counters_of(history)[Cell(LENDER, AGENCY, "2026-11-02")]
+    # Two duties about one complaint are one item of feedback.
+    assert (counts["feedback_received"], counts[name]) == (1, 1)
+    assert {each for each in counts if each.startswith("feedback")} == {"feedback_received", name}
+
+
+def test_an_acknowledgement_is_no_answer() -> None:
+    history = History().add(EventType.DUTY_OPENED, _duty("complaint_acknowledgement"), at=_at(2), stream="per_1")
+    assert "feedback_received" not in counters_of(history)[Cell(LENDER, AGENCY, "2026-11-02")]
+
+
+def test_a_duty_that_lapsed_and_was_done_after_all_is_overdue_once() -> None:
+    history = History().add(EventType.DUTY_OPENED, _duty("validation_notice"), at=_at(2))
+    history.add(EventType.DUTY_LAPSED, _duty("validation_notice"), at=_at(8))
+    history.add(EventType.DUTY_FULFILLED, _duty("validation_notice", late=True, done_at=_at(9)), at=_at(9))
+    counters = counters_of(history)
+    assert counters[Cell(LENDER, AGENCY, "2026-11-08")] == {"duties_overdue:validation_notice": 1}
+    assert Cell(LENDER, AGENCY, "2026-11-09") not in counters

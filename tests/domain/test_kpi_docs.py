@@ -1,21 +1,27 @@
 """The page on key figures lists every definition and every counter as they are in the code."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chalicelib.domain.kpi.counters import COUNTERS
-from chalicelib.domain.kpi.definitions import DEFINITIONS, Definition, Term
+from chalicelib.domain.kpi.definitions import DEFINITIONS, Definition, expression
+from scripts import kpi_page
 from tests.kpi_builders import DAY, a_worked_day, counters_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kpis.md").read_text(encoding="utf-8")
 ROWS = {line.split(" | ")[0].strip("| "): line for line in PAGE.splitlines() if line.startswith("| `")}
 
 
-def _expression(terms: tuple[Term, ...], definition: Definition) -> str:
-    names = [f"`{term.counter}:<{definition.key}>`" if term.keyed else f"`{term.counter}`" for term in terms]
-    signs = ["" if place == 0 else " - " if term.sign < 0 else " + " for place, term in enumerate(terms)]
-    return "".join(sign + name for sign, name in zip(signs, names, strict=True)) or "none"
+def _expression(terms: tuple[Any, ...], definition: Definition) -> str:
+    return (
+        " ".join(f"`{word}`" if len(word) > 1 else word for word in expression(terms, definition.key).split()) or "none"
+    )
+
+
+def test_tables_are_written_from_the_code() -> None:
+    assert kpi_page.main(["--check"]) == 0
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.reference)

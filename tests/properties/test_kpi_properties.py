@@ -2,10 +2,10 @@
 
 import importlib.util
 import sys
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from chalicelib.domain.kpi import counters as kpi
 from chalicelib.domain.kpi.counters import Counts
 from chalicelib.domain.kpi.figures import ratio, wilson
-from chalicelib.usecases.kpis import diff, figures_of, recompute
-from tests.builders import LENDER
+from chalicelib.usecases.kpis import KpiPorts, diff, export_projection, recompute
+from tests.builders import LENDER, Scope
 from tests.kpi_builders import FakeKpiRepository, History, histories, shanghai, write_archive
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "recompute_kpis.py"
@@ -80,7 +80,7 @@ def test_an_added_event_shows_as_a_difference_exactly_where_it_counts(one: Histo
     found = diff(before, after)
     rebuilt: dict[kpi.Cell, Counts] = {cell: dict(counts) for cell, counts in before.items()}
     for each in found:
-        cell = kpi.Cell(each.tenant, each.agency, each.period)
+        cell = kpi.Cell(each.tenant, each.who, each.period)
         assert each.projected != each.recomputed
         kpi.add(rebuilt.setdefault(cell, {}), {each.counter: each.recomputed - each.projected})
     assert {cell: counts for cell, counts in rebuilt.items() if counts} == after
@@ -94,24 +94,12 @@ def test_the_independent_program_makes_the_same_counters_and_figures(
     directory = tmp_path_factory.mktemp("archive")
     write_archive(directory, history)
     theirs = program.recompute(program.load(directory), LENDER, zone)
-    ours = recompute(history.events, zone_of=lambda tenant: zone)
-    by_period: dict[str, dict[str, Counts]] = {}
-    for cell, counts in ours.items():
-        by_period.setdefault(cell.period, {})[cell.agency] = counts
-    assert theirs == by_period
-    assert program.all_figures(theirs) == _figures(by_period)
-
-
-def _figures(by_period: dict[str, dict[str, Counts]]) -> dict[str, Any]:
-    made = {
-        period: {
-            agency: {each.reference: each.as_json() for each in found}
-            for agency, found in figures_of(by_agency, period=period).items()
-            if found
-        }
-        for period, by_agency in by_period.items()
-    }
-    return {period: by_agency for period, by_agency in made.items() if by_agency}
+    repository = FakeKpiRepository(lambda tenant: zone)
+    assert repository.fold(history.events) == []
+    first, last = date(2026, 10, 26), date(2027, 1, 10)
+    export = export_projection(KpiPorts(repository), Scope(LENDER), first, last, zone=zone)
+    assert theirs == export["counters"]
+    assert program.all_figures(theirs) == export["figures"]
 
 
 @given(st.integers(0, 10**12).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([1, 10_000]))

@@ -1,48 +1,63 @@
 """Counters: what an event adds to the figures, and nothing else does.
 
-A cell is one lender, one agency (``-`` when the lender itself acted or no agency is known) and one local day of the
-lender's zone; it holds integers by name. Adding is all that happens to a counter, so the order of events never
-matters; that each event is added once is the business of whoever folds (the repository's markers, ``fold`` below).
+A cell is one lender, one ``who`` and one period; it holds integers by name. ``who`` is an agency (``-`` when the lender
+itself acted or no agency is known), the lender as a whole (``*``), or a slice of the lender's cases or people:
+``stage:M2``, ``region:CN-31``, ``collector:<agency>/<id>``, ``portfolio:<id>``. Adding is all that happens to a counter,
+so the order of streams never matters; that each event is added once, and the events of one stream in their order, is
+the business of whoever folds (the repository's markers, ``fold`` below). What an event of a stream needs to know of
+those before it is the stream's ``Past``.
 
 Distinct persons cannot be counted by adding. For them an event yields marks (this person was attempted, was reached),
-kept per lender, agency and local month; a counter moves when a mark is new. ``*`` is the lender as a whole, because
-the same person may be worked by two agencies.
+kept per lender, agency and local week and month; a counter moves when a mark is new. ``*`` is the lender as a whole,
+because the same person may be worked by two agencies. Distinct cases follow from the past of the case's own stream.
 """
 
-from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
+from chalicelib.domain.cases.lifecycle import FINAL, CaseState
 from chalicelib.domain.events import Event, EventType
+from chalicelib.domain.instants import from_text
+from chalicelib.domain.kpi.past import Days, Past
+from chalicelib.domain.kpi.periods import days_from, days_later, local_day, month_of, week_of
 
 NO_AGENCY = "-"
-"""The agency part of a cell when no agency acted."""
+"""The ``who`` of a cell when no agency acted."""
 
 WHOLE_LENDER = "*"
-"""The agency part of figures, and of person counters, that are about the lender as a whole; no id has this form."""
+"""The ``who`` of figures, and of counters of distinct things, that are about the lender as a whole; no id has this form."""
+
+EVER = "ever"
+"""The period of the cells that tell how many cases were open when a month began: one counter a month."""
 
 Counts = dict[str, int]
 """Counter values by name; an absent name is 0."""
 
 
 class Cell(NamedTuple):
-    """Where counters stand: ``period`` is ``yyyy-mm-dd`` (a local day) or ``yyyy-mm`` (a local month, persons only)."""
+    """Where counters stand: ``period`` is a local day, an ISO week, a month (``chalicelib.domain.kpi.periods``) or ``ever``."""
 
     tenant: str
-    agency: str
+    who: str
     period: str
 
 
 class Mark(NamedTuple):
-    """One person in one month's cell, with what an event says about them (``ATTEMPTED`` or ``REACHED``)."""
+    """One person in one week's or month's cell, with what an event says about them (``ATTEMPTED`` or ``REACHED``)."""
 
     cell: Cell
     person: str
     flag: int
+
+
+class Effect(NamedTuple):
+    """What one event adds: counts by cell, and marks of persons."""
+
+    counts: dict[Cell, Counts]
+    marks: tuple[Mark, ...]
 
 
 ATTEMPTED, REACHED = 1, 2
@@ -90,11 +105,82 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "lost": "messages of which nobody knows whether the carrier took them",
         "complaints": "complaints received",
         "risk_events": "legal-risk events raised",
-        "persons_attempted": "persons with at least one attempt in the month",
-        "persons_reached": "persons with at least one attempt and at least one two-way contact in the month",
+        "channel_delivered:<channel>": "messages that a carrier says arrived, less those that it then took back",
+        "channel_failed:<channel>": "messages that a carrier says did not arrive",
+        "commissionable_minor:<currency>": "amount of payments on which a commission is earned, less reversals, minor units",
+        "promise_paid_minor:<currency>": "what was paid on promises by the day of their finding, minor units",
+        "disputes": "holds placed because the debt is disputed",
+        "disputes_resolved": "holds released that were placed because the debt is disputed",
+        "ended:<state>": "cases that came to a final state",
+        "duties_opened:<duty>": "duties opened, by kind",
+        "duties_in_time:<duty>": "duties done in time",
+        "duties_overdue:<duty>": "duties that lapsed or were done late, each once",
+        "duties_waived:<duty>": "duties waived while open",
+        "feedback_received": "complaints, disputes and requests that must be answered, on the day of receipt",
+        "feedback_in_48h": "of these, answered within 48 hours; on the day of receipt",
+        "feedback_late": "of these, answered later; on the day of receipt",
+        "settled_in_30": "cases placed on the day and settled within 30 days",
+        "settled_in_60": "cases placed on the day and settled within 60 days",
+        "settled_in_90": "cases placed on the day and settled within 90 days",
+        "self_settled_in_30": "of settled_in_30, cases in which no person had been spoken to before",
+        "recalled_in_30": "cases placed on the day and recalled within 30 days",
+        "recalled_in_30_minor:<currency>": "placed amount of those, minor units",
+        "in_scope": "cases open when the span began, or that came within it; not kept, made of entered and left",
+        "entered": "cases that came to the lender (placed) or to the agency (assigned)",
+        "left": "cases that came to a final state, for the lender and for the agency that held them",
+        "entered:<month>": "the same by month, in the cell of all time",
+        "left:<month>": "the same by month, in the cell of all time",
+        "cases_attempted": "cases with at least one attempt in the period",
+        "cases_dialled": "cases with at least one attempt of a person in the period",
+        "cases_right_party": "cases with at least one right-party contact in the period",
+        "cases_contactable": "cases with at least one message that arrived, or one call or visit answered, in the period",
+        "cases_paid_after_contact": "cases with a right-party contact in the month and a payment received within 7 days of it",
+        "persons_attempted": "persons with at least one attempt in the period",
+        "persons_reached": "persons with at least one attempt and at least one two-way contact in the period",
     }
 )
 """Every counter there is, with its meaning; ``:<...>`` marks a family that has one counter for each key."""
+
+OF_WHOLE = frozenset(
+    {
+        "entered",
+        "left",
+        "cases_attempted",
+        "cases_dialled",
+        "cases_right_party",
+        "cases_contactable",
+        "cases_paid_after_contact",
+        "persons_attempted",
+        "persons_reached",
+    }
+)
+"""Counters that the lender as a whole has in cells of its own, because those of its agencies do not add up to them."""
+
+POOL_DAYS = (30, 60, 90)
+"""How many days (closed) after its placement a case is looked at for settling."""
+
+GRACE_DAYS = 30
+"""A case recalled up to so many days (closed) after its placement does not count as placed, where that is adjusted."""
+
+CONVERSION_DAYS = 7
+"""A payment received up to so many days (closed) after a right-party contact counts as its effect."""
+
+ANSWER_HOURS = 48
+"""Feedback is to be answered within so many hours (closed) of its receipt; they run on over weekends."""
+
+ANSWERS = frozenset(
+    {
+        "complaint_answer",
+        "complaint_first_reply",
+        "credit_dispute_answer",
+        "dispute_answer",
+        "dispute_investigation",
+        "dispute_verification",
+        "original_creditor_answer",
+        "substantiation",
+    }
+)
+"""Kinds of duty that answer somebody; what they answer is feedback, and the first one done is its answer."""
 
 PROMISE_RESULTS = frozenset({"RPC-PTP", "RPC-PLAN"})
 """Results of a right-party contact that are a promise to pay."""
@@ -109,24 +195,6 @@ STOP = "STOP"
 """The keyword of an inbound opt-out, which is no conversation."""
 
 
-def local_day(at: str, zone: str) -> str:
-    """Return the local date (``yyyy-mm-dd``) that an event's instant (RFC 3339, UTC, ``Z``) has in an IANA zone.
-
-    >>> local_day("2026-11-22T16:00:00.000Z", "Asia/Shanghai")
-    '2026-11-23'
-    """
-    if not at.endswith("Z"):
-        raise ValueError("an event's instant is UTC and ends in Z")
-    return _local_day_of_minute(at[:16], zone)
-
-
-@lru_cache(maxsize=8192)
-def _local_day_of_minute(minute: str, zone: str) -> str:
-    # No zone has changed its offset within a minute since 1972, so a minute lies in one local day.
-    instant = datetime.fromisoformat(minute).replace(tzinfo=UTC)
-    return instant.astimezone(ZoneInfo(zone)).date().isoformat()
-
-
 def agency_of(event: Event) -> str:
     """Return the agency that an event is about, or ``-``.
 
@@ -137,32 +205,51 @@ def agency_of(event: Event) -> str:
     return NO_AGENCY if agency is None or agency == event.tenant else str(agency)
 
 
-def deltas(event: Event, *, zone: str) -> tuple[Cell, Counts] | None:
-    """Return the cell that the event belongs to and what it adds there, or None when it adds nothing.
+def collector_of(event: Event) -> str | None:
+    """Return the ``who`` of the collector that acted, or None."""
+    collector = event.data.get("collector")
+    return None if collector is None else f"collector:{agency_of(event)}/{collector}"
 
-    Raises KeyError when the event lacks a datum that its type always carries.
+
+def is_slice(who: str) -> bool:
+    """Tell whether a ``who`` is a slice of the lender (its members overlap with agencies) and no agency."""
+    return ":" in who
+
+
+def effect(event: Event, past: Past, *, zone: str) -> Effect:
+    """Return what the event adds, and let ``past`` know of it; the events of a stream are to come in their order.
+
+    Raises KeyError when the event lacks a datum that its type always carries; ``past`` is then to be thrown away.
     """
+    tally = _Tally(event, past, local_day(event.at, zone))
+    learn = _LEARNT.get(event.type)
+    if learn is not None:
+        learn(tally)
     counter = _COUNTED.get(event.type)
-    counts = counter(event) if counter is not None else {}
-    if not counts:
-        return None
-    return Cell(event.tenant, agency_of(event), local_day(event.at, zone)), counts
+    if counter is not None:
+        tally.today(counter(event))
+    follow = _FOLLOWED.get(event.type)
+    if follow is not None:
+        follow(tally)
+    return Effect({cell: counts for cell, counts in tally.cells.items() if counts}, marks(event, zone=zone))
 
 
 def marks(event: Event, *, zone: str) -> tuple[Mark, ...]:
-    """Return what the event says about its person in the local month: for the agency that acted and for the lender.
+    """Return what the event says about its person in the local week and month: for the agency and for the lender.
 
     Raises KeyError when the event lacks a datum that its type always carries.
     """
     flag = _flag(event)
     if flag == 0:
         return ()
-    month, person = local_day(event.at, zone)[:7], str(event.data["person"])
-    agencies = [WHOLE_LENDER]
+    day, person = local_day(event.at, zone), str(event.data["person"])
+    whos = [WHOLE_LENDER]
     if event.type is not EventType.INBOUND_RECEIVED:
         # An inbound message answers no agency in particular.
-        agencies.append(agency_of(event))
-    return tuple(Mark(Cell(event.tenant, agency, month), person, flag) for agency in agencies)
+        whos.append(agency_of(event))
+    return tuple(
+        Mark(Cell(event.tenant, who, period), person, flag) for who in whos for period in (month_of(day), week_of(day))
+    )
 
 
 def person_counts(before: int, after: int) -> Counts:
@@ -192,49 +279,87 @@ def fold(events: Iterable[Event], *, zone_of: Callable[[str], str]) -> Counters:
     """
     counters: Counters = {}
     persons: dict[tuple[Cell, str], int] = {}
-    seen: set[tuple[str, str, int]] = set()
-    for event in events:
-        identity = (event.tenant, event.stream, event.seq)
-        if identity in seen:
-            continue
-        seen.add(identity)
-        zone = zone_of(event.tenant)
-        if (counted := deltas(event, zone=zone)) is not None:
-            add(counters.setdefault(counted[0], {}), counted[1])
-        for mark in marks(event, zone=zone):
+    pasts: dict[tuple[str, str], Past] = {}
+    unique = {(event.tenant, event.stream, event.seq): event for event in events}
+    for identity in sorted(unique):
+        event = unique[identity]
+        past = pasts.setdefault(identity[:2], Past())
+        counted = effect(event, past, zone=zone_of(event.tenant))
+        for cell, counts in counted.counts.items():
+            add(counters.setdefault(cell, {}), counts)
+        for mark in counted.marks:
             before = persons.get((mark.cell, mark.person), 0)
             persons[mark.cell, mark.person] = after = before | mark.flag
             add(counters.setdefault(mark.cell, {}), person_counts(before, after))
     return {cell: counts for cell, counts in counters.items() if counts}
 
 
-def days_between(first: date, last: date) -> list[str]:
-    """Return every day from ``first`` to ``last`` (both closed) as text.
-
-    >>> days_between(date(2026, 2, 28), date(2026, 3, 1))
-    ['2026-02-28', '2026-03-01']
-    """
-    return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+def tried(event: Event, past: Past, *, zone: str) -> tuple[Effect, Past]:
+    """Return what the event adds and the past after it; the past that was given stays as it is. Raises as ``effect``."""
+    after = copy.deepcopy(past)
+    return effect(event, after, zone=zone), after
 
 
-def months_between(first: date, last: date) -> list[str]:
-    """Return every month (``yyyy-mm``) that has a day from ``first`` to ``last`` (both closed)."""
-    return sorted({day[:7] for day in days_between(first, last)})
+class _Tally:
+    """Collects what one event adds, by cell."""
 
+    def __init__(self, event: Event, past: Past, day: str) -> None:
+        self.event, self.past, self.day = event, past, day
+        self.cells: dict[Cell, Counts] = {}
 
-def month_span(month: str) -> tuple[str, str]:
-    """Return the first and the last day of a month (``yyyy-mm``).
+    @property
+    def slices(self) -> list[str]:
+        """Return the slices of the case that the stream is about."""
+        facts = self.past.facts
+        return [f"{name}:{facts[name]}" for name in ("stage", "region") if facts.get(name) is not None]
 
-    >>> month_span("2028-02")
-    ('2028-02-01', '2028-02-29')
-    """
-    first = date.fromisoformat(f"{month}-01")
-    return first.isoformat(), first.replace(day=monthrange(first.year, first.month)[1]).isoformat()
+    @property
+    def whole(self) -> list[str]:
+        """Return where what is distinct for the lender as a whole is counted."""
+        return [WHOLE_LENDER, *self.slices]
 
+    def at(self, whos: Sequence[str], period: str, counts: Mapping[str, int]) -> None:
+        """Add counts to a period's cells."""
+        for who in whos:
+            add(self.cells.setdefault(Cell(self.event.tenant, who, period), {}), counts)
 
-def is_month(period: str) -> bool:
-    """Tell whether a period is a month (``yyyy-mm``) rather than a day."""
-    return len(period) == 7
+    def today(self, counts: Mapping[str, int]) -> None:
+        """Add counts to the event's day: of the agency, of the case's slices, and of the collector who acted."""
+        collector = collector_of(self.event)
+        whos = [agency_of(self.event), *self.slices, *([] if collector is None else [collector])]
+        if counts:
+            self.at(whos, self.day, counts)
+
+    def pool(self, counts: Mapping[str, int]) -> None:
+        """Add counts to the day on which the case was placed."""
+        if "placed_on" in self.past.facts:
+            self.at([NO_AGENCY, *self.slices], self.past.facts["placed_on"], counts)
+
+    def batch(self, counts: Mapping[str, int]) -> None:
+        """Add counts to the month of the case's portfolio."""
+        if self.past.facts.get("portfolio") is not None:
+            self.at([f"portfolio:{self.past.facts['portfolio']}"], month_of(self.day), counts)
+
+    def begin_batch(self) -> None:
+        """Note in which months the case's portfolio was placed: where its curve begins."""
+        if self.past.facts.get("portfolio") is not None:
+            self.at([f"portfolio:{self.past.facts['portfolio']}"], EVER, {f"entered:{month_of(self.day)}": 1})
+
+    def stock(self, whos: Sequence[str], name: str) -> None:
+        """Let a case enter or leave."""
+        self.at(whos, self.day, {name: 1})
+        self.at(whos, EVER, {f"{name}:{month_of(self.day)}": 1})
+
+    def distinct(self, flag: str, counter: str) -> None:
+        """Count the case once a day, week and month: for the lender, and for the agency that acted."""
+        for who in dict.fromkeys((WHOLE_LENDER, agency_of(self.event))):
+            days = Days(self.past.days.get(f"{flag}|{who}", ""))
+            new = days.add(self.day)
+            self.past.days[f"{flag}|{who}"] = str(days)
+            whos = self.whole if who == WHOLE_LENDER else [who]
+            for is_new, period in zip(new, (self.day, week_of(self.day), month_of(self.day)), strict=True):
+                if is_new:
+                    self.at(whos, period, {counter: 1})
 
 
 def _is_attempt(event: Event) -> bool:
@@ -286,6 +411,21 @@ def _money(count: str, amount: str) -> Callable[[Event], Counts]:
         return {f"{count}:{currency}": 1, f"{amount}:{currency}": event.data["amount_minor"]}
 
     return counted
+
+
+def _paid(event: Event) -> Counts:
+    return {**_money("payments", "paid_minor")(event), **_commissionable(event, 1)}
+
+
+def _reversed(event: Event) -> Counts:
+    return {**_money("reversals", "reversed_minor")(event), **_commissionable(event, -1)}
+
+
+def _commissionable(event: Event, sign: int) -> Counts:
+    data = event.data
+    if not data["commissionable"]:
+        return {}
+    return {f"commissionable_minor:{data['currency']}": sign * data["amount_minor"]}
 
 
 def _judged(event: Event) -> Counts:
@@ -345,6 +485,17 @@ def _worked(event: Event) -> Counts:
     return counts
 
 
+def _delivered(event: Event) -> Counts:
+    return {**_carried(event), f"channel_delivered:{event.data['channel']}": 1}
+
+
+def _failed(event: Event) -> Counts:
+    counts = {**_carried(event), f"channel_failed:{event.data['channel']}": 1}
+    if event.data.get("from") == "delivered":
+        counts[f"channel_delivered:{event.data['channel']}"] = -1
+    return counts
+
+
 def _one(name: str) -> Callable[[Event], Counts]:
     return lambda event: {name: 1}
 
@@ -352,18 +503,203 @@ def _one(name: str) -> Callable[[Event], Counts]:
 _COUNTED: Mapping[EventType, Callable[[Event], Counts]] = {
     EventType.CASE_PLACED: _placed,
     EventType.CASE_ASSIGNED: _assigned,
-    EventType.PAYMENT_POSTED: _money("payments", "paid_minor"),
-    EventType.PAYMENT_REVERSED: _money("reversals", "reversed_minor"),
+    EventType.PAYMENT_POSTED: _paid,
+    EventType.PAYMENT_REVERSED: _reversed,
     EventType.PROMISE_MADE: _money("promises_made", "promised_minor"),
     EventType.PROMISE_KEPT: _judged,
     EventType.PROMISE_BROKEN: _judged,
     EventType.CONTACT_DECIDED: _decided,
     EventType.CONTACT_SENT: _carried,
-    EventType.CONTACT_DELIVERED: _carried,
-    EventType.CONTACT_FAILED: _carried,
+    EventType.CONTACT_DELIVERED: _delivered,
+    EventType.CONTACT_FAILED: _failed,
     EventType.CONTACT_REPORTED: _worked,
     EventType.ACTIVITY_RECORDED: _worked,
     EventType.CONTACT_UNKNOWN: _one("lost"),
     EventType.COMPLAINT_RECEIVED: _one("complaints"),
     EventType.RISK_EVENT_RAISED: _one("risk_events"),
 }
+
+
+# What the past must learn before an event is counted: the case it is about.
+
+
+def _learn_case(tally: _Tally) -> None:
+    data, facts = tally.event.data, tally.past.facts
+    facts.update({name: data[name] for name in ("stage", "region", "portfolio") if data.get(name) is not None})
+    facts.update({"currency": data["currency"], "placed_minor": data["placed_minor"], "placed_on": tally.day})
+
+
+_LEARNT: Mapping[EventType, Callable[[_Tally], None]] = {EventType.CASE_PLACED: _learn_case}
+
+
+# What follows from an event and the past together
+
+
+def _entered(tally: _Tally) -> None:
+    tally.stock(tally.whole, "entered")
+    tally.batch(_placed(tally.event))
+    tally.begin_batch()
+
+
+def _taken_over(tally: _Tally) -> None:
+    tally.past.facts["agency"] = agency_of(tally.event)
+    tally.stock([agency_of(tally.event)], "entered")
+
+
+def _moved(tally: _Tally) -> None:
+    """Count a case that came to a final state, which happens once."""
+    to, facts = tally.event.data["to"], tally.past.facts
+    if to not in FINAL or "end" in facts:
+        return
+    facts.update({"end": to, "ended_on": tally.day})
+    tally.today({f"ended:{to}": 1})
+    tally.batch({f"ended:{to}": 1})
+    tally.stock([*tally.whole, *([facts["agency"]] if "agency" in facts else [])], "left")
+    if "placed_on" not in facts:
+        return
+    age = days_from(facts["placed_on"], tally.day)
+    if to == CaseState.SETTLED:
+        pool = {f"settled_in_{days}": 1 for days in POOL_DAYS if age <= days}
+        if age <= POOL_DAYS[0] and not facts.get("spoken"):
+            pool[f"self_settled_in_{POOL_DAYS[0]}"] = 1
+        tally.pool(pool)
+    if to == CaseState.RECALLED and age <= GRACE_DAYS:
+        amount = f"recalled_in_{GRACE_DAYS}_minor:{facts['currency']}"
+        tally.pool({f"recalled_in_{GRACE_DAYS}": 1, amount: facts["placed_minor"]})
+
+
+def _arrived(tally: _Tally) -> None:
+    _tried(tally)
+    tally.distinct("c", "cases_contactable")
+
+
+def _tried(tally: _Tally) -> None:
+    if _is_attempt(tally.event):
+        tally.distinct("a", "cases_attempted")
+
+
+def _spoke(tally: _Tally) -> None:
+    """Follow what a person reports: the case was tried, answered, or its borrower reached."""
+    event = tally.event
+    answered = event.data["connected" if event.type is EventType.CONTACT_REPORTED else "connect"]
+    if answered or event.data["right_party"]:
+        tally.past.facts["spoken"] = True
+    if not _is_attempt(event):
+        return
+    tally.distinct("a", "cases_attempted")
+    tally.distinct("d", "cases_dialled")
+    if answered:
+        tally.distinct("c", "cases_contactable")
+    if event.data["right_party"]:
+        tally.distinct("r", "cases_right_party")
+        _convert(tally)
+
+
+def _received(tally: _Tally) -> None:
+    data = tally.event.data
+    tally.past.paid[data["payment"]] = [data["received_on"], data["amount_minor"], data["applied_minor"]]
+    tally.batch(_paid(tally.event))
+    _convert(tally)
+
+
+def _took_back(tally: _Tally) -> None:
+    tally.past.paid.pop(tally.event.data["reversal_of"], None)
+    tally.batch(_reversed(tally.event))
+    _convert(tally)
+
+
+def _convert(tally: _Tally) -> None:
+    """Find anew in which months a contact led to a payment, and count what changed."""
+    past = tally.past
+    received = [payment[0] for payment in past.paid.values()]
+    for name, text in past.days.items():
+        flag, _, who = name.partition("|")
+        if flag != "r":
+            continue
+        months = sorted(
+            {
+                month_of(day)
+                for day in Days(text)
+                if any(day <= each <= days_later(day, CONVERSION_DAYS) for each in received)
+            }
+        )
+        before = past.converted.get(who, [])
+        past.converted[who] = months
+        whos = tally.whole if who == WHOLE_LENDER else [who]
+        for month in {*before, *months}:
+            change = int(month in months) - int(month in before)
+            if change:
+                tally.at(whos, month, {"cases_paid_after_contact": change})
+
+
+def _found(tally: _Tally) -> None:
+    """Count what was paid on a promise; an earlier finding that this one replaces loses what it had counted."""
+    data, findings = tally.event.data, tally.past.findings
+    before = findings.get(data["promise"], 0) if data["was"] in ("kept", "broken") else 0
+    findings[data["promise"]] = data["paid_minor"]
+    if data["paid_minor"] != before:
+        tally.today({f"promise_paid_minor:{data['currency']}": data["paid_minor"] - before})
+
+
+def _held(name: str) -> Callable[[_Tally], None]:
+    def follow(tally: _Tally) -> None:
+        if tally.event.data["kind"] == "dispute":
+            tally.today({name: 1})
+
+    return follow
+
+
+def _duty_opened(tally: _Tally) -> None:
+    data, past = tally.event.data, tally.past
+    past.duties[data["duty"]] = data["duty_kind"]
+    tally.today({f"duties_opened:{data['duty_kind']}": 1})
+    if data["duty_kind"] not in ANSWERS:
+        return
+    past.answers[data["duty"]] = data["subject"]
+    if data["subject"] not in past.items:
+        past.items[data["subject"]] = [tally.event.at, tally.day, agency_of(tally.event), False]
+        tally.today({"feedback_received": 1})
+
+
+def _duty_done(tally: _Tally) -> None:
+    data, past = tally.event.data, tally.past
+    if past.duties.pop(data["duty"], None) is not None:
+        finding = "duties_overdue" if data["late"] else "duties_in_time"
+        tally.today({f"{finding}:{data['duty_kind']}": 1})
+    item = past.items.get(past.answers.pop(data["duty"], ""))
+    if item is None or item[3]:
+        return
+    item[3] = True
+    in_time = from_text(data["done_at"]) - from_text(item[0]) <= timedelta(hours=ANSWER_HOURS)
+    tally.at([item[2], *tally.slices], item[1], {"feedback_in_48h" if in_time else "feedback_late": 1})
+
+
+def _duty_over(finding: str) -> Callable[[_Tally], None]:
+    def follow(tally: _Tally) -> None:
+        if tally.past.duties.pop(tally.event.data["duty"], None) is not None:
+            tally.today({f"{finding}:{tally.event.data['duty_kind']}": 1})
+
+    return follow
+
+
+_FOLLOWED: Mapping[EventType, Callable[[_Tally], None]] = {
+    EventType.CASE_PLACED: _entered,
+    EventType.CASE_ASSIGNED: _taken_over,
+    EventType.CASE_CHANGED: _moved,
+    EventType.PAYMENT_POSTED: _received,
+    EventType.PAYMENT_REVERSED: _took_back,
+    EventType.PROMISE_KEPT: _found,
+    EventType.PROMISE_BROKEN: _found,
+    EventType.CONTACT_SENT: _tried,
+    EventType.CONTACT_FAILED: _tried,
+    EventType.CONTACT_DELIVERED: _arrived,
+    EventType.CONTACT_REPORTED: _spoke,
+    EventType.ACTIVITY_RECORDED: _spoke,
+    EventType.HOLD_PLACED: _held("disputes"),
+    EventType.HOLD_RELEASED: _held("disputes_resolved"),
+    EventType.DUTY_OPENED: _duty_opened,
+    EventType.DUTY_FULFILLED: _duty_done,
+    EventType.DUTY_LAPSED: _duty_over("duties_overdue"),
+    EventType.DUTY_WAIVED: _duty_over("duties_waived"),
+}
+"""What is counted with the help of the past, by type of event."""

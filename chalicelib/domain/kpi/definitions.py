@@ -4,21 +4,27 @@ A published definition is never changed: a new meaning is a new version beside t
 year still says what it said. The texts name counters of ``chalicelib.domain.kpi.counters``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
-PER_10000 = 10_000
+PER_1000, PER_10000 = 1_000, 10_000
 
 
 class Unit(StrEnum):
-    """What a figure's value is: a count, an amount in minor units, a ratio, or a ratio times 10,000."""
+    """What a figure's value is: a count, an amount in minor units, a ratio, or a ratio times 1,000 or 10,000."""
 
     COUNT = "count"
     MINOR = "minor"
     RATIO = "ratio"
+    PER_1000 = "per_1000"
     PER_10000 = "per_10000"
+
+
+SCALES: Mapping[Unit, int] = MappingProxyType({Unit.PER_1000: PER_1000, Unit.PER_10000: PER_10000})
+"""What a ratio is multiplied by; 1 where the unit is not named."""
 
 
 class Level(StrEnum):
@@ -29,19 +35,45 @@ class Level(StrEnum):
 
 
 class Period(StrEnum):
-    """What a figure covers at least: a local day, which adds up to longer spans, or a local month, which does not."""
+    """What a figure covers.
+
+    ``day``: any span of local days, made of sums. The others do not add up: ``week`` and ``month`` are made of the cells
+    of that ISO week or month alone, ``each`` of those of one day, week or month.
+    """
 
     DAY = "day"
+    WEEK = "week"
     MONTH = "month"
+    EACH = "each"
+
+
+IN_SCOPE = "in_scope"
+"""The counter that is not kept but made: cases that were open when the span began, or came within it."""
+
+
+USAGE = "usage of the trade; stated here"
+"""The source of a formula that many texts give alike."""
+
+_NOTHING: Mapping[str, str] = MappingProxyType({"zh": "无", "en": "nothing"})
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A counter with its sign; ``keyed`` means the member of the counter's family that has the figure's key."""
+    """A counter with its sign; ``keyed`` means the member of the counter's family that has the figure's key.
+
+    ``stem`` means the member that has the key's part before ``>``: where a case came from, wherever it went.
+    """
 
     counter: str
     sign: int = 1
     keyed: bool = False
+    stem: bool = False
+
+    def name(self, key: str | None) -> str:
+        """Return the counter's name for a figure of this key."""
+        if not self.keyed:
+            return self.counter
+        return f"{self.counter}:{str(key).partition('>')[0] if self.stem else key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +82,7 @@ class Definition:
 
     ``sample`` is what ``n`` counts. ``interval`` says that the figure is a share of ``sample`` like cases, so that a
     Wilson interval is meaningful. ``key`` names what the figure is split by (currency, channel, rule), or is None.
+    ``exclusions`` says what is left out on purpose, ``source`` whose formula it is.
     """
 
     id: str
@@ -64,11 +97,46 @@ class Definition:
     levels: frozenset[Level] = frozenset(Level)
     period: Period = Period.DAY
     interval: bool = False
+    exclusions: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    source: str = USAGE
+
+    @property
+    def needs_scope(self) -> bool:
+        """Tell whether the figure is about cases in scope, which must be counted up from the beginning."""
+        return any(term.counter == IN_SCOPE for term in (*self.numerator, *self.denominator))
 
     @property
     def reference(self) -> str:
         """Return ``<id>@<version>``, the name under which a figure is published."""
         return f"{self.id}@{self.version}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the definition as the API gives it; terms are written as in ``docs/kpis.md``."""
+        return {
+            "kpi": self.id,
+            "version": self.version,
+            "name": dict(self.name),
+            "formula": dict(self.formula),
+            "unit": self.unit.value,
+            "numerator": expression(self.numerator, self.key),
+            "denominator": expression(self.denominator, self.key) or None,
+            "n": expression(self.sample, self.key),
+            "key": self.key,
+            "period": self.period.value,
+            "about": sorted(level.value for level in self.levels),
+            "interval": "wilson" if self.interval else None,
+            "exclusions": dict(self.exclusions),
+            "source": self.source,
+        }
+
+
+def expression(terms: Iterable[Term], key: str | None) -> str:
+    """Return terms as a sum over counters, a family's member as ``<family>:<key's name>``; ``""`` for no terms."""
+    text = ""
+    for term in terms:
+        name = f"{term.counter}:<{'from' if term.stem else key}>" if term.keyed else term.counter
+        text += f"{'' if not text else ' - ' if term.sign < 0 else ' + '}{name}"
+    return text
 
 
 def _text(zh: str, en: str) -> Mapping[str, str]:
@@ -116,6 +184,28 @@ def _outcome(outcome: str, zh: str, en: str) -> Definition:
         denominator=_plain("decided"),
         sample=_plain("decided"),
         interval=True,
+    )
+
+
+def _cure(days: int) -> Definition:
+    return Definition(
+        id=f"cure_{days}",
+        version=1,
+        name=_text(f"{days}日结清率", f"cure rate within {days} days"),
+        formula=_text(
+            f"当期委案且{days}日内（含）结清的案件数 ÷ 当期委案的案件数（静态池）",
+            f"cases placed in the period that were settled within {days} days (closed) ÷ cases placed in the period "
+            "(a static pool)",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain(f"settled_in_{days}"),
+        denominator=_plain("placed"),
+        sample=_plain("placed"),
+        levels=_LENDER,
+        interval=True,
+        exclusions=_text(
+            f"无；未满{days}日的案件按目前状态计", f"nothing; cases younger than {days} days count as they stand"
+        ),
     )
 
 
@@ -368,6 +458,283 @@ DEFINITIONS: tuple[Definition, ...] = (
         denominator=_plain("attempts"),
         sample=_plain("attempts"),
         interval=True,
+    ),
+    Definition(
+        id="kept_promise_amount",
+        version=2,
+        name=_text("承诺兑现率（金额）", "kept-promise rate, by amount"),
+        formula=_text(
+            "截至认定日对承诺的还款额（以承诺额为限）之和 ÷ 认定兑现或违约的承诺金额，按币种",
+            "what was paid on promises by the day of their finding (at most what was promised) ÷ promised amount of "
+            "promises found kept or broken, by currency",
+        ),
+        unit=Unit.RATIO,
+        numerator=_keyed("promise_paid_minor"),
+        denominator=_keyed("kept_minor", "broken_minor"),
+        sample=_keyed("kept_cases", "broken_cases"),
+        key="currency",
+        exclusions=_text("尚未到期的承诺", "promises whose day and grace are not over"),
+    ),
+    Definition(
+        id="commissionable_collected",
+        version=1,
+        name=_text("计佣回款金额", "commission-bearing amount collected"),
+        formula=_text(
+            "计佣的入账回款 − 计佣的冲正，按币种，按入账日计",
+            "payments posted on which a commission is earned − reversals of such payments, by currency, on the day of posting",
+        ),
+        unit=Unit.MINOR,
+        numerator=_keyed("commissionable_minor"),
+        sample=_keyed("payments"),
+        key="currency",
+        exclusions=_text("委托人标明不计佣的回款", "payments that the lender marks as earning no commission"),
+    ),
+    Definition(
+        id="recall_adjusted_placed",
+        version=1,
+        name=_text("撤案调整后的委案金额", "amount placed, adjusted for early recalls"),
+        formula=_text(
+            "当期委案金额 − 其中委案后30日内撤回案件的委案金额，按币种",
+            "amount placed in the period − the placed amount of those cases that were recalled within 30 days, by currency",
+        ),
+        unit=Unit.MINOR,
+        numerator=_keyed("placed_minor", "-recalled_in_30_minor"),
+        sample=_keyed("placed_cases"),
+        key="currency",
+        levels=_LENDER,
+        exclusions=_text("委案后30日内撤回的案件", "cases recalled within 30 days of placement"),
+    ),
+    Definition(
+        id="recall_adjusted_liquidation",
+        version=1,
+        name=_text("撤案调整后的回收率", "liquidation rate, adjusted for early recalls"),
+        formula=_text(
+            "当期净回款 ÷ 撤案调整后的当期委案金额，按币种",
+            "net amount collected in the period ÷ amount placed in the period less early recalls, by currency",
+        ),
+        unit=Unit.RATIO,
+        numerator=_COLLECTED,
+        denominator=_keyed("placed_minor", "-recalled_in_30_minor"),
+        sample=_keyed("placed_cases"),
+        key="currency",
+        levels=_LENDER,
+        exclusions=_text("委案后30日内撤回的案件的委案金额", "the placed amount of cases recalled within 30 days"),
+    ),
+    Definition(
+        id="cases_in_scope",
+        version=1,
+        name=_text("在案户数", "cases in scope"),
+        formula=_text(
+            "期初未结案件数 + 期内新进案件数",
+            "cases open when the period began + cases that came within it",
+        ),
+        unit=Unit.COUNT,
+        numerator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+    ),
+    Definition(
+        id="ended_cases",
+        version=1,
+        name=_text("结案户数（按结果）", "cases ended, by how"),
+        formula=_text("当期转入该终结状态的案件数", "cases that came to that final state in the period"),
+        unit=Unit.COUNT,
+        numerator=_keyed("ended"),
+        sample=_keyed("ended"),
+        key="state",
+    ),
+    *(_cure(days) for days in (30, 60, 90)),
+    Definition(
+        id="self_cure_30",
+        version=1,
+        name=_text("30日自愈率", "self-cure rate within 30 days"),
+        formula=_text(
+            "当期委案、30日内结清且结清前未与任何人通话或见面的案件数 ÷ 当期委案的案件数（静态池；需对照组方可作因果解释）",
+            "cases placed in the period that were settled within 30 days before anybody had been spoken to ÷ cases placed in "
+            "the period (a static pool; it says nothing of causes without a control group)",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("self_settled_in_30"),
+        denominator=_plain("placed"),
+        sample=_plain("placed"),
+        levels=_LENDER,
+        interval=True,
+        exclusions=_text("无；未满30日的案件按目前状态计", "nothing; cases younger than 30 days count as they stand"),
+        source="Symend, self-cure: paid without human interaction",
+    ),
+    Definition(
+        id="delivery_by_channel",
+        version=1,
+        name=_text("送达率（按渠道）", "delivery rate, by channel"),
+        formula=_text(
+            "运营商报告送达的消息数 ÷ 运营商已接收的消息数（送达不等于已读）",
+            "messages that the carrier says arrived ÷ messages that the carrier took (arrived is not read)",
+        ),
+        unit=Unit.RATIO,
+        numerator=_keyed("channel_delivered"),
+        denominator=_keyed("channel_attempts", "-channel_human_attempts"),
+        sample=_keyed("channel_attempts", "-channel_human_attempts"),
+        key="channel",
+        interval=True,
+        exclusions=_text("人工尝试", "attempts of a person"),
+    ),
+    Definition(
+        id="coverage",
+        version=1,
+        name=_text("覆盖率", "coverage"),
+        formula=_text(
+            "当期（日、周或月）至少有一次人工尝试的案件数 ÷ 在案户数",
+            "cases with at least one attempt of a person in the day, week or month ÷ cases in scope",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("cases_dialled"),
+        denominator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+        period=Period.EACH,
+        interval=True,
+    ),
+    Definition(
+        id="intensity",
+        version=1,
+        name=_text("渗透率（人均拨打）", "intensity"),
+        formula=_text("人工尝试数 ÷ 在案户数", "attempts of a person ÷ cases in scope"),
+        unit=Unit.RATIO,
+        numerator=_plain("human_attempts"),
+        denominator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+    ),
+    Definition(
+        id="right_party_penetration",
+        version=1,
+        name=_text("本人接触渗透率（按户）", "right-party contact penetration, per case"),
+        formula=_text(
+            "当期（日、周或月）至少有一次本人接触的案件数 ÷ 在案户数",
+            "cases with at least one right-party contact in the day, week or month ÷ cases in scope",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("cases_right_party"),
+        denominator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+        period=Period.EACH,
+        interval=True,
+    ),
+    Definition(
+        id="contactable",
+        version=1,
+        name=_text("可联率", "contactable rate"),
+        formula=_text(
+            "当期（日、周或月）至少有一条消息送达或一次电话、外访有人应答的案件数 ÷ 在案户数",
+            "cases with at least one message that arrived, or one call or visit that somebody answered, in the day, week or "
+            "month ÷ cases in scope",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("cases_contactable"),
+        denominator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+        period=Period.EACH,
+        interval=True,
+    ),
+    Definition(
+        id="uncontactable",
+        version=1,
+        name=_text("失联率", "uncontactable rate"),
+        formula=_text("1 − 可联率", "the complement of the contactable rate"),
+        unit=Unit.RATIO,
+        numerator=_plain(IN_SCOPE, "-cases_contactable"),
+        denominator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+        period=Period.EACH,
+        interval=True,
+    ),
+    Definition(
+        id="paid_after_contact",
+        version=1,
+        name=_text("接触转回款率", "right-party contact to cash"),
+        formula=_text(
+            "当月有本人接触且其后7日内有未冲正回款的案件数 ÷ 当月有本人接触的案件数",
+            "cases with a right-party contact in the month and a standing payment received within 7 days of it ÷ cases with a "
+            "right-party contact in the month",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("cases_paid_after_contact"),
+        denominator=_plain("cases_right_party"),
+        sample=_plain("cases_right_party"),
+        period=Period.MONTH,
+        interval=True,
+        exclusions=_text("已冲正的回款", "payments that were reversed"),
+    ),
+    Definition(
+        id="contact_success_week",
+        version=1,
+        name=_text("触达成功率（周）", "contact success rate of a week"),
+        formula=_text(
+            "同触达成功率，按自然周（周一至周日）计",
+            "as the contact success rate, over an ISO week (Monday to Sunday)",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("persons_reached"),
+        denominator=_plain("persons_attempted"),
+        sample=_plain("persons_attempted"),
+        period=Period.WEEK,
+        interval=True,
+    ),
+    Definition(
+        id="complaints_per_case",
+        version=1,
+        name=_text("投诉率（每千户）", "complaint rate, per 1,000 cases"),
+        formula=_text("当期收到的投诉数 × 1,000 ÷ 在案户数", "complaints received × 1,000 ÷ cases in scope"),
+        unit=Unit.PER_1000,
+        numerator=_plain("complaints"),
+        denominator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+        interval=True,
+    ),
+    Definition(
+        id="dispute_rate",
+        version=1,
+        name=_text("争议率", "dispute rate"),
+        formula=_text("当期提出的争议数 ÷ 在案户数", "disputes raised in the period ÷ cases in scope"),
+        unit=Unit.RATIO,
+        numerator=_plain("disputes"),
+        denominator=_plain(IN_SCOPE),
+        sample=_plain(IN_SCOPE),
+        interval=True,
+    ),
+    Definition(
+        id="duties_in_time",
+        version=1,
+        name=_text("义务按期履行率", "duties done in time, by kind"),
+        formula=_text(
+            "当期按期履行的义务数 ÷ 当期按期履行或逾期的义务数，按义务种类",
+            "duties done in time ÷ duties done in time, done late or lapsed in the period, by kind",
+        ),
+        unit=Unit.RATIO,
+        numerator=_keyed("duties_in_time"),
+        denominator=_keyed("duties_in_time", "duties_overdue"),
+        sample=_keyed("duties_in_time", "duties_overdue"),
+        key="duty",
+        interval=True,
+        exclusions=_text(
+            "合规官豁免的义务、尚未到期的义务", "duties waived by a compliance officer, and those not due yet"
+        ),
+    ),
+    Definition(
+        id="feedback_in_48h",
+        version=1,
+        name=_text("反馈48小时处理率", "feedback answered within 48 hours"),
+        formula=_text(
+            "当期收到、48小时内（含）得到答复的反馈数 ÷ 当期收到的反馈数；反馈为依法须答复的投诉、争议和请求",
+            "items received in the period and answered within 48 hours (closed) ÷ items received in the period; an item is a "
+            "complaint, dispute or request that a duty obliges somebody to answer",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("feedback_in_48h"),
+        denominator=_plain("feedback_received"),
+        sample=_plain("feedback_received"),
+        interval=True,
+        exclusions=_text(
+            "依当地法律无答复义务的来信；周末不停表",
+            "messages that no law on file obliges to answer; the clock does not stop for weekends",
+        ),
     ),
 )
 """Every version of every key figure that was ever published."""

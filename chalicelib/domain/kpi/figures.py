@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
-from chalicelib.domain.kpi.definitions import PER_10000, Definition, Level, Period, Term, Unit, current
+from chalicelib.domain.kpi.definitions import IN_SCOPE, SCALES, Definition, Level, Period, Term, current
 
 CONFIDENCE = "0.95"
 Z = Decimal("1.959963984540054")
@@ -69,7 +69,7 @@ class Figure:
 
 def figure(definition: Definition, *, key: str | None, numerator: int, denominator: int | None, n: int) -> Figure:
     """Return the figure that these integers make under the definition."""
-    scale = PER_10000 if definition.unit is Unit.PER_10000 else 1
+    scale = SCALES.get(definition.unit, 1)
     interval = wilson(numerator, n, scale=scale) if definition.interval else None
     if definition.denominator:
         value = None if denominator is None else ratio(numerator * scale, denominator)
@@ -80,11 +80,14 @@ def figure(definition: Definition, *, key: str | None, numerator: int, denominat
 def figures(counts: Mapping[str, int], *, level: Level, period: Period) -> list[Figure]:
     """Return every figure of the current definitions that the counters say anything about, for that level and period.
 
-    A split figure has one figure for each key that occurs; one without key is left out when it has no data at all.
+    A split figure has one figure for each key that occurs; one without key is left out when it has no data at all. A figure
+    about cases in scope is left out where nobody counted those.
     """
     found = []
     for definition in current():
         if level not in definition.levels or definition.period is not period:
+            continue
+        if definition.needs_scope and IN_SCOPE not in counts:
             continue
         for key in _keys(definition, counts):
             numerator, n = _sum(definition.numerator, counts, key), _sum(definition.sample, counts, key)
@@ -132,10 +135,11 @@ def _text(value: Decimal) -> str:
 def _keys(definition: Definition, counts: Mapping[str, int]) -> list[str | None]:
     if definition.key is None:
         return [None]
-    families = {term.counter for term in (*definition.numerator, *definition.denominator) if term.keyed}
+    terms = (*definition.numerator, *definition.denominator)
+    families = {term.counter for term in terms if term.keyed and not term.stem}
     found = {key for family, _, key in (name.partition(":") for name in counts) if key and family in families}
     return [*sorted(found)]
 
 
 def _sum(terms: Iterable[Term], counts: Mapping[str, int], key: str | None) -> int:
-    return sum(term.sign * counts.get(f"{term.counter}:{key}" if term.keyed else term.counter, 0) for term in terms)
+    return sum(term.sign * counts.get(term.name(key), 0) for term in terms)
