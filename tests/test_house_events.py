@@ -241,6 +241,15 @@ def _opened(event: Event) -> Past:
     return Past(duties={event.data["duty"]: event.data["duty_kind"]} if event.type in ENDING else {})
 
 
+COUNTED_WHEN: Mapping[EventType, Mapping[str, str]] = {
+    # A carrier's report counts when it comes before our own note that the message was sent.
+    EventType.CONTACT_FAILED: {"from": "sending"},
+    EventType.CASE_CHANGED: {"to": "settled"},
+    EventType.HOLD_PLACED: {"kind": "dispute"},
+    EventType.HOLD_RELEASED: {"kind": "dispute"},
+}
+"""What an event must say to be counted, where some of its type are not."""
+
 ENDING = (EventType.DUTY_FULFILLED, EventType.DUTY_LAPSED, EventType.DUTY_WAIVED)
 
 
@@ -253,9 +262,7 @@ def _assert_readers(events: list[Event]) -> None:
             read.add("queues")
         if event.type in FEED_TYPES:
             read.add("feeds")
-        # A carrier's report counts when it comes before our own note that the message was sent.
-        early = {"from": "sending"} if event.type.value in ("contact.delivered", "contact.failed") else {}
-        counted = replace(event, data={**event.data, **early})
+        counted = replace(event, data={**event.data, **COUNTED_WHEN.get(event.type, {})})
         told = effect(counted, _opened(event), zone="Asia/Shanghai")
         if told.counts or told.marks:
             read.add("figures")

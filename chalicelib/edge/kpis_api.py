@@ -110,11 +110,13 @@ def read_kpis(principal: Principal, request: Request[None, KpiQuery]) -> KpiRepo
     who = _who(principal, query.agency, query.slice)
     for scope in scopes_for(principal):
         first, last = _span(scope, query.from_day, query.to_day)
-        if query.each is None:
-            found = kpis.get_kpis(ports, scope, first, last, who, by=query.by)
-        else:
+        if query.each is not None:
             found = kpis.get_kpis_of_each(ports, scope, first, last, query.each)
             found = [each for each in found if _may_read(principal, each.who or "")]
+        elif query.by != "span":
+            found = kpis.get_kpi_series(ports, scope, first, last, who, by=query.by)
+        else:
+            found = [kpis.get_kpis(ports, scope, first, last, who)]
         reports += [KpiReportView(lender=scope.tenant, **_named(each.as_json())) for each in found]
     return KpiReportList(reports=reports)
 

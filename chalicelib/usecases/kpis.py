@@ -179,25 +179,30 @@ def _kinds(period: str) -> tuple[Period, ...]:
     return (Period.WEEK, Period.EACH) if periods.is_week(period) else (Period.DAY, Period.EACH)
 
 
-def get_kpis(
-    ports: KpiPorts, scope: Scope, from_day: date, to_day: date, who: str | None = None, *, by: str = "span"
-) -> list[KpiReport]:
+def get_kpis(ports: KpiPorts, scope: Scope, from_day: date, to_day: date, who: str | None = None) -> KpiReport:
     """Return the figures of the span (both days closed, in the lender's calendar) from the counters as they are now.
 
     ``who`` is an agency or a slice (``stage:M2``, ``region:CN-31``, ``collector:<agency>/<id>``); None is the lender as a
-    whole. ``by`` ``day``, ``week`` or ``month`` gives a report for each that the span touches, whole ones; ``span`` a single
-    report, with the figures that do not add up for each month that it touches. Raises InvalidQuery when the span is
-    empty or longer than 366 days.
+    whole. Figures that do not add up are given for each calendar month that the span touches, and cover the whole month;
+    for a span of one day also for that day. Raises InvalidQuery when the span is empty or longer than 366 days.
+    """
+    return _span_report(_Read(ports.repository, scope.tenant), who, _days(from_day, to_day))
+
+
+def get_kpi_series(
+    ports: KpiPorts, scope: Scope, from_day: date, to_day: date, who: str | None = None, *, by: str
+) -> list[KpiReport]:
+    """Return a report for each ``day``, ``week`` or ``month`` (``by``) that the span touches, whole ones, in order.
+
+    Raises InvalidQuery when the span is empty or longer than 366 days.
     """
     days = _days(from_day, to_day)
-    read = _Read(ports.repository, scope.tenant)
-    if by == "span":
-        return [_span_report(read, who, days)]
     wanted = {
         "day": days,
         "week": periods.weeks_between(from_day, to_day),
         "month": periods.months_between(from_day, to_day),
     }
+    read = _Read(ports.repository, scope.tenant)
     return [_period_report(read, who, period) for period in wanted[by]]
 
 

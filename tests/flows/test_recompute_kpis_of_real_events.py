@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.domain import keys
 from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.kpi.counters import OF_WHOLE
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous
 from chalicelib.domain.outreach.provider_events import ProviderEvent
@@ -35,7 +36,7 @@ from tests.builders import (
     an_attempt,
     stored,
 )
-from tests.kpi_builders import DAY, MONTH, SHANGHAI, History, shanghai, write_archive
+from tests.kpi_builders import DAY, MONTH, SHANGHAI, WEEK, History, shanghai, write_archive
 
 SCOPE = Scope(LENDER)
 LENDERS = Caller(Actor("lender", "ops-1", "token"))
@@ -113,14 +114,21 @@ def house(store: Store) -> House:
 def _counters(house: House) -> dict[str, int]:
     repository = KpiRepository(shanghai)
     assert repository.fold(house.events()) == []
-    return repository.counters(LENDER, DAY)[AGENCY]
+    counters = repository.counters(LENDER, DAY)[AGENCY]
+    return {name: count for name, count in counters.items() if name not in OF_WHOLE}
 
 
 def test_a_message_sent_and_delivered_is_one_attempt(house: House) -> None:
     house.check("msg_1")
     house.send("msg_1", Accepted("sns", "p1"))
     house.deliver("msg_1")
-    assert _counters(house) == {"decided": 1, "allowed": 1, "attempts": 1, "channel_attempts:sms": 1}
+    assert _counters(house) == {
+        "decided": 1,
+        "allowed": 1,
+        "attempts": 1,
+        "channel_attempts:sms": 1,
+        "channel_delivered:sms": 1,
+    }
 
 
 def test_a_delivery_that_overtakes_the_settling_is_one_attempt(house: House) -> None:
@@ -222,7 +230,7 @@ def test_the_separate_program_finds_no_difference_in_what_use_cases_wrote(house:
     write_archive(tmp_path / "archive", history)
     monday = date.fromisoformat(DAY)
     export = kpis.export_projection(kpis.KpiPorts(repository), SCOPE, monday, monday, zone=SHANGHAI)
-    assert set(export["counters"]) == {DAY, MONTH}
+    assert set(export["counters"]) == {DAY, WEEK, MONTH}
     (tmp_path / "export.json").write_text(json.dumps(export), encoding="utf-8")
     program = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "recompute_kpis.py"))
     arguments = [str(tmp_path / "archive"), "--zone", SHANGHAI, "--against", str(tmp_path / "export.json")]
