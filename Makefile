@@ -8,7 +8,7 @@ AUDITORS := .local/auditors
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-ledger campaign-experiments auditors package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-kpis campaign-ledger campaign-experiments auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -21,6 +21,7 @@ help:
 	@echo "make campaign-fuzz   a hundred thousand dossiers, good, bad and broken, through the rule command"
 	@echo "make campaign-archive   let other people's tools verify made-up archives, flip every bit of one, and attack many (needs a Python 3.12; half an hour)"
 	@echo "make campaign-erasure   erase 1,000 of 10,000 persons, and look what opens, what is found, and whether the archive still verifies"
+	@echo "make campaign-kpis   twenty simulated months: every figure recomputed from the archive alone, and tied to the ledger (SEEDS=20)"
 	@echo "make campaign-canaries   drive 1,000 persons through every route and error path, and look for their data everywhere"
 	@echo "make campaign-experiments   live 5,000 made-up experiments with sixty looks each, and count the false alarms and what is found (RUNS=1000 SEED=1)"
 	@echo "make campaign-ledger   book the same payments, reversals and pauses in 100,000 random orders, against a plain count by day (ORDERS=1000 SEED=1)"
@@ -91,6 +92,9 @@ auditors:
 
 campaign-erasure: setup
 	@PERSONS=10000 $(RUN) pytest tests/flows/test_erasure_campaign.py -q -n auto --maxprocesses 4
+
+campaign-kpis: setup
+	@$(RUN) scripts.campaign_kpis $(if $(SEEDS),--seeds $(SEEDS))
 
 campaign-canaries: setup
 	@CANARIES=1000 $(RUN) pytest tests/flows/test_canaries.py -q -n auto --maxprocesses 4

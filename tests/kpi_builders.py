@@ -1,8 +1,6 @@
-"""Builders for key figures: histories of events with dense streams, random events, an archive on disk, a fake."""
+"""Builders for key figures: histories of events with dense streams, random events, an archive on disk."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +8,14 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.kpi import counters as kpi
-from chalicelib.domain.kpi.counters import Cell, Counts
-from chalicelib.domain.kpi.definitions import definition_of
-from chalicelib.domain.kpi.figures import Figure, UndefinedFigure
-from chalicelib.domain.kpi.past import past_from
+from scripts.kpi_memory import MemoryKpiRepository as FakeKpiRepository
+from scripts.made_month import write_log
 from tests.builders import AGENCY, LENDER, TEST_ACTOR
 
 NOON = "2026-11-23T04:00:00.000Z"
 """Noon of 2026-11-23 in Shanghai."""
+__all__ = ["FakeKpiRepository"]
+
 DAY, WEEK, MONTH = "2026-11-23", "2026-W48", "2026-11"
 SHANGHAI = "Asia/Shanghai"
 CONTACT = {"contact": "msg_1", "channel": "sms", "person": "per_1", "org": AGENCY, "human": False}
@@ -290,121 +288,4 @@ def histories(draw: st.DrawFn, most: int = 40) -> History:
 
 def write_archive(directory: Path, history: History, *, checkpoint: bool = True) -> Path:
     """Write the history as the entry bundles of one log below ``directory`` and return the log's directory."""
-    origin = f"audit.forbear.test/{history.tenant}/2026"
-    log = directory / history.tenant / "2026"
-    (log / "tile" / "entries").mkdir(parents=True)
-    records = [{"v": 1, "log": origin, "seq": n, "event": e.as_json()} for n, e in enumerate(history.events)]
-    entries = [json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() for record in records]
-    for start in range(0, len(entries), 256):
-        bundle = entries[start : start + 256]
-        name = f"{start // 256:03d}" + (f".p/{len(bundle)}" if len(bundle) < 256 else "")
-        path = log / "tile" / "entries" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(len(entry).to_bytes(2, "big") + entry for entry in bundle))
-    if checkpoint:
-        (log / "checkpoint").write_text(f"{origin}\n{len(entries)}\nroot\n\n", encoding="utf-8")
-    return log
-
-
-# A fake
-
-
-@dataclass(frozen=True, slots=True)
-class FakeDue:
-    """A period on the fake's list."""
-
-    tenant: str
-    period: str
-    token: int
-
-
-class FakeKpiRepository:
-    """Counters and figures in dictionaries, with the manners of the real repository."""
-
-    def __init__(self, zone_of: Callable[[str], str]) -> None:
-        self._zone_of = zone_of
-        self._folded: dict[tuple[str, str], int] = {}
-        self._cells: kpi.Counters = {}
-        self._persons: dict[tuple[Cell, str], int] = {}
-        self._due: dict[tuple[str, str], int] = {}
-        self._figures: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
-        self._folds = 0
-        self._pasts: dict[tuple[str, str], str] = {}
-        self._rows: dict[tuple[str, str], dict[str, list[Any]]] = {}
-
-    def fold(self, events: Sequence[Event]) -> list[str]:
-        failed, blocked = [], set()
-        unique = {(event.tenant, event.stream, event.seq): event for event in reversed(events)}
-        for identity in sorted(unique):
-            event, stream = unique[identity], identity[:2]
-            last = self._folded.get(stream, 0)
-            if event.seq <= last:
-                continue
-            if stream in blocked or event.seq != last + 1 or not self._count(event):
-                blocked.add(stream)
-                failed.append(event.id)
-                continue
-            self._folded[stream] = event.seq
-        return failed
-
-    def _count(self, event: Event) -> bool:
-        stream = (event.tenant, event.stream)
-        try:
-            # Through its text, as it is kept in the table.
-            before = past_from(self._pasts.get(stream, ""))
-            told, past = kpi.tried(event, before, zone=self._zone_of(event.tenant))
-        except KeyError:
-            return False
-        self._pasts[stream] = past.as_text()
-        added = list(told.counts.items())
-        for mark in told.marks:
-            flags = self._persons.get((mark.cell, mark.person), 0)
-            self._persons[mark.cell, mark.person] = flags | mark.flag
-            added.append((mark.cell, kpi.person_counts(flags, flags | mark.flag)))
-        for cell, counts in added:
-            if counts:
-                kpi.add(self._cells.setdefault(cell, {}), counts)
-                self._folds += 1
-                if cell.period != kpi.EVER:
-                    self._due[cell.tenant, cell.period] = self._folds
-        for cell, counts in told.counts.items():
-            row = self._rows.setdefault((cell.tenant, cell.period), {})
-            row.setdefault(f"{event.stream}#{event.seq:08d}", []).append([[cell.who], counts])
-        return True
-
-    def rows(self, tenant: str, period: str, *, after: str | None, limit: int) -> list[tuple[str, list[Any]]]:
-        found = sorted(self._rows.get((tenant, period), {}).items())
-        return [(place, told) for place, told in found if after is None or place > after][:limit]
-
-    def due(self, limit: int) -> list[FakeDue]:
-        return [FakeDue(*key, token) for key, token in sorted(self._due.items())][:limit]
-
-    def done(self, due: FakeDue) -> bool:
-        unchanged = self._due.get((due.tenant, due.period)) == due.token
-        if unchanged:
-            del self._due[due.tenant, due.period]
-        return unchanged
-
-    def counters(self, tenant: str, period: str) -> dict[str, Counts]:
-        return {
-            cell.who: dict(counts)
-            for cell, counts in self._cells.items()
-            if (cell.tenant, cell.period) == (tenant, period) and counts
-        }
-
-    def publish(self, tenant: str, period: str, figures: Mapping[str, Sequence[Figure]], *, as_of: str) -> int:
-        standing = self._figures.setdefault((tenant, period), {})
-        changed = 0
-        for agency, of_agency in figures.items():
-            for figure in of_agency:
-                if definition_of(figure.definition.reference) != figure.definition:
-                    raise UndefinedFigure(figure.definition.reference)
-                before = standing.get((agency, figure.reference), {})
-                if {**before, "as_of": None} != {**figure.as_json(), "as_of": None}:
-                    standing[agency, figure.reference] = {**figure.as_json(), "as_of": as_of}
-                    changed += 1
-        return changed
-
-    def published(self, tenant: str, period: str, agency: str) -> list[dict[str, Any]]:
-        standing = self._figures.get((tenant, period), {})
-        return [body for (of_agency, _), body in sorted(standing.items()) if of_agency == agency]
+    return write_log(directory, history.tenant, history.events, checkpoint=checkpoint)

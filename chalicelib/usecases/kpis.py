@@ -290,7 +290,8 @@ class _Read:
         """Return how many cases were open when the span began or came within it; nothing where that is not counted."""
         name = WHOLE_LENDER if who is None else who
         ever = self.of(EVER).get(name)
-        if ever is None:
+        # A batch's cell of all time tells when it was placed; nobody counts what leaves a batch.
+        if ever is None or name.startswith("portfolio:"):
             return {}
         month = periods.month_of(first)
         open_before = sum(
