@@ -27,6 +27,7 @@ from chalicelib.edge import (
     service_api,
     simulations_api,
     simulations_queue,
+    strategies_api,
     templates_api,
 )
 from chalicelib.edge.http import native_errors_as_problems
@@ -46,6 +47,7 @@ for module in (
     kpis_api,
     audit_api,
     simulations_api,
+    strategies_api,
     templates_api,
     service_api,
     portfolio_uploads_queue,

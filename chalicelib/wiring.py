@@ -453,6 +453,15 @@ class _Supposing:
 
 
 @cache
+def strategy_ports() -> Any:
+    """Return what strategies need."""
+    from chalicelib.store.strategy_repository import StrategyRepository
+    from chalicelib.usecases import strategies
+
+    return strategies.StrategyPorts(store(), StrategyRepository())
+
+
+@cache
 def simulation_ports() -> simulations.SimulationPorts:
     """Return what simulations need."""
     from chalicelib.store.simulation_repository import SimulationRepository

@@ -17,6 +17,7 @@ from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook, TemplateVersion
 from chalicelib.domain.outreach.templates import Template, load_templates
 from chalicelib.domain.people.person import ContactLedger, ContactPoint, Person, Residence
+from chalicelib.domain.strategies.strategy import Strategy
 from chalicelib.store.repository import Store
 
 LENDER, AGENCY, COLLECTOR, CASE, PERSON = "auto-fin", "agency-a", "col-1", "case_1", "per_1"
@@ -165,6 +166,21 @@ def a_case(**deviations: Any) -> Case:
         "charges": {part: minor for part, minor in owed.items() if part not in body and minor},
     }
     return Case(**(opening | fields))
+
+
+def a_strategy(**deviations: Any) -> Strategy:
+    """Return a strategy of one path for everybody: a text message on the day it is entered, a call three days later."""
+    steps = [
+        {
+            "id": "first-text",
+            "wait": {"from": "entry", "days": 0},
+            "act": {"kind": "message", "channel": "sms", "template": "cn-sms-demand"},
+        },
+        {"id": "call", "wait": {"from": "step_before", "days": 3}, "act": {"kind": "task", "channel": "call"}},
+    ]
+    path = {"id": "everybody", "name": {"zh": "所有案件", "en": "Everybody"}, "steps": steps}
+    name = {"zh": "早期", "en": "Early"}
+    return Strategy.model_validate({"id": "early", "name": name, "paths": [path], **deviations})
 
 
 def a_ledger(**deviations: Any) -> ContactLedger:

@@ -36,6 +36,7 @@ from tests.builders import (
     a_lender,
     a_person,
     a_point,
+    a_strategy,
     an_agency,
     approved,
     stored,
@@ -432,6 +433,7 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield step(f"{route}/comments", "lender", f"{path}/comments", said, "house_rules.commented", status=201)
     decision = {"decision": "reject", "reason": "the board has refused it"}
     yield step(f"{route}/approvals", "officer-2", f"{path}/approvals", decision, "house_rules.rejected", status=201)
+    yield from _strategy_steps(step)
     route = "POST /v1/compliance/simulations"
     yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)
     path = f"/v1/compliance/simulations/{trip.last['id']}"
@@ -439,6 +441,18 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield step(route, "officer", path, None, "simulation.cancelled")
     taken = {"case": "case_australia", "report": "possession_taken", "at": AT}
     yield step("POST /v1/duties", "lender", "/v1/duties", taken, "duty.opened", status=201)
+
+
+def _strategy_steps(step: Callable[..., Step]) -> Iterator[Step]:
+    path, reason = "/v1/strategies", {"reason": "looked at together with the agencies"}
+    drafted = {"content": a_strategy().as_json(), "rank": 5}
+    yield step("POST /v1/strategies", "lender", path, drafted, "strategy.drafted", status=201)
+    route, path = "POST /v1/strategies/{strategy_id}/versions/{number}", f"{path}/early/versions/1"
+    decided = {"decision": "approve", **reason}
+    yield step(f"{route}/approvals", "officer-2", f"{path}/approvals", decided, "strategy.approved", status=201)
+    yield step(f"{route}/simulations", "lender", f"{path}/simulations", {}, "simulation.requested", status=202)
+    yield step(f"{route}/activations", "lender", f"{path}/activations", reason, "strategy.activated", status=201)
+    yield step(f"{route}/end", "lender", f"{path}/end", reason, "strategy.ended")
 
 
 def _row(who: Who, number: int, *, mobile: str | None = None) -> dict[str, Any]:

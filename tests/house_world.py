@@ -43,6 +43,7 @@ from chalicelib.usecases import (
     organisations,
     portfolios,
     simulations,
+    strategies,
     templates,
     unmasking,
 )
@@ -61,6 +62,7 @@ from tests.builders import (
     a_lender,
     a_person,
     a_point,
+    a_strategy,
     an_agency,
     stored,
 )
@@ -123,6 +125,7 @@ class World:
         self._privacy()
         self._simulations()
         self._house_rules()
+        self._strategies()
 
     def case(self, **deviations: Any) -> str:
         """Store a case of its own debtor, with a mobile of their own, and return its id."""
@@ -374,6 +377,17 @@ class World:
             told: dict[str, Any] = {"reason": SECRET, "effective_from": None, "approve": drafted.number > 1}
             house_rules.comment(ports, SCOPE, drafted.house, drafted.number, LENDERS, self.context, text=SECRET)
             house_rules.decide(ports, SCOPE, drafted.house, drafted.number, OFFICERS, self.context, **told)
+
+    def _strategies(self) -> None:
+        ports = wiring.strategy_ports()
+        for approve in (True, False):
+            made = strategies.draft_strategy(ports, SCOPE, a_strategy(), LENDERS, self.context, rank=None)
+            told: dict[str, Any] = {"approve": approve, "reason": SECRET}
+            strategies.decide_strategy(ports, SCOPE, "early", made.life.number, OFFICERS, self.context, **told)
+        why: dict[str, Any] = {"active_from": None, "simulation": None, "reason": SECRET}
+        running = wiring.simulation_ports()
+        strategies.activate_strategy(ports, running, SCOPE, "early", 1, LENDERS, self.context, **why)
+        strategies.end_strategy(ports, SCOPE, "early", 1, LENDERS, self.context, reason=SECRET)
 
     def _american(self) -> str:
         case = self.case(country="US", region="US-TX", currency="USD")

@@ -223,6 +223,7 @@ def _assert_streams(events: list[Event]) -> None:
         "pf": "portfolio",
         "tpl": "template",
         "sim": "simulation",
+        "str": "strategy",
         "auto-fin": "lender",
         "agency-a": "agency",
         "adm": "client",

@@ -17,8 +17,7 @@ ROUTES = sorted(API, key=lambda route: route.key)
 UNSERVED = frozenset(
     {"complaints:read", "complaints:write", "consents:write", "feedback:read", "feedback:write"}
     | {"risk_events:read", "risk_events:write", "settlements:read"}
-    | {"strategies:approve", "strategies:read", "strategies:write", "training:read"}
-    | {"training:write"}
+    | {"training:read", "training:write"}
 )
 """Scopes that tokens may carry and no route asks for: an issuer can be set up before what they open is served."""
 

@@ -90,6 +90,12 @@ class EventType(StrEnum):
     HOUSE_RULES_REJECTED = "house_rules.rejected"
     HOUSE_RULES_RETIRED = "house_rules.retired"
 
+    STRATEGY_DRAFTED = "strategy.drafted"
+    STRATEGY_APPROVED = "strategy.approved"
+    STRATEGY_REJECTED = "strategy.rejected"
+    STRATEGY_ACTIVATED = "strategy.activated"
+    STRATEGY_ENDED = "strategy.ended"
+
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"
     LOG_HEARTBEAT = "log.heartbeat"

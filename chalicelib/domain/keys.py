@@ -37,6 +37,21 @@ def template_version_sk(number: int) -> str:
     return f"V#{number:05d}"
 
 
+def strategy_sk(strategy: str) -> str:
+    """Return the sort key, in a lender's own partition, of a strategy's book: the lives of its versions."""
+    return f"STRATEGY#{strategy}"
+
+
+def strategy_pk(tenant: str, strategy: str) -> str:
+    """Return the partition of a strategy's contents and its events; the stream's name is no other aggregate's id."""
+    return f"T#{tenant}#STRAT#str_{strategy}"
+
+
+def strategy_version_sk(number: int) -> str:
+    """Return the sort key of the content of a strategy's version, numbered from 1."""
+    return f"V#{number:05d}"
+
+
 def portfolio_pk(tenant: str, portfolio: str) -> str:
     """Return the partition of a portfolio, its chunks and its events."""
     return f"T#{tenant}#PF#{portfolio}"
