@@ -35,9 +35,9 @@ class Supposed:
 
 
 def supposed(strategy: Strategy, number: int) -> Supposed:
-    """Return what the what-if is asked for: per path, wishes by channels that it does not use go by its first one or fall away.
+    """Return what the what-if is asked for.
 
-    Wishes by a channel that the path does use wait for its window. Once a path is left out nothing can be said of what
+    Per path, wishes by channels that it does not use go by its first one, or fall away where it has none. Wishes by a channel that the path does use wait for its window. Once a path is left out nothing can be said of what
     the paths below it would get, unless their segments are apart; they are supposed as if the path above took none.
     """
     steps: list[dict[str, Any]] = []
