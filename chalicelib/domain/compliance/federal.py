@@ -18,7 +18,7 @@ from chalicelib.domain.compliance.scene import (
     since,
     stops,
 )
-from chalicelib.domain.compliance.timeline import NEVER, YearMissing, day_of, ends, instant_of, starts
+from chalicelib.domain.compliance.timeline import NEVER, YearMissing, ends, instant_of, starts
 
 _WRITTEN = frozenset(("sms", "email", "wechat", "push", "letter"))
 _LAWFUL_SOURCES = frozenset(("contract", "left_by_debtor", "authorised", "creditor", "inbound"))
@@ -59,15 +59,15 @@ def place(params: Mapping[str, Any]) -> Check:
     return check
 
 
-def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> tuple[int | None, bool]:
-    """Return the last instant at which the person opened the act's address for a medium, and whether it stands.
+def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> int | None:
+    """Return the last instant at which the person opened the act's address for a medium, None when it is not open.
 
     Opening is writing from the address or consenting directly; ``own`` counts what was done with the acting
     organisation, otherwise what was done with any other.
     """
     case = scene.case
-    opened: int | None = None
-    marks: list[tuple[int, int]] = []
+    # Each with whether it closes: at one instant what closes comes last.
+    marks: list[tuple[int, bool]] = []
     for consent in case.consents:
         at = since(consent)
         if at > instant:
@@ -75,7 +75,7 @@ def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> tuple[int 
         event = consent["event"]
         if event in ("withdrawn", "stop_medium"):
             if stops(consent, case, medium):
-                marks.append((at, 1))
+                marks.append((at, True))
             continue
         if (consent.get("org", case.org_id) == case.org_id) is not own:
             continue
@@ -90,10 +90,10 @@ def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> tuple[int 
             and covers(consent, case, medium)
             and ("expires" not in consent or ends(consent["expires"], scene.zones) > instant)
         ):
-            marks.append((at, 0))
+            marks.append((at, False))
     if own:
         marks.extend(
-            (event.at, 0)
+            (event.at, False)
             for event in case.inbound
             if event.channel == medium
             and event.party == case.recipient_id
@@ -102,23 +102,26 @@ def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> tuple[int 
             and event.outcome != "wrong_person"
             and event.at <= instant
         )
+    opened: int | None = None
     for at, closing in sorted(marks):
         opened = None if closing else at
-    return opened, opened is not None
+    return opened
 
 
-def _notice_stands(scene: Scene, instant: int, *, own: bool, days: int) -> tuple[bool, int]:
-    """Return whether a creditor's e-mail notice opened the address, and from when one still running will."""
+def _notice_opens(scene: Scene, *, instant: int, own: bool, days: int) -> int:
+    """Return the instant from which a creditor's e-mail notice, given by an instant, opens the address; else NEVER."""
     case = scene.case
-    later = NEVER
-    stands = False
+    point = case.point or {}
+    if not point.get("public_domain") or point.get("employer_provided") or point.get("source") not in _LAWFUL_SOURCES:
+        return NEVER
+    opens = NEVER
     for consent in case.consents:
         at = since(consent)
         if at > instant:
             break
         event = consent["event"]
         if event in ("withdrawn", "stop_medium") and stops(consent, case, "email"):
-            stands, later = False, NEVER
+            opens = NEVER
         if event != "creditor_email_notice" or consent["party"] != case.recipient_id or "deadline" not in consent:
             continue
         if (
@@ -127,25 +130,9 @@ def _notice_stands(scene: Scene, instant: int, *, own: bool, days: int) -> tuple
         ):
             continue
         deadline = consent["deadline"]
-        lengths = (
-            (day_of(deadline) if len(deadline) == 10 else zone.day(instant_of(deadline))) - zone.day(at)
-            for zone in scene.zones
-        )
-        if min(lengths) < days:
-            continue
-        point = case.point or {}
-        if (
-            not point.get("public_domain")
-            or point.get("employer_provided")
-            or point.get("source") not in _LAWFUL_SOURCES
-        ):
-            continue
-        end = ends(deadline, scene.zones)
-        if end <= instant:
-            stands = True
-        else:
-            later = min(later, end)
-    return stands, later
+        if all(zone.day(starts(deadline, (zone,))) - zone.day(at) >= days for zone in scene.zones):
+            opens = min(opens, ends(deadline, scene.zones))
+    return opens
 
 
 def _chain(scene: Scene, instant: int, days: int) -> bool:
@@ -160,8 +147,13 @@ def _chain(scene: Scene, instant: int, days: int) -> bool:
         elif consent["event"] in ("withdrawn", "stop_medium") and stops(consent, case, "email"):
             used = False
     return used and (
-        _opened(scene, "email", instant, own=False)[1] or _notice_stands(scene, instant, own=False, days=days)[0]
+        _opened(scene, "email", instant, own=False) is not None
+        or _notice_opens(scene, instant=instant, own=False, days=days) <= instant
     )
+
+
+def _opened_to_us(scene: Scene, instant: int, days: int) -> bool:
+    return _opened(scene, "email", instant, own=True) is not None or _chain(scene, instant, days)
 
 
 def email_harbour(params: Mapping[str, Any]) -> Check:
@@ -175,10 +167,10 @@ def email_harbour(params: Mapping[str, Any]) -> Check:
             return NEVER
         if case.point is None:
             return missing("act.point")
-        stands, later = _notice_stands(scene, instant, own=True, days=days)
-        if stands or _opened(scene, "email", instant, own=True)[1] or _chain(scene, instant, days):
+        opens = _notice_opens(scene, instant=instant, own=True, days=days)
+        if opens <= instant or _opened_to_us(scene, instant, days):
             return NEVER
-        return Finding("review", later, because="no procedure that keeps third parties out stands for this address")
+        return Finding("review", opens, because="no procedure that keeps third parties out stands for this address")
 
     return check
 
@@ -191,7 +183,7 @@ def work_email(params: Mapping[str, Any]) -> Check:
         case = scene.case
         if not (case.point or {}).get("employer_provided"):
             return NEVER
-        if _opened(scene, "email", instant, own=True)[1] or _chain(scene, instant, days):
+        if _opened_to_us(scene, instant, days):
             return NEVER
         return Finding("deny", because="known to be the employer's address")
 
@@ -209,8 +201,8 @@ def sms_harbour(params: Mapping[str, Any]) -> Check:
             return NEVER
         if case.point is None:
             return missing("act.point")
-        opened, stands = _opened(scene, "sms", instant, own=True)
-        if not stands or opened is None:
+        opened = _opened(scene, "sms", instant, own=True)
+        if opened is None:
             return Finding("review", because="neither a text from this number nor consent stands")
         fresh = max(
             (
@@ -225,7 +217,7 @@ def sms_harbour(params: Mapping[str, Any]) -> Check:
         stale = min(zone.midnight(zone.day(fresh) + days + 1) for zone in scene.zones)
         if instant < stale:
             return stale
-        age = scene.zones[0].day(instant) - scene.zones[0].day(fresh)
+        age = max(zone.day(instant) - zone.day(fresh) for zone in scene.zones)
         return Finding("review", observed=age, limit=days, because=f"{age} days since the last text, consent or check")
 
     return check
@@ -335,13 +327,13 @@ def furnish(params: Mapping[str, Any]) -> Check:
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
-        until: int | None = None
+        until = -NEVER
         for ident in case.debt_ids:
             free = _may_furnish(scene, ident, instant, days)
             if free is None:
                 return Finding("deny", limit=days, because="the person was neither spoken to nor written to")
-            until = free if until is None else max(until, free)
-        if until is None or until <= instant:
+            until = max(until, free)
+        if until <= instant:
             return NEVER
         return Finding("defer", until, limit=days, because="the message may still come back undelivered")
 
