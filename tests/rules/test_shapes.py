@@ -3,7 +3,7 @@
 The lines of ``shapes.jsonl`` hold a shape with its parameters and a dossier told as in the casebook; ``zones`` are those
 of the recipient. What must come out: ``silent``, the instant until which the rule surely stays silent or "never" when it
 stays so, or the finding's ``effect`` and, where a line says so, ``until`` (exclusive, "never" without a known end), what
-was ``observed``, the ``limit``, the ``missing`` facts and when a duty is ``due``.
+was ``observed``, the ``limit``, the ``missing`` facts, when a duty is ``due`` and how it is told, ``because``.
 """
 
 import json
@@ -21,7 +21,7 @@ from chalicelib.domain.compliance.timeline import NEVER, instant_text, zone
 from tests.rules.casebook import dossier_of
 
 LINES = [json.loads(line) for line in Path(__file__).with_name("shapes.jsonl").read_text(encoding="utf-8").splitlines()]
-ASKED = ("silent", "effect", "until", "observed", "limit", "missing", "due")
+ASKED = ("silent", "effect", "until", "observed", "limit", "missing", "due", "because")
 
 
 def _when(instant: int) -> str:
@@ -43,6 +43,7 @@ def answer(line: dict[str, Any]) -> dict[str, Any]:
         "observed": found.observed,
         "limit": found.limit,
         "missing": list(found.missing),
+        "because": found.because,
         "due": None if found.duty is None else instant_text(found.duty["due"]),
     }
 

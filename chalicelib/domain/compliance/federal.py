@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.domain.compliance.case import Facts
-from chalicelib.domain.compliance.gates import answered_once, subjects, validation_end, was_confirmed
+from chalicelib.domain.compliance.gates import answered_once, local_day, subjects, validation_end, was_confirmed
 from chalicelib.domain.compliance.scene import (
     Answer,
     Check,
@@ -108,10 +108,9 @@ def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> int | None
     return opened
 
 
-def _notice_opens(scene: Scene, *, instant: int, own: bool, days: int) -> int:
+def _notice_opens(scene: Scene, point: Facts, instant: int, days: int, *, own: bool) -> int:
     """Return the instant from which a creditor's e-mail notice, given by an instant, opens the address; else NEVER."""
     case = scene.case
-    point = case.point or {}
     if not point.get("public_domain") or point.get("employer_provided") or point.get("source") not in _LAWFUL_SOURCES:
         return NEVER
     opens = NEVER
@@ -130,12 +129,12 @@ def _notice_opens(scene: Scene, *, instant: int, own: bool, days: int) -> int:
         ):
             continue
         deadline = consent["deadline"]
-        if all(zone.day(starts(deadline, (zone,))) - zone.day(at) >= days for zone in scene.zones):
+        if all(local_day(deadline, zone) - zone.day(at) >= days for zone in scene.zones):
             opens = min(opens, ends(deadline, scene.zones))
     return opens
 
 
-def _chain(scene: Scene, instant: int, days: int) -> bool:
+def _chain(scene: Scene, point: Facts, instant: int, days: int) -> bool:
     """Tell whether an earlier collector opened the address and the last one used it, with no opt-out since."""
     case = scene.case
     used = False
@@ -148,12 +147,12 @@ def _chain(scene: Scene, instant: int, days: int) -> bool:
             used = False
     return used and (
         _opened(scene, "email", instant, own=False) is not None
-        or _notice_opens(scene, instant=instant, own=False, days=days) <= instant
+        or _notice_opens(scene, point, instant, days, own=False) <= instant
     )
 
 
-def _opened_to_us(scene: Scene, instant: int, days: int) -> bool:
-    return _opened(scene, "email", instant, own=True) is not None or _chain(scene, instant, days)
+def _opened_to_us(scene: Scene, point: Facts, instant: int, days: int) -> bool:
+    return _opened(scene, "email", instant, own=True) is not None or _chain(scene, point, instant, days)
 
 
 def email_harbour(params: Mapping[str, Any]) -> Check:
@@ -167,8 +166,8 @@ def email_harbour(params: Mapping[str, Any]) -> Check:
             return NEVER
         if case.point is None:
             return missing("act.point")
-        opens = _notice_opens(scene, instant=instant, own=True, days=days)
-        if opens <= instant or _opened_to_us(scene, instant, days):
+        opens = _notice_opens(scene, case.point, instant, days, own=True)
+        if opens <= instant or _opened_to_us(scene, case.point, instant, days):
             return NEVER
         return Finding("review", opens, because="no procedure that keeps third parties out stands for this address")
 
@@ -180,10 +179,8 @@ def work_email(params: Mapping[str, Any]) -> Check:
     days: int = params["notice_days"]
 
     def check(scene: Scene, instant: int) -> Answer:
-        case = scene.case
-        if not (case.point or {}).get("employer_provided"):
-            return NEVER
-        if _opened_to_us(scene, instant, days):
+        point = scene.case.point or {}
+        if not point.get("employer_provided") or _opened_to_us(scene, point, instant, days):
             return NEVER
         return Finding("deny", because="known to be the employer's address")
 
@@ -204,16 +201,14 @@ def sms_harbour(params: Mapping[str, Any]) -> Check:
         opened = _opened(scene, "sms", instant, own=True)
         if opened is None:
             return Finding("review", because="neither a text from this number nor consent stands")
-        fresh = max(
-            (
-                since(each)
-                for each in case.consents
-                if each["event"] == "reassigned_check"
-                and each.get("point", case.point_id) == case.point_id
-                and opened <= since(each) <= instant
-            ),
-            default=opened,
-        )
+        marks = [
+            since(each)
+            for each in case.consents
+            if each["event"] == "reassigned_check"
+            and each.get("point", case.point_id) == case.point_id
+            and since(each) <= instant
+        ]
+        fresh = max([opened, *marks])
         stale = min(zone.midnight(zone.day(fresh) + days + 1) for zone in scene.zones)
         if instant < stale:
             return stale
@@ -251,7 +246,7 @@ def attorney(params: Mapping[str, Any]) -> Check:
             return NEVER
         silent = None if named is None else named.get("unresponsive_since")
         if silent is not None:
-            patience = max(zone.midnight(zone.day(starts(silent, scene.zones)) + days) for zone in scene.zones)
+            patience = max(zone.midnight(local_day(silent, zone) + days) for zone in scene.zones)
             if instant >= patience:
                 return Finding("review", observed=silent, limit=days, because="the attorney has not answered")
         return Finding("deny", because="represented by an attorney on this debt")
@@ -489,7 +484,7 @@ def first_written(params: Mapping[str, Any]) -> Check:
                 continue
             if event.debts is not None and event.debts.isdisjoint(case.debt_ids):
                 continue
-            spoken = spoken or (event.channel in ("call", "visit") and event.outcome in ("conversation", "visited_met"))
+            spoken = spoken or event.outcome in ("conversation", "visited_met")
             if event.channel in _WRITTEN and event.outcome != "bounced":
                 return NEVER
         if not spoken:

@@ -19,9 +19,9 @@ from chalicelib.domain.compliance.scene import (
     stops,
 )
 from chalicelib.domain.compliance.timeline import (
-    DAY,
     NEVER,
     YearMissing,
+    Zone,
     date_text,
     day_of,
     ends,
@@ -29,6 +29,7 @@ from chalicelib.domain.compliance.timeline import (
     instant_of,
     starts,
     starts_last,
+    weekday_of,
 )
 
 ELECTRONIC = frozenset(("sms", "email", "wechat", "push"))
@@ -133,8 +134,10 @@ def fact(params: Mapping[str, Any]) -> Check:
         if unless_surrendered and handed_over(case):
             return NEVER
         finding = stated(case)
-        if finding is None or only_place is None:
-            return NEVER if finding is None else finding
+        if finding is None:
+            return NEVER
+        if only_place is None:
+            return finding
         place = case.act.get("visit", {}).get("place")
         if place is None:
             return missing("act.visit.place", *finding.missing)
@@ -144,7 +147,7 @@ def fact(params: Mapping[str, Any]) -> Check:
 
 
 def _plain(value: Any) -> str:
-    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def span(params: Mapping[str, Any]) -> Check:
@@ -152,13 +155,13 @@ def span(params: Mapping[str, Any]) -> Check:
 
     ``before`` and ``after`` say what happens outside. A key that may be null and is null was never begun.
     """
-    first: str | None = params.get("from")
-    last: str | None = params.get("to")
+    first: str = params.get("from", "")
+    last: str = params.get("to", "")
     before: str = params.get("before", "deny")
     after: str = params.get("after", "deny")
     absent: str = params.get("absent", "review")
     absent_end: str = params.get("absent_end", "pass" if first else "review")
-    read_first, read_last = reader(first or ""), reader(last or "")
+    read_first, read_last = reader(first), reader(last)
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -167,25 +170,25 @@ def span(params: Mapping[str, Any]) -> Check:
         begins = read_first(case) if first else []
         for index, begin in enumerate(begins):
             if begin is None:
-                name = names(first or "", case)[index]
-                if _is_null(first or "", case):
+                name = names(first, case)[index]
+                if _is_null(first, case):
                     return Finding(before, because=f"{name} is null: it never began")
                 if absent == "review":
                     lacking.append(name)
                 continue
             start = starts_last(begin, scene.zones)
             if instant < start:
-                because = f"{names(first or '', case)[index]} is {begin}"
+                because = f"{names(first, case)[index]} is {begin}"
                 return Finding(before, start if before == "defer" else NEVER, limit=begin, because=because)
         finishes = read_last(case) if last else []
         for index, finish in enumerate(finishes):
             if finish is None:
                 if absent_end == "review":
-                    lacking.append(names(last or "", case)[index])
+                    lacking.append(names(last, case)[index])
                 continue
             end = ends_first(finish, scene.zones)
             if instant >= end:
-                return Finding(after, limit=finish, because=f"{names(last or '', case)[index]} is {finish}")
+                return Finding(after, limit=finish, because=f"{names(last, case)[index]} is {finish}")
             quiet = min(quiet, end)
         return missing(*lacking) if lacking else quiet
 
@@ -195,6 +198,11 @@ def span(params: Mapping[str, Any]) -> Check:
 def _is_null(path: str, case: Case) -> bool:
     head, _, key = path.partition(".")
     return head == "org" and key in case.org
+
+
+def local_day(text: str, zone: Zone) -> int:
+    """Return the day number of a date, or of an instant in a zone."""
+    return zone.day(starts(text, (zone,)))
 
 
 def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> int | None:
@@ -214,10 +222,7 @@ def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> int 
     sent.extend(
         instant_of(notice["at"])
         for notice in case.notices
-        if notice["kind"] == "validation"
-        and "returned_at" not in notice
-        and notice.get("debt", debt_id) == debt_id
-        and instant_of(notice["at"]) <= instant
+        if notice["kind"] == "validation" and "returned_at" not in notice and notice.get("debt", debt_id) == debt_id
     )
     sent = [at for at in sent if at <= instant]
     if not sent:
@@ -227,7 +232,7 @@ def validation_end(case: Case, debt_id: str, scene: Scene, instant: int) -> int 
     left = 5
     while left:
         day += 1
-        if (day + 3) % 7 < 5 and day not in federal:
+        if weekday_of(day) < 6 and day not in federal:
             left -= 1
     return day + 30
 
@@ -302,9 +307,9 @@ def hold(params: Mapping[str, Any]) -> Check:
             if by_until and "until" in each:
                 until = min(until, ends(each["until"], scene.zones))
             elif days is not None:
-                until = min(until, max(zone.midnight(zone.day(begin) + days) for zone in scene.zones))
+                until = min(until, max(zone.midnight(local_day(each["from"], zone) + days) for zone in scene.zones))
             if answered_by is not None:
-                until = min(until, _answered(case, each, answered_by))
+                until = min(until, _answered(scene, each, answered_by))
             if until <= instant:
                 continue
             if one_reply and answered_once(case, instant) is False:
@@ -321,7 +326,7 @@ def hold(params: Mapping[str, Any]) -> Check:
                     because=f"{each['kind'].replace('_', ' ')} since {each['from']}",
                 )
                 if due_days is not None:
-                    due = max(zone.midnight(zone.day(begin) + due_days + 1) for zone in scene.zones)
+                    due = max(zone.midnight(local_day(each["from"], zone) + due_days + 1) for zone in scene.zones)
                     found.duty = {"due": due, "what": [each["kind"]]}
         return quiet if found is None else found
 
@@ -331,18 +336,19 @@ def hold(params: Mapping[str, Any]) -> Check:
 def _in_period(scene: Scene, each: Facts, instant: int, *, late: bool) -> bool:
     case = scene.case
     debts = [each["debt"]] if "debt" in each else list(case.debt_ids)
-    received = starts(each["from"], scene.zones)
+    received = min(local_day(each["from"], zone) for zone in scene.zones)
     for ident in debts:
         period = validation_end(case, ident, scene, instant)
         # Before any notice the period has not even begun to run out.
-        within = period is None or min(zone.day(received) for zone in scene.zones) <= period
+        within = period is None or received <= period
         if within != late:
             return True
     return False
 
 
-def _answered(case: Case, each: Facts, kind: str) -> int:
-    received = instant_of(each["from"]) if len(each["from"]) > 10 else day_of(each["from"]) * DAY
+def _answered(scene: Scene, each: Facts, kind: str) -> int:
+    """Return when a hold was first answered by a notice of a kind, NEVER when it was not."""
+    case, received = scene.case, starts_last(each["from"], scene.zones)
     return min(
         (
             instant_of(notice["at"])
@@ -418,7 +424,7 @@ def notice(params: Mapping[str, Any]) -> Check:
             if whose == "recipient"
             else None
         )
-        touch = _first_touch(scene, instant) if before_touch else None
+        too_late = _first_touch(scene, instant) if before_touch else instant + 1
         for ident in case.debt_ids or ("",):
             best: int | None = None
             for each in case.notices:
@@ -429,7 +435,7 @@ def notice(params: Mapping[str, Any]) -> Check:
                 if media and each.get("medium") is not None and each["medium"] not in media:
                     continue
                 at = instant_of(each["at"])
-                if at > instant or (before_touch and touch is not None and at >= touch):
+                if at >= too_late:
                     continue
                 free = at
                 if wait:
@@ -642,18 +648,17 @@ def words(params: Mapping[str, Any]) -> Check:
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
-        seen: list[str] = []
-        if claims:
-            seen.extend(sorted(claims & case.claims))
-        if exposures and case.content.get("exposure") in exposures:
+        seen = sorted(claims & case.claims)
+        if case.content.get("exposure") in exposures:
             seen.append(f"exposure {case.content['exposure']}")
-        if raw is not None and case.text and (re.search(raw, case.text) or re.search(raw, scene.folded_text)):
+        if raw is not None and (re.search(raw, case.text) or re.search(raw, scene.folded_text)):
             seen.append("a forbidden pattern")
-        until, quiet = NEVER if seen else 0, NEVER
-        if lexicon is not None and case.text:
+        until = quiet = NEVER
+        if lexicon is not None:
             found = scene.words(lexicon, instant)
+            # Only words have an end.
+            until, quiet = until if seen else found.until, found.quiet
             seen.extend(found.seen)
-            until, quiet = max(until, found.until), found.quiet
         if unless is not None and _excused(unless, case):
             return NEVER
         if not seen:
@@ -713,15 +718,14 @@ def stopped(params: Mapping[str, Any]) -> Check:
                     continue
                 if at_address and "point" not in consent:
                     continue
-                if any_medium or (
-                    stops(consent, case, medium) if not media else any(stops(consent, case, each) for each in media)
-                ):
+                if any_medium or any(stops(consent, case, each) for each in media or (medium,)):
                     stop = consent["at"]
             elif (
                 event == "granted"
                 and not permanent
                 and stop is not None
-                and instant_of(stop) <= since(consent)
+                # At one instant the stop is read as the later.
+                and instant_of(stop) < since(consent)
                 and consent.get("medium") in (medium, "all")
                 and consent.get("point", case.point_id) == case.point_id
             ):
@@ -768,8 +772,8 @@ def barred(params: Mapping[str, Any]) -> Check:
         case = scene.case
         if unless_surrendered and handed_over(case):
             return NEVER
-        touched = bool(claims & case.claims) or case.channel in channels or disclosure is not None or any_act
-        if not touched:
+        forbidden = any_act or case.channel in channels or not claims.isdisjoint(case.claims)
+        if not forbidden and disclosure is None:
             return NEVER
         if after_refusal and not any(
             each["kind"] in ("cease", "dispute") and concerns(each, case) and case.in_force(each, instant, scene.zones)
@@ -797,7 +801,7 @@ def barred(params: Mapping[str, Any]) -> Check:
                         limit=disclosure,
                         because=f"time-barred since {last} without {disclosure}",
                     )
-            if any_act or claims & case.claims or case.channel in channels:
+            if forbidden:
                 return Finding("deny", observed=last, because=f"limitation expired on {last}")
         if lacking and absent == "review":
             return missing(*lacking)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.domain.compliance.case import DEBT_SIDE, Case
-from chalicelib.domain.compliance.gates import handed_over, look, subjects
+from chalicelib.domain.compliance.gates import handed_over, local_day, look, subjects
 from chalicelib.domain.compliance.scene import (
     Answer,
     Check,
@@ -337,7 +337,7 @@ def promise(params: Mapping[str, Any]) -> Check:
 
 def _promised(case: Case, text: str, zone: Zone, instant: int) -> tuple[int, int]:
     """Return until when a promise for a time holds an act back in a zone, and from when it will where it does not."""
-    promised = zone.day(starts(text, (zone,)))
+    promised = local_day(text, zone)
     today, eve = zone.day(instant), promised - 1
     if today > promised:
         return instant, NEVER
@@ -554,9 +554,7 @@ def inspection(params: Mapping[str, Any]) -> Check:
         if inspected is None:
             return missing(f"orgs.{case.org_id}.inspected_on")
         for _, text in subjects("debt.placed_from", case):
-            if text is not None and any(
-                zone.day(starts(text, (zone,))) > day_of(inspected) + days for zone in scene.zones
-            ):
+            if text is not None and any(local_day(text, zone) > day_of(inspected) + days for zone in scene.zones):
                 return Finding(
                     "deny", observed=inspected, limit=days, because="placed while the inspection was overdue"
                 )
