@@ -23,6 +23,7 @@ class Settings(BaseModel):
     uploads_bucket: str
     letters_bucket: str
     archive_bucket: str
+    exports_bucket: str
     queue_url_prefix: str
     data_key: str
     approval_key: str

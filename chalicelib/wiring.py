@@ -298,6 +298,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
     def to_decisions(events: Any) -> list[str]:
         return simulations.project(simulation_ports().simulations, events)
 
+    def to_signatures(events: Any) -> list[str]:
+        from chalicelib.usecases import archive_exports
+
+        return archive_exports.project(export_ports().exports, events)
+
     return {
         "queues": to_queues,
         "feeds": to_feeds,
@@ -306,6 +311,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "duties": to_duties,
         "archive": to_archive,
         "decisions": to_decisions,
+        "signatures": to_signatures,
     }
 
 
@@ -372,6 +378,27 @@ def archive_ports() -> archive.ArchivePorts:
     )
 
 
+@cache
+def export_ports() -> Any:
+    """Return what exports of the archive need."""
+    from chalicelib.gateways.archive_bucket import S3Archive
+    from chalicelib.gateways.exports_bucket import S3Exports
+    from chalicelib.gateways.guides import guides
+    from chalicelib.store.export_repository import ExportRepository
+    from chalicelib.usecases import archive_exports
+
+    return archive_exports.ExportPorts(
+        store=store(),
+        exports=ExportRepository(store()),
+        repository=audit_repository(),
+        archive=S3Archive(settings().archive_bucket),
+        files=S3Exports(settings().exports_bucket),
+        guides=guides,
+        scope_for=worker_scope,
+        queues=queues(),
+    )
+
+
 def _rule_documents(tenant: str, digests: Iterable[str]) -> Mapping[str, bytes]:
     """Return those packs and atlases, by digest, that this package holds, and the lender's own house packs."""
     from chalicelib.domain.compliance import load_packs
@@ -406,7 +433,12 @@ def due_handlers() -> dict[str, Handler]:
     def simulation(scope: Scope, identity: str, at: datetime) -> str | None:
         return simulations.resume(simulation_ports(), scope, identity, now=at)
 
-    return {"CASE": case, "PF": portfolio, "DUTY": duty, "PER": person, "SIM": simulation}
+    def export(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import archive_exports
+
+        return archive_exports.resume(export_ports(), scope, identity, now=at)
+
+    return {"CASE": case, "PF": portfolio, "DUTY": duty, "PER": person, "SIM": simulation, "AEX": export}
 
 
 @cache

@@ -95,6 +95,7 @@ def environment(endpoint: str) -> dict[str, str]:
         "FORBEAR_VIEWS_TABLE": names["views"],
         "FORBEAR_KEYS_TABLE": names["keys"],
         "FORBEAR_UPLOADS_BUCKET": "bench-uploads",
+        "FORBEAR_EXPORTS_BUCKET": "bench-exports",
         "FORBEAR_LETTERS_BUCKET": "bench-letters",
         "FORBEAR_ARCHIVE_BUCKET": "bench-archive",
         "FORBEAR_QUEUE_URL_PREFIX": f"{endpoint}/000000000000/forbear-bench-",

@@ -28,6 +28,9 @@ STAGES = ("aws", "local")
 IN_THE_RUNTIME = ("boto3", "botocore", "s3transfer", "dateutil", "jmespath", "urllib3", "six")
 """Packages that the Lambda runtime brings (and the emulator's environment has): three quarters of a package."""
 
+CARRIED = ("scripts/verify_archive.py", "scripts/auditors/audit.py", "scripts/auditors/audit.go")
+"""Programs that every export of the archive carries, at their places below the package's root; none of them runs there."""
+
 _NEVER_READ = ("phonenumbers/geodata/", "phonenumbers/carrierdata/", "pycparser/", "cffi/")
 """Place names and carriers of numbers, and what builds C extensions: a third of a package."""
 
@@ -72,7 +75,7 @@ def _package(stage: str, build: Path, *, with_sdk: bool) -> Package:
     staged, compiled = build / f"{stage}.staged", build / f"{stage}.compiled"
     _stage(staged)
     _template(stage, staged, place)
-    members = {**_tree(staged, of=("app.py", "chalicelib")), **_runtime_of_chalice(made.archive)}
+    members = {**_tree(staged, of=("app.py", "chalicelib", *CARRIED)), **_runtime_of_chalice(made.archive)}
     shutil.copyfile(libraries, made.archive)
     _add(made.archive, _with_bytecode(members, compiled))
     for rest in (staged, compiled, place / "chalice"):
@@ -92,6 +95,7 @@ def inputs_digest(stage: str, *, with_sdk: bool = False) -> str:
 
 def _sources() -> list[Path]:
     files = [ROOT / "app.py", ROOT / "requirements.txt", ROOT / "infra/template.json", Path(__file__)]
+    files += [ROOT / carried for carried in CARRIED]
     files += [path for path in (ROOT / "chalicelib").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     files += (ROOT / ".chalice").glob("*.json")
     return sorted(files)
@@ -104,6 +108,9 @@ def _stage(staged: Path) -> None:
     shutil.copytree(ROOT / "chalicelib", staged / "chalicelib", ignore=ignore)
     shutil.copytree(ROOT / ".chalice", staged / ".chalice", ignore=shutil.ignore_patterns("deployments", "deployed"))
     shutil.copy(ROOT / "app.py", staged / "app.py")
+    for carried in CARRIED:
+        (staged / carried).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / carried, staged / carried)
     (staged / "requirements.txt").write_text("")
 
 

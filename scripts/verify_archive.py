@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Verify a downloaded audit archive, offline, without trusting whoever keeps it.
 
-    python -m scripts.verify_archive DIR --key FILE [--key FILE2] [--earlier CHECKPOINT] [--approval-key FILE]
+    python -m scripts.verify_archive PLACE --key FILE [--key FILE2] [--earlier CHECKPOINT] [--approval-key FILE]
                                      [--tsa-ca FILE] [--policy FILE] [--level full|log]
                                      [--heartbeat-hours 2] [--late-hours 24] [--json] [--language zh|en]
 
-DIR holds one or more logs (``<tenant>/<yyyy>/checkpoint``, ``.../tile/...``). FILE is the log's public key, a PEM file
+PLACE is a directory with one or more logs (``<tenant>/<yyyy>/checkpoint``, ``.../tile/...``), or an export: the ZIP as it was
+downloaded, or the directory that it was unpacked to. An export may hold a part of a log, or single events with their proofs;
+then what it says of itself is verified, and what a part cannot show is printed. FILE is the log's public key, a PEM file
 or a verifier key line, which must come from somewhere else than the archive. CHECKPOINT is a note of the log that was
 saved earlier: only against one does a log that was rewritten or cut as a whole show.
 
@@ -26,8 +28,11 @@ import json
 import os
 import re
 import sys
+import tempfile
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -149,6 +154,22 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "too few witnesses of the policy have signed the newest note",
         "签署最新检查点的见证方未达到约定数量",
     ),
+    "bad_zip": (
+        "the ZIP holds something beside its files, a name that leads out of it, or a file twice",
+        "ZIP 中有文件之外的内容、越界的名称或重复的文件",
+    ),
+    "range_cut": (
+        "the range is cut too close: entries of its days may stand outside of it",
+        "截取的范围过窄:所述日期的条目可能在范围之外",
+    ),
+    "not_proved": (
+        "the proof does not show that the entry is in the log under its signed note",
+        "证明不能表明该条目在签名检查点之下的日志中",
+    ),
+    "wrong_stream": (
+        "the events are not those that the export says it holds",
+        "事件与导出自身所述的不符",
+    ),
     "inputs_changed": ("the sealed dossier is not the one that was decided on", "封存的案卷与裁决所依据的不一致"),
 }
 """Faults: code to (English, Chinese)."""
@@ -190,6 +211,26 @@ NOTICES: Mapping[str, tuple[str, str]] = {
     "no_manifest": (
         "there is no manifest: that files which the log does not name were left out would not show",
         "没有清单:日志未提及的文件若被遗漏,无法发现",
+    ),
+    "part_of_log": (
+        "entries outside of this range are not here, only their hashes: what they say was not verified",
+        "范围之外的条目不在此处,仅有其哈希:其内容未核验",
+    ),
+    "part_sends": (
+        "the range begins within the log: what was sent was not held against its approvals, which may lie before it",
+        "范围始于日志中途:批准可能在范围之前,故未核验发送",
+    ),
+    "proofs_only": (
+        "single events with their proofs: what else the log holds, its heartbeat and its other events were not verified",
+        "仅有单个事件及其证明:日志的其他内容、心跳和其他事件未核验",
+    ),
+    "no_person_stream": (
+        "a case by itself: what its persons said in other cases or to the lender stands in their own streams, not here",
+        "仅为单个案件:当事人在其他案件中或对委托方所说的话在其本人的事件流中,不在此处",
+    ),
+    "earlier_unused": (
+        "the earlier note is of another size, and single proofs cannot be compared with it: that needs an export of a range",
+        "先前的检查点大小不同,单个证明无法与之比较:需要时段导出",
     ),
     "no_approval_key": (
         "no approval key was given: approvals were checked against their certificates, the certificates against nothing",
@@ -643,6 +684,13 @@ class Files:
         with open(self._root + path, "rb") as file:
             return file.read()
 
+    def peek(self, path: str) -> bytes | None:
+        """Return a file's bytes, and leave it to be read."""
+        raw = self.read(path)
+        if raw is not None:
+            self.unread.add(path)
+        return raw
+
     def partials(self, path: str) -> list[tuple[int, str]]:
         """Return (width, path) of the unread partial versions of a tile."""
         return sorted(each for each in self._partials.get(path, ()) if each[1] in self.unread)
@@ -663,6 +711,7 @@ class LogVerifier:
         self.stamps: list[tuple[int, datetime]] = []
         self.roots: dict[int, set[tuple[bytes, str]]] = defaultdict(set)
         self.named: dict[str, str] = {}
+        self.part: tuple[int, int] | None = None
         self._rows: dict[int, list[bytes]] = defaultdict(list)
         self._tiles: Counter[int] = Counter()
 
@@ -761,12 +810,14 @@ class LogVerifier:
             self._root(due.pop(), [])
         for index in range((size + WIDTH - 1) // WIDTH):
             first, wanted = index * WIDTH, min(WIDTH, size - index * WIDTH)
-            entries = self._bundle(index, wanted)
-            if len(entries) < wanted:
-                self.fault("bad_bundle", f"entries from {first + len(entries)} on are not there")
+            if self.part is not None and not self.part[0] <= first < self.part[1]:
+                entries, row = [], self._leaves(index, wanted)
+            else:
+                entries = self._bundle(index, wanted)[:wanted]
+                row = [leaf(entry) for entry in entries]
+            if len(row) < wanted:
+                self.fault("bad_bundle", f"entries from {first + len(row)} on are not there")
                 return
-            entries = entries[:wanted]
-            row = [leaf(entry) for entry in entries]
             while due and due[-1] < first + WIDTH:
                 self._root(due[-1], [*tree.parts, *Tree(row[: due[-1] - first]).parts])
                 due.pop()
@@ -807,6 +858,11 @@ class LogVerifier:
                 self.report.notice("beyond_checkpoint", self.name, name)
             best = entries
         return best
+
+    def _leaves(self, index: int, wanted: int) -> list[bytes]:
+        """Return the hashes of entries that are not here, as their tile has them; the roots above show whether they are right."""
+        raw = self.files.peek(f"tile/0/{tile_name(index, wanted)}") or b""
+        return [raw[place : place + 32] for place in range(0, len(raw), 32)] if len(raw) == 32 * wanted else []
 
     def _row(self, level: int, row: list[bytes]) -> bytes | None:
         """Check the tile of the level's next hashes and, when it is full, those above; return the full tile's root."""
@@ -1540,7 +1596,7 @@ def verify(folder: Path, asked: Asked) -> Report:
     for note in saved:
         if isinstance(note, str):
             raise Unverifiable(f"an earlier note cannot be used: {TEXTS[note][0]}")
-    covered = _verify_manifest(folder, asked.keys, report)
+    covered, export = _verify_manifest(folder, asked.keys, report)
     caps = Caps(folder, report)
     tenants: dict[str, tuple[Streams, Sends]] = {}
     before: dict[str, LogVerifier] = {}
@@ -1553,6 +1609,8 @@ def verify(folder: Path, asked: Asked) -> Report:
         log.read_notes()
         log.read_anchors(asked.authority)
         log.read_cosignatures(asked.policy)
+        if export is not None:
+            _take_part(log, export, covered)
         notes = [note for note in saved if isinstance(note, Signed) and note.origin == log.origin]
         for note in notes:
             if log.head is not None and note.size > log.head.size:
@@ -1560,8 +1618,13 @@ def verify(folder: Path, asked: Asked) -> Report:
             log.roots[note.size].add((note.root, "rewritten"))
         if not notes:
             report.notice("no_earlier", log.name)
-        _verify_entries(log, streams, sends, before.get(tenant), covered, asked)
+        if export is not None and export.has_proofs:
+            _verify_notes_only(log, notes)
+        else:
+            _verify_entries(log, streams, sends, before.get(tenant), covered, asked)
         before[tenant] = log
+    if export is not None:
+        _verify_export(folder, export, list(before.values()), tenants, asked, report)
     for note in saved:
         known = {log["origin"] for log in report.logs}
         # A log whose note nobody signed has no origin; that fault says more than that the earlier note fits nothing.
@@ -1582,6 +1645,17 @@ def verify(folder: Path, asked: Asked) -> Report:
     return report
 
 
+def verify_at(place: Path, asked: Asked) -> Report:
+    """Verify the archive at a directory, or in a ZIP, and return what was found. Raises Unverifiable."""
+    with opened(place) as (folder, wrong):
+        if not wrong:
+            return verify(folder, asked)
+        report = Report()
+        for name in wrong:
+            report.fault("bad_zip", "", name)
+        return report
+
+
 def _tenant_in(log: Path) -> str:
     note = log / "checkpoint"
     first = note.read_bytes().partition(b"\n")[0].decode(errors="replace") if note.is_file() else ""
@@ -1597,7 +1671,7 @@ def _verify_entries(
     asked: Asked,
 ) -> None:
     own: datetime | None = None
-    inherits = False
+    inherits = bool(log.part and log.part[0])
     fast = envelope_pattern(log.origin).fullmatch
     stamps = [(size, as_text_of(at + SKEW), as_text_of(at - asked.late)) for size, at in log.stamps]
     earliest = ""
@@ -1628,7 +1702,7 @@ def _verify_entries(
                     if own is not None and beat - own > asked.heartbeat:
                         log.fault("heartbeat_gap", f"entry {number}: {own:%Y-%m-%dT%H:%MZ} to {beat:%Y-%m-%dT%H:%MZ}")
                     own = beat
-                if asked.full:
+                if asked.full and not (log.part and log.part[0]):
                     sends.follow(log.name, number, event)
             if stamps and at > stamps[0][1]:
                 log.fault("ahead_of_anchor", f"entry {number}: {at}")
@@ -1671,23 +1745,29 @@ def _named_in(data: Mapping[str, Any]) -> dict[str, str]:
     return dict(files) if isinstance(files, dict) else {}
 
 
-def _verify_manifest(folder: Path, keys: list[Key], report: Report) -> dict[str, str]:
-    """Hold every file against the manifest, when there is one, and return path -> SHA-256 of what it names."""
+def _verify_manifest(folder: Path, keys: list[Key], report: Report) -> tuple[dict[str, str], "Export | None"]:
+    """Hold every file against the manifest, when there is one.
+
+    Returns path -> SHA-256 of what it names, and what it says that the archive is, which only exports say.
+    """
     manifest, note = folder / "manifest.json", folder / "manifest.note"
     if not manifest.is_file() and not note.is_file():
         report.notice("no_manifest")
-        return {}
+        return {}, None
+    export = None
     try:
         raw, signed = manifest.read_bytes(), note.read_bytes()
         stated = parse_canonical(raw)
-        origin, digest, at = _manifest_note(signed, keys)
+        origin, digest = _manifest_note(signed, keys)
         files = {each["path"]: (each["size"], each["sha256"]) for each in stated["files"]}
-        right = (stated["log"], sha256(raw).hexdigest(), stated["created"]) == (origin, digest, at)
+        right = (stated["log"], sha256(raw).hexdigest()) == (origin, digest)
+        if "asked" in stated:
+            export = Export(stated)
     except (OSError, ValueError, KeyError, TypeError):
         right, files = False, {}
     if not right:
         report.fault("bad_manifest", "", "manifest.json")
-        return {}
+        return {}, None
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     for path in sorted(found.symmetric_difference({*files, "manifest.json", "manifest.note"})):
         report.fault("not_in_manifest", "", path)
@@ -1700,20 +1780,275 @@ def _verify_manifest(folder: Path, keys: list[Key], report: Report) -> dict[str,
     return listed | {
         "manifest.json": sha256(manifest.read_bytes()).hexdigest(),
         "manifest.note": sha256(signed).hexdigest(),
-    }
+    }, export
 
 
-def _manifest_note(raw: bytes, keys: list[Key]) -> tuple[str, str, str]:
-    """Return (origin, digest, time) of a manifest's note. Raises ValueError unless a given key signed it."""
+def _manifest_note(raw: bytes, keys: list[Key]) -> tuple[str, str]:
+    """Return (origin, digest) of a manifest's note. Raises ValueError unless a given key signed it and no given key's line fails."""
     text, _, lines = raw.decode().rpartition("\n\n")
     origin, statement, at = text.split("\n")
     word, digest = statement.split(" ")
-    dash, name, encoded = lines.removesuffix("\n").split(" ")
-    signature = unbase64(encoded)
-    held = any(key.id_for(name) == signature[:4] and key.holds(f"{text}\n".encode(), signature[4:]) for key in keys)
-    if (word, dash) != ("manifest", "\N{EM DASH}") or not held:
+    instant(at)
+    held = []
+    for line in lines.removesuffix("\n").split("\n"):
+        dash, name, encoded = line.split(" ")
+        signature = unbase64(encoded)
+        if dash != "\N{EM DASH}":
+            raise ValueError("no signature line")
+        mine = [key for key in keys if key.id_for(name) == signature[:4]]
+        held += [key.holds(f"{text}\n".encode(), signature[4:]) for key in mine]
+    if word != "manifest" or not held or not all(held):
         raise ValueError("no given key has signed the manifest")
-    return origin, digest, at
+    return origin, digest
+
+
+# --- Exports: a part of a log, or single events -------------------------------------------------------------------
+
+
+class Export:
+    """What a manifest says of the archive that it lies in: what was asked for, what of each log, how many events of a stream."""
+
+    def __init__(self, stated: Mapping[str, Any]) -> None:
+        """Read it. Raises KeyError, TypeError or ValueError when it is not in its form."""
+        asked = stated["asked"]
+        self.kind: str = asked["kind"]
+        self.logs = {
+            each["origin"]: (each["size"], each["root"], each["first"], each["end"]) for each in stated["logs"]
+        }
+        self.streams: dict[str, int] = dict(stated["streams"])
+        self.begins = instant(f"{asked['from']}T00:00Z") if self.kind == "range" else None
+        self.ends = instant(f"{asked['to']}T00:00Z") + timedelta(days=1) if self.kind == "range" else None
+        self.subject = None if self.kind == "range" else asked[self.kind]
+        if self.kind not in ("range", "case", "person") or not self.logs:
+            raise ValueError("no export")
+
+    @property
+    def has_proofs(self) -> bool:
+        """Tell whether it holds single events instead of a part of a log."""
+        return self.kind != "range"
+
+
+def _take_part(log: LogVerifier, export: Export, covered: Mapping[str, str]) -> None:
+    """Let the log know which of its entries the export holds, and that the export's manifest vouches for its keys."""
+    head, stated = log.head, export.logs.get(log.origin)
+    if head is None:
+        return
+    if stated is None or stated[:2] != (head.size, base64.b64encode(head.root).decode()):
+        log.fault("bad_manifest", "manifest.json")
+        return
+    size, _, first, end = stated
+    log.named = {
+        path.removeprefix(f"{log.name}/"): digest
+        for path, digest in covered.items()
+        if path.startswith(f"{log.name}/keys/")
+    }
+    if not export.has_proofs and (first, end) != (0, size):
+        log.part = (first, end)
+
+
+def _verify_notes_only(log: LogVerifier, earlier: list[Signed]) -> None:
+    """Judge a log of which an export holds the note alone."""
+    head = log.head
+    for note in earlier:
+        if head is not None and note.size == head.size and note.root != head.root:
+            log.fault("rewritten", f"size {note.size}")
+        elif head is not None and note.size < head.size:
+            log.report.notice("earlier_unused", log.name, f"{note.size} < {head.size}")
+    for path in sorted(log.files.unread):
+        if path not in log.named:
+            log.fault("extra_file", path)
+    log.report.logs.append(
+        {
+            "log": log.name,
+            "origin": log.origin,
+            "size": head.size if head else 0,
+            "root": base64.b64encode(head.root).decode() if head else None,
+            "signed_by": [key.kind for key in head.keys] if head else [],
+            "last_heartbeat": None,
+        }
+    )
+
+
+def _verify_export(
+    folder: Path,
+    export: Export,
+    logs: list[LogVerifier],
+    tenants: Mapping[str, tuple[Streams, Sends]],
+    asked: Asked,
+    report: Report,
+) -> None:
+    """Hold what the archive is against what its manifest says that it is, and say what a part cannot show."""
+    missing = set(export.logs) - {log.origin for log in logs}
+    for origin in sorted(missing):
+        report.fault("bad_manifest", origin, "manifest.json")
+    if len(tenants) != 1:
+        report.fault("bad_manifest", "", "manifest.json")
+    elif export.has_proofs:
+        ((streams, sends),) = tenants.values()
+        _verify_proofs(folder, export, {log.origin: log for log in logs}, streams, sends, asked, report)
+    else:
+        for log in logs:
+            _verify_edges(folder, export, log)
+
+
+def _verify_edges(folder: Path, export: Export, log: LogVerifier) -> None:
+    """Look whether a range was cut wide enough: entries are numbered as they come, up to a day after their time."""
+    if log.part is None or log.head is None or export.begins is None or export.ends is None:
+        return
+    (first, end), size, late = log.part, log.head.size, timedelta(hours=24) + SKEW
+    log.report.notice("part_of_log", log.name, f"{first} to {end - 1} of {size}")
+    if first:
+        log.report.notice("part_sends", log.name)
+    wide = first % WIDTH == 0 and first < end <= size and (end % WIDTH == 0 or end == size)
+    if first and (begun := _named_at(folder, log, first)) is not None:
+        wide = wide and begun < export.begins - late
+    if end < size and (over := _named_at(folder, log, end - WIDTH)) is not None:
+        wide = wide and over >= export.ends + late
+    if not wide:
+        log.fault("range_cut", f"{first} to {end - 1} of {size}")
+
+
+def _named_at(folder: Path, log: LogVerifier, number: int) -> datetime | None:
+    """Return the time that the first entry of a bundle names; None when it was not there, which is a fault already."""
+    assert log.head is not None
+    width = min(WIDTH, log.head.size - number)
+    path = folder / log.name / f"tile/entries/{tile_name(number // WIDTH, width)}"
+    entries = split_bundle(path.read_bytes()) if path.is_file() else None
+    try:
+        return instant(json.loads(entries[0])["event"]["at"]) if entries else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _verify_proofs(
+    folder: Path,
+    export: Export,
+    logs: Mapping[str, LogVerifier],
+    streams: Streams,
+    sends: Sends,
+    asked: Asked,
+    report: Report,
+) -> None:
+    """Verify each event's proof, that each stream is whole from its beginning, and what was sent in it."""
+    found: list[tuple[str, int, dict[str, Any], bytes, LogVerifier]] = []
+    for path in sorted(folder.glob("proofs/*/*.json")):
+        name, proof = path.relative_to(folder).as_posix(), path.with_suffix(".tlog-proof")
+        entry = path.read_bytes()
+        proved = _proved(entry, proof.read_bytes() if proof.is_file() else b"", logs)
+        if proved is None:
+            report.fault("not_proved", "", name)
+            continue
+        log, number = proved
+        told = event_of(log, number, entry)
+        if told is None:
+            continue
+        event, raw = told
+        if name != f"proofs/{event['case']}/{event['case_seq']:08d}.json":
+            report.fault("wrong_stream", log.name, name)
+        found.append((log.name, number, event, raw, log))
+    report.counts["entries"] += len(found)
+    held: Counter[str] = Counter()
+    for log_name, _, event, raw, _ in sorted(found, key=lambda each: (each[2]["case"], each[2]["case_seq"])):
+        held[event["case"]] += 1
+        digest = sha256(raw).digest()
+        streams.follow(log_name, event["case"], event["case_seq"], event["case_prev"], digest, begun_before=False)
+    if dict(held) != export.streams or (export.kind == "case" and set(held) != {export.subject}):
+        report.fault("wrong_stream", "", "manifest.json")
+    if asked.full:
+        for log_name, number, event, _, _ in sorted(found, key=lambda each: (each[0], each[1])):
+            sends.follow(log_name, number, event)
+    report.notice("proofs_only")
+    if export.kind == "case":
+        report.notice("no_person_stream")
+
+
+def _proved(entry: bytes, proof: bytes, logs: Mapping[str, LogVerifier]) -> tuple[LogVerifier, int] | None:
+    """Return (log, number) of an entry whose proof (tlog-proof) leads to the log's signed note in the archive, else None."""
+    head, _, note = proof.partition(b"\n\n")
+    try:
+        form, index, *encoded = head.decode().split("\n")
+        word, number = index.split(" ")
+        nodes = [unbase64(line) for line in encoded]
+        log = logs[note.partition(b"\n")[0].decode()]
+        place = int(number)
+    except (ValueError, KeyError):
+        return None
+    if form != "c2sp.org/tlog-proof@v1" or word != "index" or number != str(place) or any(len(n) != 32 for n in nodes):
+        return None
+    if (
+        log.head is None
+        or note != log.head.raw
+        or not included(leaf(entry), place, log.head.size, nodes, log.head.root)
+    ):
+        return None
+    return log, place
+
+
+def included(node: bytes, place: int, size: int, proof: list[bytes], root: bytes) -> bool:
+    """Tell whether the proof leads from a leaf's hash at a place to the root of a tree of that size (RFC 9162 2.1.3.2)."""
+    if not 0 <= place < size:
+        return False
+    last = size - 1
+    for sibling in proof:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            node = pair(sibling, node)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            node = pair(node, sibling)
+        place, last = place >> 1, last >> 1
+    return last == 0 and node == root
+
+
+MOST_UNPACKED = 64 * 1024**3
+"""Bytes that a ZIP may have unpacked; an export stores its files as they are, so it has no more than the ZIP itself."""
+
+
+@contextmanager
+def opened(place: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Give the directory of an archive, a ZIP's unpacked for so long, and what is wrong with the ZIP itself.
+
+    A ZIP of ours holds its files one after another, stored as they are, and nothing beside them. Raises Unverifiable.
+    """
+    if not place.is_file():
+        yield place, []
+        return
+    try:
+        with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(place) as zipped:
+            wrong = _wrong_with(zipped, place.stat().st_size)
+            if not wrong:
+                zipped.extractall(temporary)
+            yield Path(temporary), wrong
+    except zipfile.BadZipFile as error:
+        raise Unverifiable(f"{place} is no directory and no ZIP, or a broken one") from error
+
+
+def _wrong_with(zipped: zipfile.ZipFile, size: int) -> list[str]:
+    """Return the names with which a ZIP is not one of ours; without one it can be unpacked safely."""
+    members = sorted(zipped.infolist(), key=lambda member: member.header_offset)
+    names = [member.filename for member in members]
+    wrong = [name for name, count in Counter(names).items() if count > 1]
+    wrong += [
+        name
+        for name in names
+        if name.startswith("/") or "\\" in name or not {"", ".", ".."}.isdisjoint(name.split("/"))
+    ]
+    place = 0
+    for member in members:
+        # Beyond two gigabytes the directory says in twelve bytes more where a file begins.
+        extra = 12 if member.header_offset > zipfile.ZIP64_LIMIT else 0
+        stored = member.compress_type == zipfile.ZIP_STORED and len(member.extra) == extra and not member.comment
+        if not stored or member.header_offset != place or member.file_size != member.compress_size:
+            wrong.append(member.filename)
+        place = member.header_offset + 30 + len(member.filename.encode()) + member.compress_size
+    # Behind the files comes the directory, 46 bytes and its name for each, and what says where it begins.
+    directory = sum(46 + len(name.encode()) for name in names)
+    large = sum(12 for member in members if member.header_offset > zipfile.ZIP64_LIMIT)
+    if zipped.comment or zipped.start_dir != place or size - place - directory - large not in (22, 22 + 76):
+        wrong.append("the directory")
+    return wrong if place <= MOST_UNPACKED else [*wrong, "its size"]
 
 
 def _verify_beside(folder: Path, logs: list[Path], covered: Mapping[str, str], report: Report) -> None:
@@ -1770,7 +2105,7 @@ def _certificate_in(path: str) -> x509.Certificate:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(description="Verify a downloaded audit archive offline.")
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("place", type=Path, metavar="PLACE", help="directory of an archive, or an export as downloaded")
     parser.add_argument("--key", action="append", required=True, metavar="FILE", help="PEM or verifier key line")
     parser.add_argument("--earlier", action="append", default=[], type=Path, metavar="CHECKPOINT")
     parser.add_argument("--approval-key", metavar="FILE", help="root key of approvals (PEM)")
@@ -1785,19 +2120,17 @@ def main(argv: list[str] | None = None) -> int:
     # Millions of objects and no circles among them: looking for some would take a third of the time.
     gc.disable()
     try:
-        report = verify(
-            asked.folder,
-            Asked(
-                keys=[Key(path) for path in asked.key],
-                earlier=[path.read_bytes() for path in asked.earlier],
-                approval_key=Key(asked.approval_key) if asked.approval_key else None,
-                authority=_certificate_in(asked.tsa_ca) if asked.tsa_ca else None,
-                policy=Policy(asked.policy) if asked.policy else None,
-                heartbeat=timedelta(hours=asked.heartbeat_hours),
-                late=timedelta(hours=asked.late_hours),
-                full=asked.level == "full",
-            ),
+        told = Asked(
+            keys=[Key(path) for path in asked.key],
+            earlier=[path.read_bytes() for path in asked.earlier],
+            approval_key=Key(asked.approval_key) if asked.approval_key else None,
+            authority=_certificate_in(asked.tsa_ca) if asked.tsa_ca else None,
+            policy=Policy(asked.policy) if asked.policy else None,
+            heartbeat=timedelta(hours=asked.heartbeat_hours),
+            late=timedelta(hours=asked.late_hours),
+            full=asked.level == "full",
         )
+        report = verify_at(asked.place, told)
     except (Unverifiable, OSError) as error:
         print(f"{'无法核验' if asked.language == 'zh' else 'cannot verify'}: {error}", file=sys.stderr)
         return 2

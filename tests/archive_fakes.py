@@ -137,6 +137,10 @@ class MemoryBucket:
         """Return the latest version and its tag."""
         return (self.objects[path][-1], str(len(self.objects[path]))) if path in self.objects else None
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the paths that begin so."""
+        return sorted(path for path in self.objects if path.startswith(prefix))
+
     def download(self, folder: Path) -> Path:
         """Write the latest versions below a directory and return it."""
         for path, versions in self.objects.items():

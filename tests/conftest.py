@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "FORBEAR_UPLOADS_BUCKET": "forbear-test-uploads",
     "FORBEAR_LETTERS_BUCKET": "forbear-test-letters",
     "FORBEAR_ARCHIVE_BUCKET": "forbear-test-archive",
+    "FORBEAR_EXPORTS_BUCKET": "forbear-test-exports",
     "FORBEAR_QUEUE_URL_PREFIX": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/forbear-test-",
     "FORBEAR_DATA_KEY": "alias/forbear-test-data",
     "FORBEAR_APPROVAL_KEY": "alias/forbear-test-approval",
@@ -58,6 +59,7 @@ QUEUES = (
     "dispatch",
     "provider-events",
     "simulations",
+    "exports",
 )
 
 
@@ -114,7 +116,7 @@ def queues(aws: None) -> list[str]:
 def buckets(aws: None) -> list[str]:
     """Create the stage's buckets (the archive with Object Lock) and return their names."""
     s3 = boto3.client("s3")
-    names = [ENVIRONMENT[f"FORBEAR_{kind}_BUCKET"] for kind in ("UPLOADS", "LETTERS", "ARCHIVE")]
+    names = [ENVIRONMENT[f"FORBEAR_{kind}_BUCKET"] for kind in ("UPLOADS", "LETTERS", "ARCHIVE", "EXPORTS")]
     for name in names:
         s3.create_bucket(
             Bucket=name,

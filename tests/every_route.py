@@ -6,7 +6,7 @@ data everywhere afterwards.
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,9 +23,11 @@ from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record, View
-from chalicelib.usecases import compliance, dispatch, duties, feeds, portfolios
+from chalicelib.usecases import archive, archive_exports, compliance, dispatch, duties, feeds, portfolios
 from chalicelib.usecases import provider_events as carriers_word
+from chalicelib.usecases.archive import ArchivePorts
 from scripts.sample import document
+from tests.archive_fakes import MemoryAudit, MemoryBucket, memory_ports
 from tests.builders import (
     AGENCY,
     COLLECTOR,
@@ -259,6 +261,32 @@ class Tour:
         portfolios.start_portfolio(ports, SCOPE, portfolio, key=known.key, version=None, **told)
         portfolios.load_chunk(ports, {"tenant": LENDER, "portfolio": portfolio, "chunk": 0}, **told)
 
+    def archive(self) -> None:
+        """Let the archiver publish a log with what happened to the lender itself: the double's transactions are slow."""
+        events = self.store.events(SCOPE, keys.org_pk(LENDER, LENDER))
+        assert events and archive.enqueue_events(wiring.audit_repository(), events) == []
+        archive.run_archive(self._archiver(), now=self.clock.now)
+
+    def _archiver(self) -> ArchivePorts:
+        return replace(
+            memory_ports(MemoryAudit(), MemoryBucket()),
+            repository=wiring.audit_repository(),
+            bucket=wiring.archive_bucket(),
+        )
+
+    def export(self, export: str) -> None:
+        """Let the worker pack an export as far as it can."""
+        body = {"tenant": LENDER, "export": export}
+        told: dict[str, Any] = {"clock": lambda: self.clock.now, "seconds_left": lambda: 100.0, "req": "req_worker"}
+        ports = replace(wiring.export_ports(), scope_for=Scope)
+        archive_exports.work(ports, body, **told)
+        archive_exports.project(ports.exports, self.store.events(SCOPE, keys.audit_export_pk(LENDER, export)))
+
+    def sign_exports(self) -> None:
+        """Let the archiver sign the manifests that wait for it."""
+        ports = replace(wiring.export_ports(), scope_for=Scope)
+        archive_exports.sign_manifests(ports, self._archiver().signers, now=self.clock.now, req="req_worker")
+
 
 def worker(name: str, run: Callable[[], Any], *events: str) -> Step:
     """Return a step of a worker."""
@@ -439,6 +467,17 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     path = f"/v1/compliance/simulations/{trip.last['id']}"
     route = "DELETE /v1/compliance/simulations/{simulation_id}"
     yield step(route, "officer", path, None, "simulation.cancelled")
+    yield worker("archive_events", trip.archive)
+    route, today = "POST /v1/audit/exports", trip.clock.now.date().isoformat()
+    yield step(
+        route, "officer", route[5:], {"range": {"from": today, "to": today}}, "archive.export_requested", status=202
+    )
+    export = trip.last["id"]
+    yield worker("export_archive", lambda: trip.export(export), "archive.export_packed")
+    yield worker("archive_events", trip.sign_exports, "archive.export_signed")
+    yield worker("export_archive", lambda: trip.export(export), "archive.export_finished")
+    route, path = f"{route}/{{export_id}}/downloads", f"{route[5:]}/{export}/downloads"
+    yield step(route, "officer", path, {}, "archive.downloaded", status=201)
     taken = {"case": "case_australia", "report": "possession_taken", "at": AT}
     yield step("POST /v1/duties", "lender", "/v1/duties", taken, "duty.opened", status=201)
 

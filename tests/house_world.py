@@ -32,6 +32,8 @@ from chalicelib.store.tables import Record
 from chalicelib.usecases import (
     access,
     activities,
+    archive,
+    archive_exports,
     cases,
     compliance,
     dispatch,
@@ -51,6 +53,7 @@ from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
 from chalicelib.usecases.cases import Caller, Context
 from scripts.sample import FAULTS, control_of, document, write_file
+from tests.archive_fakes import MemoryAudit, MemoryBucket, memory_ports
 from tests.builders import (
     AGENCY,
     COLLECTOR,
@@ -126,6 +129,7 @@ class World:
         self._simulations()
         self._house_rules()
         self._strategies()
+        self._exports()
 
     def case(self, **deviations: Any) -> str:
         """Store a case of its own debtor, with a mobile of their own, and return its id."""
@@ -450,6 +454,29 @@ class World:
                 seconds_left=lambda: 100.0,
                 req="req_world",
             )
+
+    def _exports(self) -> None:
+        ports = replace(wiring.export_ports(), scope_for=Scope)
+        archiver = replace(
+            memory_ports(MemoryAudit(), MemoryBucket()), repository=ports.repository, bucket=wiring.archive_bucket()
+        )
+        archive.enqueue_events(ports.repository, [each for each in self.events() if each.stream == LENDER])
+        archive.run_archive(archiver, now=self.now)
+        told: dict[str, Any] = {"actor": OFFICERS.actor, "now": self.now, "req": "req_world"}
+        day = self.now.date().isoformat()
+        asked = archive_exports.Asked("aex_1", "range", first_day=day, last_day=day)
+        archive_exports.request_export(ports, SCOPE, asked, **told)
+        for _ in range(2):
+            archive_exports.work(
+                ports,
+                {"tenant": LENDER, "export": "aex_1"},
+                clock=lambda: self.now,
+                seconds_left=lambda: 100.0,
+                req="req_world",
+            )
+            archive_exports.project(ports.exports, self.events())
+            archive_exports.sign_manifests(ports, archiver.signers, now=self.now, req="req_world")
+        archive_exports.download(ports, SCOPE, "aex_1", **told)
 
     def events(self) -> list[Event]:
         """Return every event of the table, stream by stream."""

@@ -87,6 +87,7 @@ WORKERS = frozenset(
     | {
         "provider_events_queue",
         "simulations_queue",
+        "exports_queue",
         "events_stream",
         "due_schedule",
         "kpi_schedule",

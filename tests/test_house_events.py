@@ -22,7 +22,7 @@ from chalicelib.domain.kpi.counters import effect
 from chalicelib.domain.kpi.past import Past
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
-from chalicelib.usecases import activities, duties, projections, simulations
+from chalicelib.usecases import activities, archive_exports, duties, projections, simulations
 from tests.builders import LENDER, Scope
 from tests.conftest import ENVIRONMENT
 from tests.house import ROOT
@@ -224,6 +224,7 @@ def _assert_streams(events: list[Event]) -> None:
         "tpl": "template",
         "sim": "simulation",
         "str": "strategy",
+        "aex": "export",
         "auto-fin": "lender",
         "agency-a": "agency",
         "adm": "client",
@@ -273,6 +274,11 @@ def _assert_readers(events: list[Event]) -> None:
         simulations.project(SimpleNamespace(enter=entered.extend), [event])  # type: ignore[arg-type]
         if entered:
             read.add("decisions")
+        waiting: list[str] = []
+        lists = SimpleNamespace(enter_unsigned=lambda tenant, export, waiting=waiting: waiting.append(export))
+        archive_exports.project(lists, [event])  # type: ignore[arg-type]
+        if waiting:
+            read.add("signatures")
         asked: list[str] = []
         store = SimpleNamespace(attempt=lambda scope, contact, asked=asked: asked.append(contact))
         activities.project_reports(store, [event], scope_for=Scope)  # type: ignore[arg-type]

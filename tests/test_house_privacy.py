@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from chalicelib.domain.audit.export import AuditExport
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import is_id
@@ -15,7 +16,7 @@ from chalicelib.domain.intake.portfolio import Portfolio, PortfolioState
 from chalicelib.domain.outreach.attempt import AttemptState
 from chalicelib.domain.whatif.simulation import Planned, Simulation, SimulationState
 from chalicelib.store.repository import Store
-from chalicelib.usecases import assignment, messages, portfolios, projections, simulations
+from chalicelib.usecases import archive_exports, assignment, messages, portfolios, projections, simulations
 from tests.builders import LENDER, NOW, Scope, a_case, an_attempt, stored
 from tests.house import Source, definitions, sources
 
@@ -49,6 +50,7 @@ BODIES: dict[str, frozenset[str]] = {
     "portfolio-chunks": frozenset({"tenant", "portfolio", "chunk"}),
     "assignments": frozenset({"tenant", "cases"}),
     "simulations": frozenset({"tenant", "simulation", "chunk"}),
+    "exports": frozenset({"tenant", "export"}),
 }
 """What a body on each queue that the house writes to consists of."""
 
@@ -161,6 +163,7 @@ def _event(event_type: EventType) -> Event:
         "chunks": 2,
         "human": False,
         "simulation": "sim_1",
+        "export": "aex_1",
     }
     return Event(
         id="evt_1",
@@ -187,7 +190,8 @@ def _event(event_type: EventType) -> Event:
 def test_what_events_enqueue_is_ids_only() -> None:
     queues = SeenQueues()
     assert projections.route_to_queues([_event(event_type) for event_type in EventType], queues) == []
-    _assert_ids_only(queues, "compliance.fifo", "dispatch", "portfolio-chunks", "assignments", "simulations")
+    expected = ("compliance.fifo", "dispatch", "portfolio-chunks", "assignments", "simulations", "exports")
+    _assert_ids_only(queues, *expected)
 
 
 def test_what_the_clock_wakes_is_enqueued_by_id(store: Store) -> None:
@@ -251,6 +255,19 @@ def test_an_upload_is_looked_for_by_the_id_of_its_portfolio() -> None:
     _assert_ids_only(queues, "portfolio-uploads")
 
 
+def test_an_export_is_enqueued_by_id() -> None:
+    late, queues = to_text(NOW - timedelta(hours=1)), SeenQueues()
+    export = AuditExport(id="aex_1", kind="person", subject="per_1", by=PERSONAL, requested_at=late, due_at=late)
+    unit = SimpleNamespace(replace=lambda record, expected: None, commit=lambda: None)
+    ports = SimpleNamespace(
+        store=SimpleNamespace(unit=lambda scope, actor, req, now: unit),
+        exports=SimpleNamespace(export=lambda scope, identity: export, export_record=lambda scope, export: None),
+        queues=queues,
+    )
+    assert archive_exports.resume(ports, Scope(LENDER), "aex_1", now=NOW) == "resumed"  # type: ignore[arg-type]
+    _assert_ids_only(queues, "exports")
+
+
 def test_what_is_left_of_a_simulation_is_enqueued_by_number() -> None:
     queues, late = SeenQueues(), to_text(NOW - timedelta(hours=1))
     days = {"first_day": "2026-11-01", "last_day": "2026-11-01", "parts": (PERSONAL,), "requested_at": late}
@@ -300,6 +317,8 @@ def test_nobody_else_enqueues() -> None:
         ("chalicelib/usecases/portfolios.py", "_look_for_upload"),
         ("chalicelib/usecases/simulations.py", "resume"),
         ("chalicelib/usecases/simulations.py", "work"),
+        ("chalicelib/usecases/archive_exports.py", "resume"),
+        ("chalicelib/usecases/archive_exports.py", "work"),
     }
 
 

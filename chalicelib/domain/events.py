@@ -96,6 +96,12 @@ class EventType(StrEnum):
     STRATEGY_ACTIVATED = "strategy.activated"
     STRATEGY_ENDED = "strategy.ended"
 
+    ARCHIVE_EXPORT_REQUESTED = "archive.export_requested"
+    ARCHIVE_EXPORT_PACKED = "archive.export_packed"
+    ARCHIVE_EXPORT_SIGNED = "archive.export_signed"
+    ARCHIVE_EXPORT_FINISHED = "archive.export_finished"
+    ARCHIVE_DOWNLOADED = "archive.downloaded"
+
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"
     LOG_HEARTBEAT = "log.heartbeat"

@@ -161,6 +161,16 @@ def simulations_pk(tenant: str) -> str:
     return f"T#{tenant}#SIMS"
 
 
+def audit_export_pk(tenant: str, export: str) -> str:
+    """Return the partition of an export of the archive and its events."""
+    return f"T#{tenant}#AEX#{export}"
+
+
+def manifest_pk(tenant: str, manifest: str) -> str:
+    """Return the partition of what was signed over a manifest (its SHA-256 in hex)."""
+    return f"T#{tenant}#MANIFEST#{manifest}"
+
+
 def decided_pk(tenant: str, day: str) -> str:
     """Return the view partition of the decisions of a UTC day."""
     return f"T#{tenant}#DECIDED#{day}"

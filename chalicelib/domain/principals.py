@@ -58,6 +58,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "rulings:read",
         "simulations:read",
         "simulations:write",
+        "audit:export",
         "audit:read",
         "training:read",
         "feedback:read",
@@ -111,6 +112,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
     ),
     Role.COMPLIANCE: READING
     | {
+        "audit:export",
         "audit:read",
         "collectors:read",
         "complaints:read",

@@ -6,7 +6,7 @@ from chalice.app import Blueprint, CloudWatchEvent, Rate
 
 from chalicelib import wiring
 from chalicelib.edge.observed import observed
-from chalicelib.usecases import archive
+from chalicelib.usecases import archive, archive_exports
 
 bp = Blueprint(__name__)
 
@@ -14,5 +14,8 @@ bp = Blueprint(__name__)
 @bp.schedule(Rate(5, unit=Rate.MINUTES))
 @observed
 def archive_events(event: CloudWatchEvent) -> dict[str, Any]:
-    """Sequence, write tiles, sign and publish."""
-    return {"archived": archive.run_archive(wiring.archive_ports(), now=wiring.now())}
+    """Sequence, write tiles, sign and publish; and sign the manifests of exports that wait for it."""
+    ports, now = wiring.archive_ports(), wiring.now()
+    archived = archive.run_archive(ports, now=now)
+    signed = archive_exports.sign_manifests(wiring.export_ports(), ports.signers, now=now, req="archive_events")
+    return {"archived": archived, "signed": signed}

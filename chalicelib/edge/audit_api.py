@@ -2,18 +2,23 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Any, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
 from chalice.app import Blueprint
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chalicelib import wiring
 from chalicelib.domain import keys
+from chalicelib.domain.audit.export import LINK_SECONDS, AuditExport, ExportState
+from chalicelib.domain.errors import StateConflict
+from chalicelib.domain.ids import ID_PATTERN
 from chalicelib.domain.outreach import evidence
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
+from chalicelib.edge.callers import actor_of
 from chalicelib.edge.http import Answer, Request, View, route
 from chalicelib.settings import settings
-from chalicelib.usecases import archive, evidencing
+from chalicelib.usecases import archive, archive_exports, evidencing
 
 bp = Blueprint(__name__)
 
@@ -61,6 +66,141 @@ class PageLanguage(_Model):
     """The language of a page."""
 
     language: Literal["zh", "en"] = "zh"
+
+
+_Id = Annotated[str, Field(pattern=ID_PATTERN.pattern)]
+
+
+class ExportRange(_Model):
+    """A period by its first and last date (UTC), both included."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    from_: date = Field(alias="from")
+    to: date
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "ExportRange":
+        if self.to < self.from_:
+            raise ValueError("the period ends before it begins")
+        return self
+
+
+class ExportWish(_Model):
+    """What to export: exactly one of a range, a case or a person."""
+
+    range: ExportRange | None = None
+    case: _Id | None = None
+    person: _Id | None = None
+
+    @model_validator(mode="after")
+    def _is_one_wish(self) -> "ExportWish":
+        if sum(each is not None for each in (self.range, self.case, self.person)) != 1:
+            raise ValueError("ask for exactly one of range, case and person")
+        return self
+
+    def asked(self, identity: str) -> archive_exports.Asked:
+        """Return the wish under an id."""
+        if self.range is not None:
+            first, last = self.range.from_.isoformat(), self.range.to.isoformat()
+            return archive_exports.Asked(identity, "range", first_day=first, last_day=last)
+        kind = "case" if self.case is not None else "person"
+        return archive_exports.Asked(identity, kind, subject=self.case or self.person)
+
+
+class ExportedLogView(_Model):
+    """What of a log the export holds: entries from ``first`` to before ``end``, under the note of this size and root."""
+
+    origin: str
+    size: int
+    root: str
+    first: int
+    end: int
+
+
+class ExportProblem(_Model):
+    """Why an export failed."""
+
+    code: str
+    zh: str
+    en: str
+
+
+class ExportView(_Model):
+    """An export: where it stands, what it holds, and, once it succeeded, its digests and where a link is asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    id: str
+    state: ExportState
+    progress: float
+    range: ExportRange | None
+    case: str | None
+    person: str | None
+    requested_by: str
+    requested_at: str
+    finished_at: str | None
+    logs: list[ExportedLogView]
+    entries: int
+    files: int
+    files_done: int
+    bytes: int | None
+    sha256: str | None
+    manifest_sha256: str | None
+    downloads: str | None
+    problem: ExportProblem | None
+
+
+class Download(_Model):
+    """A link to an export, for whoever has it, good for so many seconds; ``sha256`` and ``bytes`` are those of the file.
+
+    ``url`` is null when the request came again under its Idempotency-Key: a link is given once and kept nowhere.
+    """
+
+    url: str | None
+    expires_in_seconds: int
+    sha256: str
+    bytes: int
+
+
+class DownloadWish(_Model):
+    """Nothing is said with it."""
+
+
+_PROBLEMS = {
+    "nothing_archived": (
+        "所请求的内容尚未进入任何已发布的日志",
+        "nothing of what was asked for stands in a published log yet",
+    ),
+    "too_large": ("文件过多，请缩短时段", "it would hold too many files; choose a shorter range"),
+    "stalled": ("多次唤醒后仍未完成", "it was woken several times and did not come to its end"),
+}
+
+
+def export_view(export: AuditExport) -> ExportView:
+    """Return the export as its lender sees it."""
+    told = _PROBLEMS.get(export.problem or "")
+    days = (export.first_day, export.last_day)
+    return ExportView(
+        id=export.id,
+        state=export.state,
+        progress=export.progress,
+        range=ExportRange.model_validate(dict(zip(("from", "to"), days, strict=True))) if all(days) else None,
+        case=export.subject if export.kind == "case" else None,
+        person=export.subject if export.kind == "person" else None,
+        requested_by=export.by,
+        requested_at=export.requested_at,
+        finished_at=export.finished_at,
+        logs=[ExportedLogView(**log.model_dump(exclude={"year"})) for log in export.logs],
+        entries=export.entries,
+        files=export.files,
+        files_done=export.files_done,
+        bytes=export.bytes,
+        sha256=export.sha256,
+        manifest_sha256=export.manifest,
+        downloads=f"/v1/audit/exports/{export.id}/downloads" if export.state is ExportState.SUCCEEDED else None,
+        problem=ExportProblem(code=export.problem or "", zh=told[0], en=told[1]) if told else None,
+    )
 
 
 def _newest(scope: TenantScope) -> Mapping[str, str]:
@@ -175,6 +315,81 @@ def read_proof(principal: Principal, request: Request[None, None]) -> Answer:
     scope = scope_of(principal)
     proof = archive.prove_event(wiring.audit_repository(), wiring.archive_bucket(), scope, request.path["event_id"])
     return Answer(proof, headers=_newest(scope))
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/audit/exports",
+    scope="audit:export",
+    body=ExportWish,
+    response=ExportView,
+    status=202,
+    summary="Ask for an export of the archive: a range of days, a case, or a person",
+)
+def request_audit_export(principal: Principal, request: Request[ExportWish, None]) -> Answer:
+    """Follow it at ``Location``. What is sealed stays sealed; the archive's own key signs the manifest within minutes."""
+    scope = scope_of(principal)
+    export = archive_exports.request_export(
+        wiring.export_ports(),
+        scope,
+        request.body.asked(request.derived_id("aex")),
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    return Answer(
+        export_view(export),
+        version=export.version,
+        location=f"/v1/audit/exports/{export.id}",
+        headers=_newest(scope),
+    )
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/audit/exports/{export_id}",
+    scope="audit:export",
+    response=ExportView,
+    summary="Follow an export of the archive: state, progress, counts, digests",
+)
+def read_audit_export(principal: Principal, request: Request[None, None]) -> Answer:
+    """``downloads`` is there when the state is ``succeeded``: a POST there gives a link, which is recorded."""
+    scope = scope_of(principal)
+    export = archive_exports.get_export(wiring.export_ports(), scope, request.path["export_id"])
+    return Answer(export_view(export), version=export.version, headers=_newest(scope))
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/audit/exports/{export_id}/downloads",
+    scope="audit:export",
+    body=DownloadWish,
+    response=Download,
+    status=201,
+    errors=[StateConflict],
+    summary="Get a link to an export, good for five minutes; who got one is recorded",
+)
+def download_audit_export(principal: Principal, request: Request[DownloadWish, None]) -> Answer:
+    """An export can be downloaded for seven days after it was made. Send ``{}``."""
+    scope = scope_of(principal)
+    export, url = archive_exports.download(
+        wiring.export_ports(),
+        scope,
+        request.path["export_id"],
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    given = Download(url=url, expires_in_seconds=LINK_SECONDS, sha256=export.sha256 or "", bytes=export.bytes or 0)
+    return Answer(
+        given,
+        kept=given.model_copy(update={"url": None}),
+        location=f"/v1/audit/exports/{export.id}",
+        headers=_newest(scope),
+    )
 
 
 def _evidence(scope: TenantScope, message: str) -> dict[str, Any]:

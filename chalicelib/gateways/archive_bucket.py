@@ -47,6 +47,11 @@ class S3Archive:
             raise
         return answer["Body"].read(), answer["ETag"]
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the paths that begin so, in order."""
+        pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
     def _put(self, path: str, body: bytes, retain_until: datetime, **condition: Any) -> bool:
         text = path.endswith(("checkpoint", ".vkey")) or "/checkpoints/" in path
         try:

@@ -14,7 +14,10 @@ def client(service: str, *, retries: bool = True) -> Any:
     from botocore.config import Config
 
     attempts = {"mode": "standard", "max_attempts": 4} if retries else {"mode": "standard", "total_max_attempts": 1}
-    return _session(boto3).client(service, config=Config(retries=attempts, connect_timeout=3, read_timeout=20))
+    # Links to S3 and forms for it are otherwise signed in an older way, whose age no bucket policy can bound.
+    more = {"signature_version": "s3v4"} if service == "s3" else {}
+    config = Config(retries=attempts, connect_timeout=3, read_timeout=20, **more)
+    return _session(boto3).client(service, config=config)
 
 
 @cache

@@ -647,9 +647,10 @@ def _proof(bucket: ArchiveBucket, scope: Scope, log: LogName, number: int, event
     if number >= size:
         raise NotFound("event", event_id)
     reader = TileReader(size, lambda tile: read_log_file(bucket, scope, log.year, tile.path))
-    return _proof_text(number, merkle.inclusion_proof(number, size, reader), note)
+    return proof_text(number, merkle.inclusion_proof(number, size, reader), note)
 
 
-def _proof_text(number: int, proof: Sequence[bytes], note: bytes) -> bytes:
+def proof_text(number: int, proof: Sequence[bytes], note: bytes) -> bytes:
+    """Return the ``.tlog-proof`` of an entry: its number, the hashes up to the root, the signed note."""
     lines = ["c2sp.org/tlog-proof@v1", f"index {number}", *(base64.b64encode(node).decode() for node in proof), ""]
     return ("\n".join(lines) + "\n").encode() + note

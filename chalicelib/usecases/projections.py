@@ -70,6 +70,13 @@ def route_to_queues(events: Sequence[Event], queues: Queues) -> list[str]:
     ]
     if simulated:
         queues.send("simulations", simulated)
+    exported = [
+        {"tenant": event.tenant, "export": event.data["export"]}
+        for event in events
+        if event.type in (EventType.ARCHIVE_EXPORT_REQUESTED, EventType.ARCHIVE_EXPORT_SIGNED)
+    ]
+    if exported:
+        queues.send("exports", exported)
     placed: dict[str, list[str]] = {}
     for event in events:
         if event.type is EventType.CASE_PLACED:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import botocore
 import pytest
 
+from chalicelib.domain.audit.export import LIFE, LINK_SECONDS
 from scripts.cloud import schedules
 from scripts.package import IN_THE_RUNTIME, ROOT, Package, inputs_digest, package
 from tests.contracts.emulated import EMULATOR_PYTHON, Emulator
@@ -25,6 +27,7 @@ CONSUMERS = {
     "dispatch_messages": "Dispatch",
     "settle_provider_events": "ProviderEvents",
     "run_simulation": "Simulations",
+    "export_archive": "Exports",
 }
 SENDING = ("sns:", "ses:")
 
@@ -128,6 +131,28 @@ def test_a_simulation_can_neither_sign_nor_send_nor_reach_a_queue_but_its_own(
     assert actions(views) == ["dynamodb:Query"]
 
 
+def test_who_packs_exports_has_no_key_and_writes_no_archive(statements: dict[str, list[dict[str, Any]]]) -> None:
+    said = statements["export_archive"]
+    granted = {action for statement in said for action in actions(statement)}
+    assert not [action for action in granted if action.startswith(("kms:", "sns:", "ses:"))]
+    assert "SubjectKeyTable" not in json.dumps(said)
+    writing = [each for each in said if {"s3:PutObject", "s3:DeleteObject"} & set(actions(each))]
+    assert [each["Resource"] for each in writing] == [{"Fn::Sub": "${ExportsBucket.Arn}/*"}]
+    (enqueue,) = [each for each in said if "sqs:SendMessage" in actions(each)]
+    assert enqueue["Resource"] == {"Fn::GetAtt": ["ExportsQueue", "Arn"]}
+    (views,) = [each for each in said if "ViewTable" in json.dumps(each["Resource"])]
+    assert actions(views) == ["dynamodb:GetItem", "dynamodb:Query"]
+
+
+def test_exports_are_gone_after_a_week_and_links_to_them_after_minutes(resources: dict[str, Any]) -> None:
+    (rule,) = resources["ExportsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert timedelta(days=rule["ExpirationInDays"]) == LIFE
+    policy = resources["ExportsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (bound,) = [each for each in policy if "NumericGreaterThan" in each.get("Condition", {})]
+    assert bound["Action"] == "s3:GetObject" and bound["Effect"] == "Deny"
+    assert int(bound["Condition"]["NumericGreaterThan"]["s3:signatureAge"]) >= LINK_SECONDS * 1000
+
+
 def test_only_the_archiver_may_sign_checkpoints(statements: dict[str, list[dict[str, Any]]]) -> None:
     assert signers(statements, "ArchiveKeyEd25519") == {"archive_events"}
     assert signers(statements, "ArchiveKeyP256") == {"archive_events"}
@@ -181,7 +206,7 @@ def test_each_function_has_a_role_of_its_own_and_may_write_its_own_log_only(
     functions: dict[str, dict[str, Any]], statements: dict[str, list[dict[str, Any]]]
 ) -> None:
     roles = [found["Role"]["Fn::GetAtt"][0] for found in functions.values()]
-    assert len(set(roles)) == len(functions) == 13
+    assert len(set(roles)) == len(functions) == 14
     for name, said in statements.items():
         (logs,) = [statement for statement in said if actions(statement)[0].startswith("logs:")]
         assert logs["Resource"]["Fn::Sub"].endswith(f":log-group:/aws/lambda/forbear-${{Stage}}-{name}:*")
@@ -302,7 +327,7 @@ def test_the_archive_is_locked_for_seven_years_and_never_written_over(
 
 def test_no_bucket_can_be_made_public(resources: dict[str, Any]) -> None:
     buckets = [found["Properties"] for found in resources.values() if found["Type"] == "AWS::S3::Bucket"]
-    assert len(buckets) == 3
+    assert len(buckets) == 4
     for bucket in buckets:
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert "BucketEncryption" in bucket

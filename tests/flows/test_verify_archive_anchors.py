@@ -227,7 +227,7 @@ def with_manifest(log: Log, key: Any = archives.ED25519, *, digest: str | None =
         }
         for path in paths
     ]
-    raw = rfc8785.dumps({"created": at, "files": files, "log": ORIGIN})
+    raw = rfc8785.dumps({"files": files, "log": ORIGIN})
     (folder / "manifest.json").write_bytes(raw)
     text = f"{ORIGIN}\nmanifest {digest or hashlib.sha256(raw).hexdigest()}\n{at}\n"
     named = NoteKey(ORIGIN, SignatureType.ED25519, spki(key))
