@@ -45,7 +45,7 @@ setup:
 	  cp requirements-emulator.txt $(EMULATOR)/made-from.txt; }
 
 run: setup
-	@$(RUN) scripts.run $(if $(PORT),--port $(PORT))
+	@$(RUN) scripts.run $(if $(PORT),--port $(PORT)) $(if $(SEED),--seed $(SEED))
 
 test: setup
 	@$(RUN) pytest -n auto --maxprocesses 4

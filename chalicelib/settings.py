@@ -22,6 +22,7 @@ class Settings(BaseModel):
     keys_table: str
     uploads_bucket: str
     letters_bucket: str
+    reports_bucket: str
     archive_bucket: str
     exports_bucket: str
     queue_url_prefix: str

@@ -333,6 +333,36 @@ def kpi_ports() -> kpis.KpiPorts:
     return kpis.KpiPorts(KpiRepository(zone_of))
 
 
+@cache
+def pack_ports() -> Any:
+    """Return what weekly review packs need; what sets a PDF is loaded when one is set."""
+    from chalicelib.gateways.reports_bucket import ReportsBucket
+    from chalicelib.store.duty_repository import DutyRepository
+    from chalicelib.store.review_repository import ReviewRepository
+    from chalicelib.usecases import review_packs
+
+    return review_packs.PackPorts(
+        kpis=kpi_ports(),
+        reviews=ReviewRepository(),
+        files=ReportsBucket(settings().reports_bucket),
+        duties=DutyRepository(),
+        pdf=_review_pdf,
+        zone_of=zone_of,
+        scope_for=worker_scope,
+    )
+
+
+def _review_pdf(pack: Mapping[str, Any], language: str) -> bytes:
+    from chalicelib.gateways.review_pages import review_pdf
+
+    return review_pdf(pack, language)
+
+
+def lenders() -> list[str]:
+    """Return the id of every registered lender."""
+    return store().lenders()
+
+
 _ZONES: dict[str, str] = {}
 
 

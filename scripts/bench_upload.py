@@ -97,6 +97,7 @@ def environment(endpoint: str) -> dict[str, str]:
         "FORBEAR_UPLOADS_BUCKET": "bench-uploads",
         "FORBEAR_EXPORTS_BUCKET": "bench-exports",
         "FORBEAR_LETTERS_BUCKET": "bench-letters",
+        "FORBEAR_REPORTS_BUCKET": "bench-reports",
         "FORBEAR_ARCHIVE_BUCKET": "bench-archive",
         "FORBEAR_QUEUE_URL_PREFIX": f"{endpoint}/000000000000/forbear-bench-",
         "FORBEAR_DATA_KEY": "alias/bench-data",

@@ -63,6 +63,8 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
         "agencies": {agency: len(held) for agency, held in sorted(day.state["held"].items())},
         "outbox": outbox(out / "outbox.jsonl"),
         "figures": headline(day),
+        "scoreboard": scoreboard(day),
+        "review_packs": review_packs(day),
         "archive": verified,
         "figures_recomputed": recomputed,
         "replay": {name: replayed["answer"].get(name) for name in REPLAY},
@@ -132,6 +134,18 @@ def headline(day: Any) -> list[dict[str, Any]]:
     return [figure for report in reports for figure in report["figures"]]
 
 
+def scoreboard(day: Any) -> list[dict[str, Any]]:
+    """Return the plan's targets beside the figures, as the API shows them."""
+    path = f"/v1/scoreboard?to={(day.midnight + timedelta(days=1)).date()}"
+    boards = day.api.call("GET", path, day.token("lender", LENDER)).body["scoreboards"]
+    return [line for board in boards for line in board["lines"]]
+
+
+def review_packs(day: Any) -> list[dict[str, Any]]:
+    """Return the weekly review packs that were made, with where their files lie."""
+    return list(day.api.call("GET", "/v1/review-packs", day.token("lender", LENDER)).body["items"])
+
+
 def duties(day: Any) -> dict[str, dict[str, int]]:
     """Return how many duties of each kind are in each state, as the lender's lists show them."""
     found: dict[str, Counter[str]] = {}
@@ -195,6 +209,22 @@ def outbox(file: Path) -> dict[str, int]:
     return dict(sorted(Counter(line["carrier"] for line in lines).items()))
 
 
+STATES = {
+    "met": "达标 met",
+    "not_met": "未达标 not met",
+    "not_enough_data": "数据不足 not enough data",
+    "not_measured": "尚无数据来源 not measured yet",
+}
+
+
+def shown(line: dict[str, Any]) -> str:
+    """Return what is known of a target, in a few words."""
+    figure = line["figure"]
+    if figure is None:
+        return STATES[line["state"]]
+    return f"{figure['numerator']} / {figure['denominator']} = {figure['value']}  {STATES[line['state']]}"
+
+
 def text(summary: dict[str, Any], out: Path) -> str:
     """Return the summary for a person, Chinese and English side by side."""
     folio, contacts = summary["portfolio"], summary["contacts"]
@@ -207,6 +237,15 @@ def text(summary: dict[str, Any], out: Path) -> str:
         "  义务 duties      "
         + "  ".join(f"{state} {sum(kinds.values())}" for state, kinds in summary["duties"].items()),
         "  外发 outbox      " + "  ".join(f"{name} {count}" for name, count in summary["outbox"].items()),
+        *(
+            f"  目标 target      {line['name']['zh']} / {line['name']['en']}: {shown(line)}"
+            for line in summary["scoreboard"]
+        ),
+        *(
+            f"  周报 weekly      {pack['week']}{'' if pack['final'] else ' (未完 not final)'}  "
+            + "  ".join(each["path"] for each in pack["files"].values())
+            for pack in summary["review_packs"]
+        ),
         f"  存档 archive     {sum(summary['events'].values())} entries, "
         f"{'verified' if summary['archive']['status'] == 0 else 'NOT VERIFIED'} offline",
         f"  指标 figures     {'recomputed from the archive, equal' if summary['figures_recomputed']['status'] == 0 else 'DIFFER'}",

@@ -94,7 +94,7 @@ class Cloud:
         threading.Thread(target=self._drive_schedules, name="schedules", daemon=True).start()
         self._tell(
             f"Open: {self.front}/ (overview), {self.front}/outbox (what was sent), "
-            f"{self.front}/rules (the law), {self.front}/docs (the API)"
+            f"{self.front}/rules (the law), {self.front}/scoreboard (targets and weekly packs), {self.front}/docs (the API)"
         )
 
     def run(self, function: str) -> Any:
@@ -212,9 +212,10 @@ def gateway_responses(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any
     return dict(template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"])
 
 
-def live_a_day(cloud: Cloud, *, out: Path, home: Path) -> int:
+def live_a_day(cloud: Cloud, *, out: Path, home: Path, seed: int) -> int:
     """Live the sample day on the cloud and return its exit status; its own words go to this terminal."""
     command = [sys.executable, "-m", "scripts.day", "--front", cloud.front, "--out", str(out), "--state", str(home)]
+    command += ["--seed", str(seed)]
     day = subprocess.Popen(command, cwd=ROOT, env=cloud.environment(), preexec_fn=end_with_parent)
     try:
         cloud.watch(lambda: day.poll() is not None)
@@ -237,6 +238,9 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--no-day", action="store_true", help="only start; live no sample day")
     options.add_argument("--home", type=Path, default=HOME, help="where state is kept (default: .local/cloud)")
     options.add_argument("--out", type=Path, default=ROOT / "var", help="where the day's summary and archive go")
+    options.add_argument(
+        "--seed", type=int, default=7, help="of the sample: other borrowers, other acts (default: %(default)s)"
+    )
     known = options.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     begun = time.monotonic()
@@ -247,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
     cloud = Cloud(known.home, front_port=known.port, tell=tell)
     try:
         cloud.start()
-        status = 0 if known.no_day else live_a_day(cloud, out=known.out, home=known.home)
+        status = 0 if known.no_day else live_a_day(cloud, out=known.out, home=known.home, seed=known.seed)
         tell("Ready" if status == 0 else f"The day ended with status {status}")
         if known.once:
             return status

@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "FORBEAR_KEYS_TABLE": "forbear-test-keys",
     "FORBEAR_UPLOADS_BUCKET": "forbear-test-uploads",
     "FORBEAR_LETTERS_BUCKET": "forbear-test-letters",
+    "FORBEAR_REPORTS_BUCKET": "forbear-test-reports",
     "FORBEAR_ARCHIVE_BUCKET": "forbear-test-archive",
     "FORBEAR_EXPORTS_BUCKET": "forbear-test-exports",
     "FORBEAR_QUEUE_URL_PREFIX": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/forbear-test-",
@@ -116,7 +117,7 @@ def queues(aws: None) -> list[str]:
 def buckets(aws: None) -> list[str]:
     """Create the stage's buckets (the archive with Object Lock) and return their names."""
     s3 = boto3.client("s3")
-    names = [ENVIRONMENT[f"FORBEAR_{kind}_BUCKET"] for kind in ("UPLOADS", "LETTERS", "ARCHIVE", "EXPORTS")]
+    names = [ENVIRONMENT[f"FORBEAR_{kind}_BUCKET"] for kind in ("UPLOADS", "LETTERS", "REPORTS", "ARCHIVE", "EXPORTS")]
     for name in names:
         s3.create_bucket(
             Bucket=name,

@@ -201,6 +201,11 @@ KPI_DUE_PK = "KPI#DUE"
 """The view partition that lists the (lender, period) pairs whose figures must be made anew."""
 
 
+def reviews_pk(tenant: str) -> str:
+    """Return the view partition of a lender's weekly review packs; sk is the ISO week."""
+    return f"T#{tenant}#REVIEWS"
+
+
 def kpi_rows_pk(tenant: str, period: str) -> str:
     """Return the view partition of what each event added to a period; sk is ``<stream>#<seq, 8 digits>``."""
     return f"T#{tenant}#KPIROW#{period}"

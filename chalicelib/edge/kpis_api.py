@@ -13,7 +13,7 @@ from chalicelib.domain.kpi.not_measured import NOT_MEASURED
 from chalicelib.domain.principals import Principal
 from chalicelib.edge.callers import org_of, scopes_for
 from chalicelib.edge.http import Page, Request, route
-from chalicelib.usecases import kpis
+from chalicelib.usecases import kpis, scoreboard
 
 bp = Blueprint(__name__)
 
@@ -198,6 +198,49 @@ def export_kpis(principal: Principal, request: Request[None, Span]) -> KpiExport
     return KpiExport(
         **kpis.export_projection(wiring.kpi_ports(), scope, first, last, zone=wiring.zone_of(scope.tenant))
     )
+
+
+class ScoreboardQuery(_Model):
+    """The last local day that the scoreboard looks at (today when left out), and for a lender one agency of theirs."""
+
+    to_day: Annotated[date | None, Field(alias="to")] = None
+    agency: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] = None
+
+
+class ScoreboardView(_Model):
+    """The plan's targets beside what the figures say, of one lender."""
+
+    lender: str
+    to_day: Annotated[str, Field(alias="to")]
+    agency: str | None
+    lines: list[dict[str, Any]]
+
+
+class ScoreboardList(_Model):
+    """One scoreboard a lender."""
+
+    scoreboards: list[ScoreboardView]
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/scoreboard",
+    scope="kpis:read",
+    query=ScoreboardQuery,
+    response=ScoreboardList,
+    summary="Read the plan's targets, what the figures say about each, and whether that is enough to tell",
+)
+def read_scoreboard(principal: Principal, request: Request[None, ScoreboardQuery]) -> ScoreboardList:
+    """Over the last 28 days; a rise is over the lender's first month. Not enough data is an answer."""
+    found = []
+    for scope in scopes_for(principal):
+        _, last = _span(scope, None, request.query.to_day)
+        who = org_of(principal) or request.query.agency
+        lines = scoreboard.get_scoreboard(wiring.kpi_ports(), scope, last, who)
+        shown = [line.as_json() for line in lines]
+        found.append(ScoreboardView(lender=scope.tenant, to_day=last.isoformat(), agency=who, lines=shown))
+    return ScoreboardList(scoreboards=found)
 
 
 def _who(principal: Principal, agency: str | None, part: str | None) -> str | None:

@@ -262,6 +262,11 @@ def _distinct(read: "_Read", who: str | None, period: str) -> list[SpanFigure]:
     return [SpanFigure(each, first, last) for each in made]
 
 
+def counts_of(counters: Mapping[str, Counts], who: str | None) -> Counts:
+    """Return the counters of one who out of a period's, or those of the lender as a whole (None)."""
+    return _whole(counters) if who is None else dict(counters.get(who, {}))
+
+
 class _Read:
     """Counters of one lender, each period read once."""
 
@@ -277,7 +282,7 @@ class _Read:
 
     def cell(self, who: str | None, period: str) -> Counts:
         """Return the counters of one who, or of the lender as a whole."""
-        return _whole(self.of(period)) if who is None else dict(self.of(period).get(who, {}))
+        return counts_of(self.of(period), who)
 
     def total(self, who: str | None, days: Sequence[str]) -> Counts:
         """Return what adds up over days, and how many cases were in scope."""

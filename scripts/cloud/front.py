@@ -1,7 +1,8 @@
 """The front door of the local cloud: the API under ``/v1``, and pages for people who would rather look than read.
 
 ``/`` shows clock, queues, figures and archive, with buttons that run a schedule now; ``/outbox`` shows every message that
-a carrier took, with the ruling that let it out; ``/rules`` shows the law; ``/docs`` the API. Everything is served from one origin.
+a carrier took, with the ruling that let it out; ``/rules`` shows the law; ``/scoreboard`` the plan's targets and the weekly
+review packs; ``/docs`` the API. Everything is served from one origin.
 """
 
 import base64
@@ -33,6 +34,8 @@ class Views:
     ruling: Callable[[str], Mapping[str, Any] | None]
     letter: Callable[[str], bytes | None]
     law: Callable[[str], Mapping[str, Any] | None]
+    scoreboard: Callable[[], Mapping[str, Any]]
+    pack: Callable[[str], bytes | None]
     run: Callable[[str], Any]
 
 
@@ -100,8 +103,12 @@ def serve(
             path = self.path.split("?", 1)[0]
             if path.startswith("/v1/"):
                 self._forward()
-            elif path in ("/", "/outbox", "/rules", "/docs"):
-                self._page({"/": "start", "/outbox": "outbox", "/rules": "rules", "/docs": "docs"}[path])
+            elif path in ("/", "/outbox", "/rules", "/scoreboard", "/docs"):
+                self._page(path.removeprefix("/") or "start")
+            elif path == "/_local/scoreboard":
+                self._json(200, views.scoreboard())
+            elif path.startswith("/_local/packs/"):
+                self._pack(path.removeprefix("/_local/packs/"))
             elif path == "/_local/status":
                 self._json(200, views.status())
             elif path == "/_local/outbox":
@@ -185,6 +192,13 @@ def serve(
                 self._json(404, {"code": "not_found", "detail": "there is no such letter"})
             else:
                 self._send(200, content, "application/pdf")
+
+        def _pack(self, name: str) -> None:
+            content = views.pack(name)
+            if content is None:
+                self._json(404, {"code": "not_found", "detail": "there is no such pack"})
+            else:
+                self._send(200, content, "application/pdf" if name.endswith(".pdf") else "text/html; charset=utf-8")
 
         def _json(self, status: int, body: Mapping[str, Any], *, kind: str = "application/json") -> None:
             self._send(status, json.dumps(body, ensure_ascii=False, default=str).encode(), f"{kind}; charset=utf-8")

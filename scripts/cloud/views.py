@@ -87,7 +87,29 @@ def views(
         told: Mapping[str, Any] | None = asked(f"/v1/compliance/{path}", "lender", known_lenders()[0])
         return told
 
-    return Views(status=status, outbox=lines, ruling=ruling, letter=letter, law=law, run=run)
+    def scoreboard() -> dict[str, Any]:
+        boards, packs = [], []
+        for lender in known_lenders():
+            boards += (asked("/v1/scoreboard", "lender", lender) or {}).get("scoreboards", [])
+            packs += (asked("/v1/review-packs", "lender", lender) or {}).get("items", [])
+        return {"scoreboards": boards, "packs": packs}
+
+    def pack(name: str) -> bytes | None:
+        if not _PACK.fullmatch(name):
+            return None
+        objects = client("s3", endpoint)
+        try:
+            return bytes(objects.get_object(Bucket=outputs["ReportsBucketName"], Key=name)["Body"].read())
+        except objects.exceptions.NoSuchKey:
+            return None
+
+    return Views(
+        status=status, outbox=lines, ruling=ruling, letter=letter, law=law, scoreboard=scoreboard, pack=pack, run=run
+    )
+
+
+_PACK = re.compile(r"[A-Za-z0-9_-]{1,80}/[0-9]{4}-W[0-9]{2}/(zh|en)[.](html|pdf)")
+"""Where a weekly review pack lies in its bucket."""
 
 
 _LAW = re.compile(r"packs(/[A-Z0-9-]+(/rules/[A-Z0-9-]+)?)?|duty-rules|house-rules(/HOUSE-[A-Z0-9]+/versions)?")

@@ -137,7 +137,16 @@ def test_the_front_door_shows_the_law_and_passes_on_what_the_page_asks_for() -> 
         return {"items": []} if path == "packs" else None
 
     nothing: Any = None
-    views = front.Views(status=nothing, outbox=nothing, ruling=nothing, letter=nothing, law=law, run=nothing)
+    views = front.Views(
+        status=nothing,
+        outbox=nothing,
+        ruling=nothing,
+        letter=nothing,
+        law=law,
+        scoreboard=nothing,
+        pack=nothing,
+        run=nothing,
+    )
     door = front.serve("http://127.0.0.1:1", views, port=free_port())
     try:
         line = http.client.HTTPConnection("127.0.0.1", door.server_port, timeout=30)

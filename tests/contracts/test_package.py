@@ -327,7 +327,7 @@ def test_the_archive_is_locked_for_seven_years_and_never_written_over(
 
 def test_no_bucket_can_be_made_public(resources: dict[str, Any]) -> None:
     buckets = [found["Properties"] for found in resources.values() if found["Type"] == "AWS::S3::Bucket"]
-    assert len(buckets) == 4
+    assert len(buckets) == 5
     for bucket in buckets:
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert "BucketEncryption" in bucket

@@ -1,0 +1,191 @@
+"""The founding plan's targets, and what the figures say about each: met, not met, or not enough data to say.
+
+A share is judged by its whole 95 % interval: met when all of it lies on the right side of the bound, not met when all of it
+lies on the wrong one. Anything else is not enough data, which is an answer. What no event tells yet is not measured.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.domain.kpi.figures import PLACES
+
+
+class State(StrEnum):
+    """What is known about a target."""
+
+    MET = "met"
+    NOT_MET = "not_met"
+    NOT_ENOUGH_DATA = "not_enough_data"
+    NOT_MEASURED = "not_measured"
+
+
+class Sense(StrEnum):
+    """How a bound is meant: the share at least or at most so much, every item, or a rise by so much over the base."""
+
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+    EVERY = "every"
+    RISE = "rise"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One number of the plan. ``kpi`` is the figure that tells, None where none does; ``measure`` the plan's measure, 1 to 5."""
+
+    id: str
+    measure: int
+    name: Mapping[str, str]
+    sense: Sense
+    bound: str
+    kpi: str | None
+    missing: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """What an experiment found: the relative change of the named metric with its interval, as decimal texts."""
+
+    strategy: str
+    metric: str
+    value: str
+    low: str
+    high: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A target with what is known: the figure's JSON with its span, for a rise also the base's, and earlier values."""
+
+    target: Target
+    state: State
+    figure: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] | None = None
+    change: tuple[str, str, str] | None = None
+    trend: Sequence[Mapping[str, Any]] = ()
+    lifts: Sequence[Lift] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the line as ``GET /v1/scoreboard`` gives it; ``change`` is (value, low, high)."""
+        return {
+            "id": self.target.id,
+            "measure": self.target.measure,
+            "name": dict(self.target.name),
+            "sense": self.target.sense.value,
+            "bound": self.target.bound,
+            "state": self.state.value,
+            "figure": None if self.figure is None else dict(self.figure),
+            "base": None if self.base is None else dict(self.base),
+            "change": None if self.change is None else list(self.change),
+            "trend": [dict(each) for each in self.trend],
+            "lifts": [
+                {
+                    "strategy": each.strategy,
+                    "metric": each.metric,
+                    "value": each.value,
+                    "low": each.low,
+                    "high": each.high,
+                }
+                for each in self.lifts
+            ],
+            "missing": None if self.target.missing is None else dict(self.target.missing),
+        }
+
+
+def _words(zh: str, en: str) -> Mapping[str, str]:
+    return {"zh": zh, "en": en}
+
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        "data_freshness", 1, _words("三个月内更新客户数据的客户比例", "customers whose data were updated within three months"),
+        Sense.AT_LEAST, "0.95", None,
+        _words("需要各项客户数据的核实时间", "needs when each part of a customer's data was last verified"),
+    ),
+    Target(
+        "contact_success", 2, _words("触达成功率一年内提升", "rise of the contact success rate within a year"),
+        Sense.RISE, "0.20", "contact_success",
+    ),
+    Target(
+        "satisfaction", 2, _words("客户满意度", "customer satisfaction"), Sense.AT_LEAST, "0.80", None,
+        _words("需要满意度调查的答复", "needs the answers to surveys"),
+    ),
+    Target(
+        "training_hours", 3, _words("每名催收员全年培训不少于40学时的比例", "collectors with at least 40 hours of training a year"),
+        Sense.AT_LEAST, "1", None, _words("需要带凭证的学时记录", "needs hours of training with evidence"),
+    ),
+    Target(
+        "training_pass_rate", 3, _words("考核通过率", "share of collectors who pass the test"), Sense.AT_LEAST, "0.90", None,
+        _words("需要考核记录", "needs results of tests"),
+    ),
+    Target("risk_event_rate", 4, _words("法律风险事件率", "legal-risk events"), Sense.AT_MOST, "0.01", "risk_event_rate"),
+    Target(
+        "strategy_lift", 5, _words("每次策略调整提升效率", "lift of each change of strategy"), Sense.RISE, "0.10", None
+    ),
+    Target("feedback_in_48h", 5, _words("反馈48小时内处理", "feedback handled within 48 hours"), Sense.EVERY, "1", "feedback_in_48h"),
+)  # fmt: skip
+"""Every target that the plan states as a number."""
+
+
+def of_share(target: Target, figure: Mapping[str, Any] | None) -> State:
+    """Return what a share with its interval says about an upper or lower bound."""
+    if target.kpi is None:
+        return State.NOT_MEASURED
+    if figure is None or figure["interval"] is None:
+        return State.NOT_ENOUGH_DATA
+    low, high = (Decimal(bound) for bound in figure["interval"])
+    return _beyond(low, high, Decimal(target.bound), upwards=target.sense is Sense.AT_LEAST)
+
+
+def _beyond(low: Decimal, high: Decimal, bound: Decimal, *, upwards: bool) -> State:
+    if low >= bound if upwards else high <= bound:
+        return State.MET
+    return State.NOT_MET if (high < bound if upwards else low > bound) else State.NOT_ENOUGH_DATA
+
+
+def of_every(figure: Mapping[str, Any] | None, *, late: int, overdue: int) -> State:
+    """Return what is known when every item must be in time: ``late`` were not, ``overdue`` wait beyond their time."""
+    if late or overdue:
+        return State.NOT_MET
+    if figure is None or not figure["denominator"] or figure["numerator"] < figure["denominator"]:
+        # Some still wait, within their time.
+        return State.NOT_ENOUGH_DATA
+    return State.MET
+
+
+def rise(figure: Mapping[str, Any] | None, base: Mapping[str, Any] | None) -> tuple[str, str, str] | None:
+    """Return the relative change of a share over its base, with bounds; None without both, or for a base of nothing.
+
+    The bounds divide the ends of the two Wilson intervals, so they hold with more than 95 %: conservative on purpose.
+
+    >>> rise({"value": "0.6", "interval": ["0.5", "0.7"]}, {"value": "0.5", "interval": ["0.4", "0.6"]})
+    ('0.200000', '-0.166667', '0.750000')
+    """
+    if figure is None or base is None or figure["interval"] is None or base["interval"] is None:
+        return None
+    (low, high), (base_low, base_high) = ([Decimal(end) for end in each["interval"]] for each in (figure, base))
+    if base_low <= 0 or Decimal(base["value"]) <= 0:
+        return None
+    ends = (Decimal(figure["value"]) / Decimal(base["value"]), low / base_high, high / base_low)
+    value, lowest, highest = (str((end - 1).quantize(PLACES, rounding=ROUND_HALF_EVEN)) for end in ends)
+    return value, lowest, highest
+
+
+def of_rise(target: Target, change: tuple[str, str, str] | None) -> State:
+    """Return what a relative change with its bounds says about the rise that is wanted."""
+    if change is None:
+        return State.NOT_ENOUGH_DATA
+    return _beyond(Decimal(change[1]), Decimal(change[2]), Decimal(target.bound), upwards=True)
+
+
+def of_lifts(target: Target, lifts: Sequence[Lift]) -> State:
+    """Return what the experiments say: each change of strategy must lift by the bound."""
+    if not lifts:
+        return State.NOT_ENOUGH_DATA
+    states = {_beyond(Decimal(each.low), Decimal(each.high), Decimal(target.bound), upwards=True) for each in lifts}
+    if State.NOT_MET in states:
+        return State.NOT_MET
+    return State.MET if states == {State.MET} else State.NOT_ENOUGH_DATA

@@ -1,0 +1,104 @@
+"""The scoreboard: the plan's targets beside the figures of the last four weeks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from chalicelib.domain.kpi import periods, scoreboard
+from chalicelib.domain.kpi.counters import EVER, WHOLE_LENDER
+from chalicelib.domain.kpi.scoreboard import TARGETS, Lift, Line, Sense, State, Target
+from chalicelib.usecases import kpis
+from chalicelib.usecases.kpis import KpiPorts, KpiReport
+from chalicelib.usecases.ports import Scope
+
+WEEKS = 4
+"""How many weeks the figures of the scoreboard are made of, and its trend shows."""
+
+Lifts = Callable[[Scope], Sequence[Lift]]
+"""What finished experiments found about changes of strategy."""
+
+
+def no_lifts(scope: Scope) -> Sequence[Lift]:
+    """Return nothing: no experiment has ended."""
+    return ()
+
+
+def get_scoreboard(
+    ports: KpiPorts, scope: Scope, today: date, who: str | None = None, *, lifts: Lifts = no_lifts
+) -> list[Line]:
+    """Return a line for each target of the plan: the last 28 days, or the month for what is counted by persons.
+
+    The rise of the contact success rate is over the lender's first month. ``who`` is an agency; None the lender.
+    """
+    first = today - timedelta(days=7 * WEEKS - 1)
+    span = kpis.get_kpis(ports, scope, first, today, who)
+    weeks = [
+        kpis.get_kpis(ports, scope, first + timedelta(days=7 * n), first + timedelta(days=7 * n + 6), who)
+        for n in range(WEEKS)
+    ]
+    return [_line(target, ports, scope, today, who, span, weeks, lifts) for target in TARGETS]
+
+
+def _line(
+    target: Target,
+    ports: KpiPorts,
+    scope: Scope,
+    today: date,
+    who: str | None,
+    span: KpiReport,
+    weeks: Sequence[KpiReport],
+    lifts: Lifts,
+) -> Line:
+    if target.id == "strategy_lift":
+        found = tuple(lifts(scope))
+        return Line(target, scoreboard.of_lifts(target, found), lifts=found)
+    if target.kpi is None:
+        return Line(target, State.NOT_MEASURED)
+    if target.sense is Sense.RISE:
+        return _risen(target, ports, scope, today, who)
+    figure = _figure(span, target.kpi)
+    trend = [
+        {"from": week.first_day, "to": week.last_day, "value": each["value"], "n": each["n"]}
+        for week in weeks
+        if (each := _figure(week, target.kpi)) is not None
+    ]
+    if target.sense is Sense.EVERY:
+        late, overdue = _unanswered(ports, scope, today, who)
+        return Line(target, scoreboard.of_every(figure, late=late, overdue=overdue), figure, trend=trend)
+    return Line(target, scoreboard.of_share(target, figure), figure, trend=trend)
+
+
+def _risen(target: Target, ports: KpiPorts, scope: Scope, today: date, who: str | None) -> Line:
+    month = today.isoformat()[:7]
+    ever = ports.repository.counters(scope.tenant, EVER).get(who or WHOLE_LENDER, {})
+    first = min((name.partition(":")[2] for name in ever if name.startswith("entered:")), default=month)
+    figure, base = (_of_month(ports, scope, each, who, target.kpi or "") for each in (month, first))
+    change = None if first == month else scoreboard.rise(figure, base)
+    shown = None if first == month else base
+    return Line(target, scoreboard.of_rise(target, change), figure, base=shown, change=change)
+
+
+def _of_month(ports: KpiPorts, scope: Scope, month: str, who: str | None, name: str) -> Mapping[str, Any] | None:
+    first, last = (date.fromisoformat(day) for day in periods.month_span(month))
+    [report] = kpis.get_kpi_series(ports, scope, first, last, who, by="month")
+    return _figure(report, name)
+
+
+def _figure(report: KpiReport, name: str) -> dict[str, Any] | None:
+    found = (each.as_json() for each in report.figures if each.figure.definition.id == name)
+    return next(found, None)
+
+
+def _unanswered(ports: KpiPorts, scope: Scope, today: date, who: str | None) -> tuple[int, int]:
+    """Return how many items of the last 28 days were answered late, and how many wait beyond their 48 hours."""
+    late, overdue = 0, 0
+    for back in range(7 * WEEKS):
+        day = (today - timedelta(days=back)).isoformat()
+        cells = ports.repository.counters(scope.tenant, day)
+        counts = kpis.counts_of(cells, who)
+        late += counts.get("feedback_late", 0)
+        if back > 2:
+            # Received three local days ago or earlier, so more than 48 hours are over.
+            answered = counts.get("feedback_in_48h", 0) + counts.get("feedback_late", 0)
+            overdue += counts.get("feedback_received", 0) - answered
+    return late, overdue
