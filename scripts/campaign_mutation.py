@@ -221,22 +221,25 @@ def _module_digest(module: str) -> str:
     return hashlib.sha256((FOLDER / f"{module}.py").read_bytes()).hexdigest()
 
 
-def _tasks(chosen: Sequence[EngineMutant], kept: Kept, *, tests: bool) -> Iterator[tuple[Task, list[str]]]:
+def _tasks(chosen: Sequence[EngineMutant], kept: Kept, *, tests: bool, anew: bool) -> Iterator[tuple[Task, list[str]]]:
     """Yield each mutant with what may tell it, and the digests of that."""
-    book = engine_bench.examples()
+    book = engine_bench.spread(engine_bench.examples())
     print("looking which vectors and tests run which line", file=sys.stderr)
-    reach = engine_bench.reached(book)
-    spread = engine_bench.spread(range(len(book)), book)
+    reach = engine_bench.reached(book, tests=tests, anew=anew)
     engine_bench.warm()
+    quick = sorted(engine_bench.quick_tests(), key=lambda name: reach.seconds.get(name, 0)) if tests else []
     for mutant in chosen:
-        place = (mutant.module, mutant.line)
-        # What runs when the engine is imported is run before any of them.
-        found = engine_bench.spread(reach.examples[place], book) if reach.examples.get(place) else spread
-        names = sorted(reach.tests.get(place) or reach.seconds, key=lambda name: reach.seconds.get(name, 0))
+        line = engine_bench.lines(mutant.module)[mutant.line]
+        # Of what runs when the engine is imported, or is new, nobody knows what runs it.
+        runs = reach.examples.get(line) or reach.known
+        examples = [each for each in book if each.digest in runs or each.digest not in reach.known]
+        by = reach.tests.get(line) or frozenset(reach.seconds)
+        names = [name for name in quick if name in by or name not in reach.seconds]
         tried = kept.tried(mutant)
-        examples = [book[index] for index in found if book[index].digest not in tried]
-        digests = {name: engine_bench.digest_of_test(name) for name in names} if tests else {}
-        task = Task(mutant, kept.hint(mutant), examples, [name for name in digests if digests[name] not in tried])
+        untried = [each for each in examples if each.digest not in tried]
+        digests = {name: engine_bench.digest_of_test(name) for name in names}
+        names = [name for name in names if digests[name] not in tried]
+        task = Task(mutant, kept.hint(mutant), untried, names, engine_bench.ALIKE if tests else 0)
         yield task, [*(each.digest for each in examples), *digests.values()]
 
 
@@ -252,7 +255,7 @@ def of_engine(options: argparse.Namespace) -> bool:
     digests: dict[str, list[str]] = {}
 
     def tasks() -> Iterator[Task]:
-        for task, each in _tasks(chosen, kept, tests=not options.no_tests):
+        for task, each in _tasks(chosen, kept, tests=not options.no_tests, anew=options.measure):
             digests[task.mutant.name] = each
             yield task
 
@@ -291,6 +294,9 @@ def main() -> int:
         "--modules", type=_modules, default=MODULES, help="engine: these modules alone, as counts,hours"
     )
     parser.add_argument("--no-tests", action="store_true", help="engine: vectors alone, not the quick tests")
+    parser.add_argument(
+        "--measure", action="store_true", help="engine: look anew which vectors and tests run which line"
+    )
     parser.add_argument(
         "--kept", type=Path, default=engine_bench.KEPT / "found.json", help="engine: what earlier runs found"
     )

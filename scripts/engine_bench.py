@@ -1,7 +1,7 @@
 """Judge one mutant of the engine: what tells it from the engine, a vector or a quick test.
 
-A mutant is judged in a process of its own, forked from one in which all is loaded: only the changed module and what
-imports it are imported anew. The vectors that reach the changed line are ruled on first; then rules written out are
+A mutant is judged in a process of its own, forked from one in which all is loaded: the changed function gets its code,
+or the changed module and what imports it are imported anew. The vectors that reach the changed line are ruled on first; then rules written out are
 held against their closures on some of them; then the quick tests that reach the line run, the cheap ones first.
 """
 
@@ -19,15 +19,14 @@ import pickle
 import resource
 import signal
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple
 
-from scripts.engine_mutants import FOLDER, MODULES, PACKAGE, EngineMutant, changed
+from scripts.engine_mutants import FOLDER, MODULES, PACKAGE, EngineMutant, changed, changed_function, run_at_import
 from tests.rules import casebook
 
 ROOT = FOLDER.parents[2]
@@ -71,11 +70,16 @@ class Example(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """Which examples, by number, and which quick tests run each line of each module; how long each test takes."""
+    """Which examples, by digest, and which quick tests run each line of each module; how long each test takes.
 
-    examples: Mapping[tuple[str, int], Sequence[int]]
-    tests: Mapping[tuple[str, int], Sequence[str]]
+    A line is known by its text, so that what was measured holds where lines only moved. It decides no more than what is
+    tried: what is new since then is tried for every line.
+    """
+
+    examples: Mapping[str, frozenset[str]]
+    tests: Mapping[str, frozenset[str]]
     seconds: Mapping[str, float]
+    known: frozenset[str]
 
 
 class TooLong(BaseException):
@@ -99,14 +103,14 @@ def examples() -> list[Example]:
     return found
 
 
-def spread(chosen: Iterable[int], book: Sequence[Example]) -> list[int]:
+def spread(book: Sequence[Example]) -> list[Example]:
     """Return examples in an order in which each rule comes once before any comes twice."""
-    often: dict[str, int] = defaultdict(int)
+    often: Counter[str] = Counter()
     ranked = []
-    for index in chosen:
-        often[book[index].rule] += 1
-        ranked.append((often[book[index].rule], index))
-    return [index for _, index in sorted(ranked)]
+    for index, example in enumerate(book):
+        often[example.rule] += 1
+        ranked.append((often[example.rule], index))
+    return [book[index] for _, index in sorted(ranked)]
 
 
 # Which modules are imported anew
@@ -194,9 +198,12 @@ def _at_most(seconds: int) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _by_vectors(book: Sequence[Example]) -> str | None:
+def _by_vectors(book: Sequence[Example], *, written: bool) -> str | None:
     engine, packs = _engine()
     sets = {shadow: packs.PackSet(shadow=shadow) for shadow in (False, True)}
+    if written:
+        for packset in sets.values():
+            packset.written_after = 0
     for example in book:
         try:
             with _at_most(SECONDS):
@@ -271,32 +278,59 @@ class Task(NamedTuple):
     hint: str | None
     examples: Sequence[Example]
     tests: Sequence[str]
+    alike: int = ALIKE
 
 
 def told_apart(task: Task) -> str | None:
     """Return what tells a mutant from the engine, beginning with what told it before; None when nothing does."""
-    mutant, hint, book, tests = task
+    mutant, hint, book, tests, alike = task
+    written = mutant.module == "generate"
+    kind, _, which = (hint or "").partition(" ")
+    first = [which] if kind == "test" and (ROOT / which.partition("::")[0]).is_file() else []
     try:
-        code = changed(mutant)
-        for name in dependents(mutant.module):
-            sys.modules.pop(name, None)
-        sys.meta_path.insert(0, _Changed(f"{PACKAGE}.{mutant.module}", code))
         with _at_most(SECONDS):
-            _engine()
-            if mutant.module != "lexicon":
-                _keep_lexicons()
+            if first or mutant.function.partition(".")[0] in run_at_import(mutant.module):
+                _import_anew(mutant)
+            else:
+                _patch(mutant)
     except (Exception, TooLong):
         return "import"
-    kind, _, which = (hint or "").partition(" ")
     named = [example for example in book if example.digest == which]
-    told = None
-    if kind == "vector":
-        told = _by_vectors(named)
-    elif kind == "written":
-        told = _by_writing(named)
-    elif kind == "test" and (ROOT / which.partition("::")[0]).is_file():
-        told = _by_tests([which])
-    return told or _by_vectors(book) or _by_writing(book[:ALIKE]) or _by_tests(tests)
+    told = _by_tests(first)
+    if kind in ("vector", "written"):
+        told = _by_vectors(named, written=written) if kind == "vector" else _by_writing(named)
+    told = told or _by_vectors(book, written=written) or _by_writing(book[:alike])
+    if told is None and tests and not first:
+        _import_anew(mutant)
+    return told or _by_tests(tests)
+
+
+def _patch(mutant: EngineMutant) -> None:
+    """Give the one function of the loaded engine its changed code; what was made with it is made again."""
+    name, code = changed_function(mutant)
+    found: Any = sys.modules[f"{PACKAGE}.{mutant.module}"]
+    for each in name.split("."):
+        found = vars(found)[each]
+    for key in ("fget", "func", "__wrapped__"):
+        found = getattr(found, key, found)
+    found.__code__ = code
+    for module in MODULES:
+        for value in vars(sys.modules[f"{PACKAGE}.{module}"]).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+    if mutant.module == "lexicon":
+        _lexicons.clear()
+    sys.modules.pop("tests.rules.alike", None)
+
+
+def _import_anew(mutant: EngineMutant) -> None:
+    """Import the changed module and all that imports it."""
+    for name in dependents(mutant.module):
+        sys.modules.pop(name, None)
+    sys.meta_path.insert(0, _Changed(f"{PACKAGE}.{mutant.module}", changed(mutant)))
+    _engine()
+    if mutant.module != "lexicon":
+        _keep_lexicons()
 
 
 def _judge(task: Task, sender: Connection) -> None:
@@ -339,39 +373,48 @@ def judged(tasks: Iterable[Task], processes: int) -> Iterator[tuple[Task, str | 
 # Which lines are reached
 
 
-def sources() -> str:
-    """Return the digest of all that decides which lines are reached: the engine, the packs, vectors and tests."""
-    digest = hashlib.sha256()
-    rulepacks = ROOT / "chalicelib" / "rulepacks"
-    paths = [*FOLDER.glob("*.py"), *rulepacks.glob("compiled/*.json"), *rulepacks.glob("*/vectors.jsonl")]
-    paths += [ROOT / name for name in QUICK if (ROOT / name).is_file()]
-    paths += [*(ROOT / "tests" / "rules").glob("*.py"), Path(__file__)]
-    for path in sorted(set(paths)):
-        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
+@functools.cache
+def lines(module: str) -> tuple[str, ...]:
+    """Return a name of each line of a module: its text and how many such lines come before it."""
+    often: Counter[str] = Counter()
+    found = [""]
+    for text in (FOLDER / f"{module}.py").read_text(encoding="utf-8").splitlines():
+        often[text] += 1
+        found.append(f"{module} {text.strip()} {often[text]}")
+    return tuple(found)
 
 
-def reached(book: Sequence[Example]) -> Reach:
-    """Return which examples and quick tests run each line; remembered while everything stays as it is."""
-    path = KEPT / "reach.pickle"
-    now = sources()
-    if path.is_file():
-        before, found = pickle.loads(path.read_bytes())
-        if before == now:
-            return Reach(*found)
-    fork = multiprocessing.get_context("fork")
-    parts: list[Any] = []
-    for measure, argument in ((_reached_by_examples, book), (_reached_by_tests, None)):
-        receiver, sender = fork.Pipe(duplex=False)
-        process = fork.Process(target=_send, args=(sender, measure, argument))
-        process.start()
-        sender.close()
-        parts.append(receiver.recv())
-        process.join()
-    reach = Reach(parts[0], *parts[1])
+def reached(book: Sequence[Example], *, tests: bool, anew: bool) -> Reach:
+    """Return which examples and quick tests run each line, as measured before where there is a measurement."""
+    by_examples, known = _measured("examples", anew, _reached_by_examples, book)
+    by_tests, seconds = _measured("tests", anew, _reached_by_tests, None) if tests else ({}, {})
+    return Reach(by_examples, by_tests, seconds, known)
+
+
+def _measured(name: str, anew: bool, measure: Any, argument: Any) -> Any:
+    path = KEPT / f"reached-by-{name}.pickle"
+    if path.is_file() and not anew:
+        return pickle.loads(path.read_bytes())
+    receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_send, args=(sender, measure, argument))
+    process.start()
+    sender.close()
+    found = receiver.recv()
+    process.join()
     KEPT.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps((now, tuple(reach))))
-    return reach
+    path.write_bytes(pickle.dumps(found))
+    return found
+
+
+def quick_tests() -> list[str]:
+    """Return the quick tests by file and function, but those that run over much of the casebook."""
+    found = []
+    for name in QUICK:
+        if (ROOT / name).is_file():
+            for node in ast.parse((ROOT / name).read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                    found.append(f"{name}::{node.name}")
+    return [name for name in found if name not in LONG]
 
 
 def _send(sender: Connection, measure: Any, argument: Any) -> None:
@@ -383,12 +426,12 @@ def _coverage() -> Any:
     return coverage.Coverage(data_file=None, include=[str(FOLDER / "*.py")], config_file=False, messages=False)
 
 
-def _contexts(cover: Any) -> dict[tuple[str, int], list[str]]:
+def _contexts(cover: Any) -> dict[str, list[str]]:
     data = cover.get_data()
-    found: dict[tuple[str, int], list[str]] = {}
+    found: dict[str, list[str]] = {}
     for module in MODULES:
         for line, contexts in data.contexts_by_lineno(str(FOLDER / f"{module}.py")).items():
-            found[module, line] = contexts
+            found[lines(module)[line]] = contexts
     return found
 
 
@@ -409,8 +452,8 @@ def _forget_answers(sets: Mapping[bool, Any]) -> None:
                 zone._start = zone._end = 0
 
 
-def _reached_by_examples(book: Sequence[Example]) -> dict[tuple[str, int], list[int]]:
-    """Return which examples run each line when they are ruled on alone, asked and written out.
+def _reached_by_examples(book: Sequence[Example]) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+    """Return which examples run each line, and all examples, when they are ruled on alone, asked and written out.
 
     What is run once for a pack, a rule or a kind of act belongs to every example that the pack, rule or kind meets.
     """
@@ -455,13 +498,13 @@ def _reached_by_examples(book: Sequence[Example]) -> dict[tuple[str, int], list[
         decision.Decision(made, written[kind], written[kind].explained(made, made.at)).rows()
         record.read(made.stored()).stored()
     cover.stop()
-    found: dict[tuple[str, int], list[int]] = {}
-    for place, contexts in _contexts(cover).items():
+    found: dict[str, frozenset[str]] = {}
+    for line, contexts in _contexts(cover).items():
         wanted: set[int] = set()
         for context in filter(None, contexts):
             wanted.update((int(context),) if context.isdigit() else of[context])
-        found[place] = sorted(wanted)
-    return found
+        found[line] = frozenset(book[index].digest for index in wanted)
+    return found, frozenset(example.digest for example in book)
 
 
 class _Measure:
@@ -481,7 +524,7 @@ class _Measure:
         self.seconds[report.nodeid.partition("[")[0]] += report.duration
 
 
-def _reached_by_tests(_: None) -> tuple[dict[tuple[str, int], list[str]], dict[str, float]]:
+def _reached_by_tests(_: None) -> tuple[dict[str, frozenset[str]], dict[str, float]]:
     for name in set(sys.modules) & dependents("timeline"):
         if name.startswith("tests."):
             del sys.modules[name]
@@ -489,14 +532,11 @@ def _reached_by_tests(_: None) -> tuple[dict[tuple[str, int], list[str]], dict[s
     cover = _coverage()
     measure = _Measure(cover)
     cover.start()
-    quick = [name for name in QUICK if (ROOT / name).is_file()]
-    status = _run_tests(pytest, [*quick, *(f"--deselect={name}" for name in LONG)], measure)
+    status = _run_tests(pytest, quick_tests(), measure)
     cover.stop()
     if status:
         raise SystemExit("the quick tests fail on the engine as it is")
-    found = {}
-    for place, contexts in _contexts(cover).items():
-        found[place] = sorted(each for each in contexts if "::" in each)
+    found = {line: frozenset(each for each in contexts if "::" in each) for line, contexts in _contexts(cover).items()}
     return found, dict(measure.seconds)
 
 

@@ -33,12 +33,13 @@ Edit = tuple[str, str, Callable[[Any], None]]
 
 
 class EngineMutant(NamedTuple):
-    """One changed module: its name, the line at which it differs, and which of the module's changes it is."""
+    """One changed module: its name, the function and the line at which it differs, and where the change is found."""
 
     name: str
     module: str
+    function: str
     line: int
-    number: int
+    place: tuple[int, int, int]
 
 
 class _Site(NamedTuple):
@@ -145,24 +146,58 @@ def of_module(module: str) -> tuple[EngineMutant, ...]:
     """Return the mutants of one module in the order of its text."""
     found: list[EngineMutant] = []
     often: Counter[str] = Counter()
-    for site in _sites(_tree(module)):
-        for source, change, _ in _edits(site.node, _head(site.within)):
-            name = f"{module} {site.function}: {source}: {change}"
-            often[name] += 1
-            # Alike within one function are told apart by their order.
-            name = name if often[name] == 1 else f"{name} [{often[name]}]"
-            found.append(EngineMutant(name, module, getattr(site.node, "lineno", 0), len(found)))
+    for outermost, part in enumerate(_tree(module).body):
+        for number, site in enumerate(_sites(part)):
+            for choice, (source, change, _) in enumerate(_edits(site.node, _head(site.within))):
+                name = f"{module} {site.function}: {source}: {change}"
+                often[name] += 1
+                # Alike within one function are told apart by their order.
+                name = name if often[name] == 1 else f"{name} [{often[name]}]"
+                line = getattr(site.node, "lineno", 0)
+                found.append(EngineMutant(name, module, site.function, line, (outermost, number, choice)))
     return tuple(found)
+
+
+def _changed(mutant: EngineMutant) -> ast.stmt:
+    outermost, number, choice = mutant.place
+    part = copy.deepcopy(_tree(mutant.module).body[outermost])
+    site = list(_sites(part))[number]
+    _, _, edit = list(_edits(site.node, site.within))[choice]
+    edit(site.node)
+    return ast.fix_missing_locations(part)
 
 
 def changed(mutant: EngineMutant) -> CodeType:
     """Return the code of a module with one thing changed."""
-    tree = copy.deepcopy(_tree(mutant.module))
-    number = 0
-    for site in list(_sites(tree)):
-        for _, _, edit in _edits(site.node, site.within):
-            if number == mutant.number:
-                edit(site.node)
-                return compile(ast.fix_missing_locations(tree), str(FOLDER / f"{mutant.module}.py"), "exec")
-            number += 1
-    raise LookupError(mutant.name)
+    body = list(_tree(mutant.module).body)
+    body[mutant.place[0]] = _changed(mutant)
+    return compile(ast.Module(body, []), str(FOLDER / f"{mutant.module}.py"), "exec")
+
+
+def changed_function(mutant: EngineMutant) -> tuple[str, CodeType]:
+    """Return the name of the outermost function, or method, that a mutant changes, and its changed code."""
+    code = compile(ast.Module([_changed(mutant)], []), str(FOLDER / f"{mutant.module}.py"), "exec")
+    first, *others = mutant.function.split(".")
+    found = _code_in(code, first)
+    if not isinstance(_tree(mutant.module).body[mutant.place[0]], ast.ClassDef):
+        return first, found
+    return f"{first}.{others[0]}", _code_in(found, others[0])
+
+
+def _code_in(code: CodeType, name: str) -> CodeType:
+    return next(each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == name)
+
+
+@cache
+def run_at_import(module: str) -> frozenset[str]:
+    """Return the functions of a module that run, or may run, when it is imported: what they made stands already."""
+    bodies = {part.name: part for part in _tree(module).body if isinstance(part, ast.FunctionDef)}
+    run = [part for part in _tree(module).body if not isinstance(part, (ast.FunctionDef, ast.ClassDef))]
+    found: set[str] = set()
+    while run:
+        for node in ast.walk(run.pop()):
+            called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+            if called in bodies and called not in found:
+                found.add(called)
+                run.append(bodies[called])
+    return frozenset(found)

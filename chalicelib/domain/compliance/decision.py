@@ -4,7 +4,7 @@ A program holds the rules that can apply to one kind of act under some packs. Th
 the closures of its rules; a kind that comes back has its rules written out as one function. Both say the same.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -128,7 +128,7 @@ class Program:
 
     def write(self, at: int) -> Written:
         """Write the rules out for acts at or after an instant, and return the function."""
-        self._written, self._quiet, self.source, self._begin = write(self.ruled, self.kind, at, self.apart)
+        self._written, self.source, self._begin = write(self.ruled, self.kind, at, self.apart)
         return self._written
 
     def seen(self, record: Record, instant: int) -> Seen:
@@ -154,7 +154,7 @@ class Program:
         """Return what the closures of all rules say about a record at an instant, without rows."""
         scenes: dict[str, Scene] = {}
         fired: list[tuple[int, Finding | None]] = []
-        weight, until, quiet = 0, 0, NEVER
+        weight = until = 0
         for number, (bound, pack, zones) in self._awake:
             scene = scenes.get(pack.sha256)
             if scene is None:
@@ -165,15 +165,25 @@ class Program:
                 own = WEIGHT[answer.effect]
                 weight |= own
                 until = max(until, answer.until) if own else until
-                answer = answer.until
-            quiet = min(quiet, answer)
-        return Seen(weight, (), fired, until, quiet)
+        return Seen(weight, (), fired, until)
 
-    def silent_until(self, record: Record, instant: int, seen: Seen) -> int:
-        """Return until when no rule surely says anything else than it said at an instant."""
-        if self._written is None or instant < self._begin:
-            return seen.quiet
-        return min(seen.quiet, self._quiet(record, instant))
+    def silences(self, record: Record, instant: int, before: Mapping[int, int]) -> dict[int, int] | None:
+        """Return by number until when each rule surely holds nothing back, None when one does at an instant.
+
+        ``before`` is what was said at an earlier instant: only a rule whose silence is over by now is asked again.
+        """
+        found: dict[int, int] = {}
+        for number, (bound, pack, zones) in self._awake:
+            end = before.get(number, instant)
+            if end <= instant:
+                answer = look(bound, _scene(record, pack, zones), instant)
+                if isinstance(answer, Finding):
+                    if WEIGHT[answer.effect]:
+                        return None
+                    answer = answer.until
+                end = answer
+            found[number] = end
+        return found
 
     def findings(self, record: Record, seen: Seen) -> list[tuple[Rule, Finding]]:
         """Return each rule that fired at the record's instant, with its finding."""
@@ -264,14 +274,17 @@ class Decision(msgspec.Struct, gc=False):
         """Return the first instant at which a rule holds an allowed act back, None when none does within 120 days."""
         if self.verdict != "allow":
             return None
-        record, program, seen = self.record, self.program, self.seen
+        record, program = self.record, self.program
         instant = record.at
         last = instant + HORIZON_DAYS * DAY
-        while not seen.weight:
-            instant = self._no_later(program.silent_until(record, instant, seen), instant)
+        silences = program.silences(record, instant, {})
+        while silences is not None:
+            end = min(silences.values(), default=NEVER)
+            instant = self._no_later(end, instant)
             if instant > last:
                 return None
-            seen = program.seen(record, instant)
+            # What a rule says holds while no time on file begins or ends.
+            silences = program.silences(record, instant, silences if end < record.turn else {})
         return instant
 
     def _no_later(self, end: int, instant: int) -> int:

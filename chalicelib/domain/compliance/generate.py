@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from chalicelib.domain.compliance.counts import Count
-from chalicelib.domain.compliance.hours import closes, next_open, week_of
+from chalicelib.domain.compliance.hours import next_open, week_of
 from chalicelib.domain.compliance.packs import Bound, Pack
 from chalicelib.domain.compliance.record import CLAIMED, DISCLOSED, FACT, HELD, LEDGER, SELDOM, Record, mask
 from chalicelib.domain.compliance.scene import Answer, Finding, Scene
@@ -35,15 +35,13 @@ class Seen(msgspec.Struct, gc=False):
     """What all rules say at an instant.
 
     ``weight`` holds the bits of the verdict. ``fired`` numbers the rules that spoke, with the finding where one was
-    made. ``until`` is the latest end of what holds the act back, ``quiet`` the first instant at which a rule that was
-    asked through its closure may say something else; what is written out is asked again at any instant.
+    made. ``until`` is the latest end of what holds the act back.
     """
 
     weight: int
     rows: tuple[Row, ...]
     fired: list[tuple[int, Finding | None]]
     until: int
-    quiet: int
 
 
 class Ruled(NamedTuple):
@@ -87,13 +85,12 @@ def told(
     fired: list[tuple[int, Finding | None]],
     weight: int,
     until: int,
-    quiet: int,
-) -> tuple[Row, int, int, int]:
-    """Note a finding; return its row, and weight, until and quiet as they are with it."""
+) -> tuple[Row, int, int]:
+    """Note a finding; return its row, and weight and until as they are with it."""
     own = WEIGHT[finding.effect]
     fired.append((number, finding))
     row: Row = (ident, not own, finding.observed, finding.limit)
-    return row, weight | own, max(until, finding.until) if own else until, min(quiet, finding.until)
+    return row, weight | own, max(until, finding.until) if own else until
 
 
 def disturbed(unwelcome: Sequence[tuple[int, int, int]], day: int, second: int) -> bool:
@@ -128,12 +125,6 @@ class _Ends(dict[str, int]):
 def opens(week: Mapping[int, Any], zone: Zone, instant: int) -> int:
     """Return the first instant after a closed one at which a week's windows are open."""
     return next_open(lambda _, day: week[(day + 3) % 7 + 1], zone, instant)
-
-
-def open_until(week: Mapping[int, Any], zone: Zone, instant: int) -> int:
-    """Return the end of the window that holds an instant, NEVER when only what a person agreed to opens it."""
-    end = closes(lambda _, day: week[(day + 3) % 7 + 1], zone, instant)
-    return end if end > instant else NEVER
 
 
 def tally(record: Record, scene: Scene, counter: Count, low: int, high: int, cap: int) -> tuple[int, int]:
@@ -173,10 +164,9 @@ class _Writer:
         self.windows: dict[str, list[int]] = {}
         self.head: list[str] = []
         self.lines: list[str] = []
-        self.quiet: list[str] = []
         self.names: dict[str, Any] = {
             "NEVER": NEVER, "Scene": Scene, "Seen": Seen, "disturbed": disturbed, "told": told, "words_in": words_in, "bisect_left": bisect_left, "bisect_right": bisect_right,
-            "look": look, "open_until": open_until, "opens": opens, "tally": tally,
+            "look": look, "opens": opens, "tally": tally,
         }  # fmt: skip
         self.rows = [f"e{number}" for number in range(len(ruled))]
         self._known: dict[int, str] = {}
@@ -231,10 +221,8 @@ class _Writer:
             f"{indent}a = {self.name(check)}({scene}, t)"
             if steady
             else f"{indent}a = look({self.name(bound)}, {scene}, t)",
-            f"{indent}if type(a) is int:",
-            f"{indent} e{number} = {self.silent(number)}",
-            f"{indent} if a < q: q = a",
-            f"{indent}else: e{number}, v, u, q = told({number}, {law.ident!r}, a, f, v, u, q)",
+            f"{indent}if type(a) is int: e{number} = {self.silent(number)}",
+            f"{indent}else: e{number}, v, u = told({number}, {law.ident!r}, a, f, v, u)",
         ]
 
     def silent(self, number: int) -> str:
@@ -316,19 +304,15 @@ def _hours(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     # A change of the clock on the way is left to who counts days.
     later = f"opens({writer.name(week)}, {zone}, t)"
     writer.fire(number, "defer", second, limit, f"a if (a := {start}) < {zone}.next_change(t) else {later}")
-    writer.quiet.append(f"open_until({writer.name(week)}, {zone}, t)")
     return True
 
 
 def _preference(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
-    bound, pack, zones = writer.ruled[number]
-    if len(zones) > 1:
+    if len(writer.ruled[number].zones) > 1:
         writer.lines.append("if r.unwelcome:")
     else:
         day, second = writer.clock(number)
         writer.lines.append(f"if r.unwelcome and disturbed(r.unwelcome, {day}, {second}):")
-        scene = f"Scene(r, {writer.name(zones)}, {writer.name(pack.calendars)}, {writer.name(pack.lexicon)})"
-        writer.quiet.append(f"(look({writer.name(bound)}, {scene}, t) if r.unwelcome else NEVER)")
     writer.ask(number, " ")
     writer.lines.append(f"else: e{number} = {writer.silent(number)}")
     return True
@@ -340,9 +324,7 @@ def _quiet_dates(writer: _Writer, number: int, params: Mapping[str, Any]) -> boo
     if len(zones) > 1:
         return False
     day, _ = writer.clock(number)
-    zone = writer.name(zones[0])
     ident = writer.ruled[number].bound[4].ident
-    writer.quiet.append(f"{zone}.midnight({zone}.day(t) + 1)")
     days, (first, last) = writer.name(calendar.days), calendar.known
     writer.lines += [
         f"if {day} not in {days} and {first} <= {day} < {last}:",
@@ -497,8 +479,6 @@ def _span(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     writer.lines.append(f"elif t < {ends}[x]: {silent}")
     writer.lines.append("else:")
     writer.fire(number, params.get("after", "deny"), "None", "x")
-    fact = "r.{}[{}]".format(*_place_of(path))
-    writer.quiet.append(f"(NEVER if {fact} is None else {ends}[{fact}])")
     return True
 
 
@@ -568,10 +548,8 @@ def _past(writer: _Writer) -> Iterator[str]:
             yield f" {low} = bisect_left(h, {zone}.midnight(day_{zone} - {days - 1}), 0, n)"
 
 
-def write(
-    ruled: Sequence[Ruled], kind: Kind, at: int, apart: tuple[Row, ...]
-) -> tuple[Written, Callable[[Record, int], int], str, int]:
-    """Return the function of a kind of act, what tells how long its written-out rules stay silent, its source, its begin.
+def write(ruled: Sequence[Ruled], kind: Kind, at: int, apart: tuple[Row, ...]) -> tuple[Written, str, int]:
+    """Return the function of a kind of act, its source, and its begin.
 
     ``apart`` are the rows of rules that cannot apply. The function holds from its begin on: rules in force by ``at`` are written without asking for their date.
     """
@@ -590,7 +568,6 @@ def write(
             writer.lines[mark:] = [
                 f"if t < {start}:",
                 f" e{number} = {writer.silent(number)}",
-                f" if {start} < q: q = {start}",
                 "else:",
                 *(f" {line}" for line in writer.lines[mark:]),
             ]
@@ -599,14 +576,12 @@ def write(
     rows = "".join(f"{row}, " for row in (*writer.rows, *map(writer.name, apart)))
     lines = [
         "def seen(r, t):",
-        " f = []; v = u = 0; q = NEVER",
+        " f = []; v = u = 0",
         *(f" {line}" for line in (*writer.head, *_past(writer), *writer.lines)),
-        f" return Seen(v, ({rows}), f, u, q)",
-        "def quiet(r, t):",
-        f" return min(({''.join(f'{each}, ' for each in writer.quiet)}), default=NEVER)",
+        f" return Seen(v, ({rows}), f, u)",
     ]
     source = "\n".join(lines) + "\n"
     space = dict(writer.names)
     # Numbers stand in the lines as such and texts as names or literals: nothing that a rule says becomes code.
     exec(compile(source, "<rules of one kind of act>", "exec"), space)
-    return space["seen"], space["quiet"], source, begin
+    return space["seen"], source, begin
