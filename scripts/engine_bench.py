@@ -34,6 +34,7 @@ KEPT = ROOT / ".local" / "engine-mutants"
 QUICK = (
     "tests/domain/compliance/test_local_time.py",
     "tests/domain/compliance/test_dossier_form.py",
+    "tests/rules/test_shapes.py",
     "tests/rules/test_rule_command.py",
     "tests/rules/test_lexicon.py",
     "tests/rules/test_shapes.py",
@@ -447,9 +448,8 @@ def _forget_answers(sets: Mapping[bool, Any]) -> None:
             pack._picked.clear()
             pack.lexicon.scan.cache_clear()
             for zone in pack.zones or ():
-                zone._midnights.clear()
-                zone._stretches.clear()
-                zone._start = zone._end = 0
+                zone.midnight.cache_clear()
+                zone._start = zone._end = zone._offset
 
 
 def _reached_by_examples(book: Sequence[Example]) -> tuple[dict[str, frozenset[str]], frozenset[str]]:

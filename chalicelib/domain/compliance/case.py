@@ -13,6 +13,8 @@ from chalicelib.domain.compliance.timeline import (
     day_of,
     instant_of,
     instant_text,
+    is_instant,
+    rounded_up,
     starts,
     zone,
 )
@@ -217,7 +219,7 @@ class Case:
         for text in self.times():
             if text < past:
                 continue
-            if len(text) > 10:
+            if is_instant(text):
                 begin = instant_of(text)
                 spans = [(begin, begin), (begin + 1, begin + 1)]
             else:
@@ -240,7 +242,7 @@ def release_of(hold: Facts) -> int:
     text = hold.get("released_at")
     if text is None:
         return NEVER
-    return instant_of(text) + ("." in text)
+    return rounded_up(text)
 
 
 class Atlas:

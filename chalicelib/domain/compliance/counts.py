@@ -233,7 +233,7 @@ class Count:
         if "asked" in self.leave_out:
             tests.append(("asked", lambda event: bool(event.consented)))
         if "first" in self.leave_out:
-            opening = _opening(scene, instant)
+            opening = _opening(scene)
             tests.append(("first", lambda event: event is opening))
         return lambda event: next((reason for reason, test in tests if test(event)), None)
 
@@ -266,15 +266,15 @@ class Count:
         return max((end for start, end in spans if start <= instant < end), default=None)
 
 
-def _opening(scene: Scene, instant: int) -> Event | None:
-    """Return the first contact with the person about the debts."""
+def _opening(scene: Scene) -> Event | None:
+    """Return the first contact with the person about the debts, past or to come."""
     case = scene.case
     own = frozenset(case.debt_ids)
     return next(
         (
             event
             for event in case.history
-            if not event.inbound and event.at <= instant and event.party == case.recipient_id and touches(event, own)
+            if not event.inbound and event.party == case.recipient_id and touches(event, own)
         ),
         None,
     )

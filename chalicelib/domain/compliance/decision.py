@@ -38,6 +38,7 @@ from chalicelib.domain.compliance.timeline import (
     day_of,
     instant_of,
     instant_text,
+    is_instant,
     zone,
 )
 
@@ -299,7 +300,7 @@ class Decision(msgspec.Struct, gc=False):
         for text in self.record.case.times():
             if text < past:
                 continue
-            if len(text) > 10:
+            if is_instant(text):
                 begin = instant_of(text)
                 yield begin
                 yield begin + 1

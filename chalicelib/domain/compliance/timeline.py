@@ -7,7 +7,7 @@ dossier gives the same ruling everywhere.
 
 import io
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -24,6 +24,17 @@ NEVER = 1 << 60
 LAST = 253_370_764_800
 """9999-01-01T00:00:00Z: what ends later has no end that could be written down."""
 
+_WEEK = 7 * DAY
+_AHEAD = 15 * 3600
+"""Seconds that no clock is ahead of UTC."""
+
+_MOST = 4_096
+_NO_DAYS = (0, 0)
+_MAGIC = b"TZif"
+_HEADER = struct.Struct(">20x6l")
+_INSTANT = struct.Struct(">q")
+_KIND = struct.Struct(">lBB")
+
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 ZONE_DATA: str = tzdata.IANA_VERSION
@@ -31,26 +42,25 @@ ZONE_DATA: str = tzdata.IANA_VERSION
 
 
 def _transitions(data: bytes) -> tuple[list[int], list[int]]:
-    """Return the instants at which a TZif file changes the offset, and the offset before each and after the last.
+    """Return the instants from which the offsets of a TZif file hold, and the offsets; the first holds since ever.
 
     A zone that never changes again ends with NEVER, one with a yearly rule with its last listed change (RFC 8536).
     """
-    counts = struct.unpack(">6l", data[20:44])
-    if data[:4] != b"TZif" or data[4:5] < b"2":
-        raise ValueError("zone data of the second version is needed")
-    utc, std, leaps, times, types, chars = counts
-    start = 44 + times * 5 + types * 6 + chars + leaps * 8 + std + utc
-    utc, std, leaps, times, types, chars = struct.unpack(">6l", data[start + 20 : start + 44])
-    start += 44
-    instants = list(struct.unpack(f">{times}q", data[start : start + 8 * times]))
-    start += 8 * times
+    # The second header stands behind a block of 32-bit times, which says nothing that its own block does not.
+    start = data.index(_MAGIC, len(_MAGIC))
+    if not data.startswith(_MAGIC):
+        raise ValueError("not zone data")
+    *_, times, types, _ = _HEADER.unpack_from(data, start)
+    start += _HEADER.size
+    instants = [-NEVER, *struct.unpack_from(f">{times}q", data, start)]
+    start += times * _INSTANT.size
     kinds = data[start : start + times]
     start += times
-    offsets = [struct.unpack(">l", data[start + 6 * kind : start + 6 * kind + 4])[0] for kind in range(types)]
-    footer = data[start + 6 * types + chars + leaps * 12 + std + utc :].strip()
+    offsets = [offset for offset, _, _ in _KIND.iter_unpack(data[start : start + types * _KIND.size])]
+    _, _, footer = data.rstrip().rpartition(b"\n")
     if b"," not in footer:
         instants.append(NEVER)
-    return instants, [offsets[0], *(offsets[kind] for kind in kinds)]
+    return instants, [next(iter(offsets)), *map(offsets.__getitem__, kinds)]
 
 
 class UnknownZone(LookupError):
@@ -61,6 +71,11 @@ class UnknownZone(LookupError):
 def instant_of(text: str) -> int:
     """Return the second that an RFC 3339 text lies in; fractions are cut."""
     return int(datetime.fromisoformat(text).timestamp() // 1)
+
+
+def is_instant(text: str) -> bool:
+    """Tell whether a time on file is an instant; otherwise it is a date."""
+    return "T" in text
 
 
 @lru_cache(maxsize=16_384)
@@ -108,7 +123,7 @@ def month_start(day: int) -> int:
 class Zone:
     """One IANA zone: its table of offsets read once, then plain arithmetic."""
 
-    __slots__ = ("_end", "_info", "_midnights", "_offset", "_offsets", "_start", "_stretches", "_times", "name")
+    __slots__ = ("_end", "_info", "_offset", "_offsets", "_start", "_times", "midnight", "name")
 
     def __init__(self, name: str) -> None:
         try:
@@ -118,22 +133,20 @@ class Zone:
         except (OSError, ValueError, struct.error) as error:
             raise UnknownZone(name) from error
         self.name = name
-        self._start = self._end = self._offset = 0
-        self._stretches: dict[int, tuple[tuple[int, int, int], ...]] = {}
-        self._midnights: dict[int, int] = {}
+        # The stretch of one offset that was looked at last; none yet.
+        self._start = self._end = self._offset = NEVER
+        self.midnight = lru_cache(maxsize=_MOST)(self._midnight)
 
     def offset(self, instant: int) -> int:
         """Return the seconds that local time is ahead of UTC at an instant."""
-        if self._start <= instant < self._end:
-            return self._offset
-        times = self._times
-        index = bisect_right(times, instant)
-        if index == len(times):
-            self._start, self._end, self._offset = self._stretch(instant)
-            return self._offset
-        self._start = times[index - 1] if index else -NEVER
-        self._end = times[index]
-        self._offset = self._offsets[index]
+        if not self._start <= instant < self._end:
+            index = bisect_right(self._times, instant)
+            if index < len(self._times):
+                self._start, self._end = self._times[index - 1], self._times[index]
+                self._offset = self._offsets[index - 1]
+            else:
+                self._start, self._end = self._stretch(instant)
+                self._offset = self._raw(instant)
         return self._offset
 
     def _raw(self, instant: int) -> int:
@@ -141,36 +154,18 @@ class Zone:
         assert offset is not None  # a ZoneInfo always has one
         return int(offset.total_seconds())
 
-    def _stretch(self, instant: int) -> tuple[int, int, int]:
-        """Return start, end and offset of the stretch that holds an instant past the table, looked up once a quarter.
+    def _stretch(self, instant: int) -> tuple[int, int]:
+        """Return start and end of a stretch of one offset that holds an instant past the table, a week at most.
 
         Past the table only the zone's yearly rule is left, whose two changes lie weeks apart.
         """
-        quarter = instant // (91 * DAY)
-        found = self._stretches.get(quarter)
-        if found is None:
-            first, last = quarter * 91 * DAY, (quarter + 1) * 91 * DAY
-            edges = [first]
-            for step in range(first, last, 7 * DAY):
-                after = min(step + 7 * DAY, last)
-                if self._raw(step) != self._raw(after):
-                    edges.append(self._change(step, after))
-            edges.append(last)
-            found = tuple(
-                (start, end, self._raw(start)) for start, end in zip(edges, edges[1:], strict=False) if start < end
-            )
-            self._stretches[quarter] = found
-        return next(each for each in found if each[0] <= instant < each[1])
-
-    def _change(self, before: int, after: int) -> int:
-        wanted = self._raw(after)
-        while after - before > 1:
-            middle = (before + after) // 2
-            if self._raw(middle) == wanted:
-                after = middle
-            else:
-                before = middle
-        return after
+        start = instant // _WEEK * _WEEK
+        end = start + _WEEK
+        wanted = self._raw(end)
+        if self._raw(start) == wanted:
+            return start, end
+        change = bisect_left(range(end), True, lo=start, key=lambda moment: self._raw(moment) == wanted)
+        return (start, change) if instant < change else (change, end)
 
     def next_change(self, instant: int) -> int:
         """Return the end of the stretch of one offset that holds an instant; past the table it may be no real change."""
@@ -179,8 +174,6 @@ class Zone:
 
     def local(self, instant: int) -> int:
         """Return local seconds since 1970-01-01T00:00:00 local: ``// DAY`` is the date, ``% DAY`` the time of day."""
-        if self._start <= instant < self._end:
-            return instant + self._offset
         return instant + self.offset(instant)
 
     def day(self, instant: int) -> int:
@@ -189,15 +182,13 @@ class Zone:
 
     def first_at(self, local: int) -> int:
         """Return the first instant whose local time is at or past ``local``, which a clock change may skip."""
-        before = local - self.offset(local - self.offset(local) - 3 * 3600)
-        after = local - self.offset(local - self.offset(local) + 3 * 3600)
-        for candidate in sorted((before, after)):
-            if self.local(candidate) >= local:
-                # A time that the clock skips has come when the skipping is done.
-                self.offset(candidate)
-                change = self._start
-                return change if change > -NEVER and self.local(change) >= local else candidate
-        return max(before, after)
+        instant = local - _AHEAD
+        while True:
+            # A time that the clock skips has come when the skipping is done.
+            found = max(instant, local - self.offset(instant))
+            if found < self._end:
+                return found
+            instant = self._end
 
     def ahead(self, instant: int, seconds: int) -> int:
         """Return the instant at which the local clock stands so many seconds past where it stands at an instant."""
@@ -205,14 +196,9 @@ class Zone:
         later = instant + seconds
         return later if later < self._end else self.first_at(local + seconds)
 
-    def midnight(self, day: int) -> int:
-        """Return the first instant of a local date."""
-        found = self._midnights.get(day)
-        if found is None:
-            if len(self._midnights) >= 4096:
-                self._midnights.clear()
-            found = self._midnights[day] = self.first_at(day * DAY)
-        return found
+    def _midnight(self, day: int) -> int:
+        """Return the first instant of a local date. (Called as ``midnight``, which remembers.)"""
+        return self.first_at(day * DAY)
 
 
 @lru_cache(maxsize=1024)
@@ -227,7 +213,7 @@ Zones = tuple[Zone, ...]
 @lru_cache(maxsize=16_384)
 def starts(text: str, zones: Zones) -> int:
     """Return the earliest instant at which an instant or a whole local day begins in any of the zones."""
-    if len(text) > 10:
+    if is_instant(text):
         return instant_of(text)
     day = day_of(text)
     return min(each.midnight(day) for each in zones)
@@ -236,8 +222,8 @@ def starts(text: str, zones: Zones) -> int:
 @lru_cache(maxsize=16_384)
 def starts_last(text: str, zones: Zones) -> int:
     """Return the instant from which an instant or a local day has begun in all of the zones."""
-    if len(text) > 10:
-        return _rounded_up(text)
+    if is_instant(text):
+        return rounded_up(text)
     day = day_of(text)
     return max(each.midnight(day) for each in zones)
 
@@ -245,8 +231,8 @@ def starts_last(text: str, zones: Zones) -> int:
 @lru_cache(maxsize=16_384)
 def ends(text: str, zones: Zones) -> int:
     """Return the instant from which an end has passed in all of the zones; a date lasts its whole day."""
-    if len(text) > 10:
-        return _rounded_up(text)
+    if is_instant(text):
+        return rounded_up(text)
     day = day_of(text) + 1
     return max(each.midnight(day) for each in zones)
 
@@ -254,16 +240,16 @@ def ends(text: str, zones: Zones) -> int:
 @lru_cache(maxsize=16_384)
 def ends_first(text: str, zones: Zones) -> int:
     """Return the instant from which an end has passed in one of the zones; a date lasts its whole day."""
-    if len(text) > 10:
+    if is_instant(text):
         return instant_of(text)
     day = day_of(text) + 1
     return min(each.midnight(day) for each in zones)
 
 
 @lru_cache(maxsize=16_384)
-def _rounded_up(text: str) -> int:
-    whole = instant_of(text)
-    return whole + 1 if "." in text and text.rstrip("Z").partition(".")[2].strip("0") else whole
+def rounded_up(text: str) -> int:
+    """Return the first whole second that is not before the instant of an RFC 3339 text."""
+    return instant_of(text) + bool(datetime.fromisoformat(text).microsecond)
 
 
 Span = tuple[int, int]
@@ -313,7 +299,7 @@ class Calendar:
     @property
     def known(self) -> Span:
         """The first run of days without a gap of which the calendar knows whether they are listed, half-open."""
-        return self._years[0] if self._years else (0, 0)
+        return next(iter(self._years), _NO_DAYS)
 
     def __contains__(self, day: int) -> bool:
         if day in self.days:

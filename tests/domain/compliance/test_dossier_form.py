@@ -51,6 +51,28 @@ def test_a_compliant_dossier_has_the_right_form() -> None:
         ("parties/p1/role", "friend", "unknown_value", "/parties/p1/role"),
         ("points/m/kind", "pager", "unknown_value", "/points/m/kind"),
         ("debts/d1/share_paid", 1.5, "out_of_range", "/debts/d1/share_paid"),
+        ("debts/d1/share_paid", 1.000001, "out_of_range", "/debts/d1/share_paid"),
+        ("debts/d1/share_paid", -0.000001, "out_of_range", "/debts/d1/share_paid"),
+        ("debts/d1/share_paid", "half", "wrong_type", "/debts/d1/share_paid"),
+        ("debts/d1/share_paid", True, "wrong_type", "/debts/d1/share_paid"),
+        ("debts/d1/amount_due_minor", "12", "wrong_type", "/debts/d1/amount_due_minor"),
+        ("debts/d1/placed_from", "2026-6-1", "malformed", "/debts/d1/placed_from"),
+        ("debts/d1/placed_from", 20260601, "wrong_type", "/debts/d1/placed_from"),
+        ("orgs/ag1/listed_from", 20260601, "wrong_type", "/orgs/ag1/listed_from"),
+        ("act/point", 7, "wrong_type", "/act/point"),
+        ("act/from", "nowhere", "unknown_reference", "/act/from"),
+        ("act/collector", "nobody", "unknown_reference", "/act/collector"),
+        ("act/org", "", "out_of_range", "/act/org"),
+        ("act/org", 7, "wrong_type", "/act/org"),
+        ("act/content/language", 7, "wrong_type", "/act/content/language"),
+        ("holds", [{"kind": "bankruptcy", "from": "2026-06-01", "chapter": "7"}], "wrong_type", "/holds/0/chapter"),
+        ("holds", [{"kind": "bankruptcy", "from": "2026-06-01", "chapter": 9}], "unknown_value", "/holds/0/chapter"),
+        ("parties/p1/birth_date", "1988-02-03T00:00:00Z", "malformed", "/parties/p1/birth_date"),
+        ("parties/p1/birth_date", 19880203, "wrong_type", "/parties/p1/birth_date"),
+        ("parties/p1/stop_requested_at", 7, "wrong_type", "/parties/p1/stop_requested_at"),
+        ("parties/p1/residence/region", 7, "wrong_type", "/parties/p1/residence/region"),
+        ("parties/p1", [], "wrong_type", "/parties/p1"),
+        ("parties", [], "wrong_type", "/parties"),
         ("debts/d1/amount_due_minor", 1.5, "wrong_type", "/debts/d1/amount_due_minor"),
         ("debts/d1/amount_due_minor", True, "wrong_type", "/debts/d1/amount_due_minor"),
         ("debts/d1/unpaid_periods", -1, "out_of_range", "/debts/d1/unpaid_periods"),
@@ -68,6 +90,44 @@ def test_a_departure_is_named(path: str, value: Any, code: str, pointer: str) ->
     with pytest.raises(DossierError) as caught:
         check_dossier(changed(path, value))
     assert (caught.value.code, caught.value.pointer) == (code, pointer)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("act/point", None),
+        ("act/from", None),
+        ("history/0/point", None),
+        ("orgs/ag1/listed_from", None),
+        ("orgs/ag1/listed_from", "2026-01-01T00:00:00Z"),
+        ("debts/d1/share_paid", 0),
+        ("debts/d1/share_paid", 0.25),
+        ("debts/d1/share_paid", 1),
+        ("debts/d1/unpaid_periods", 0),
+        ("debts/d1/unpaid_periods", 1),
+        ("debts/d1/amount_due_minor", -5),
+        ("debts/d1/amount_due_minor", 5.0),
+        ("debts/d1/placed_from", "2026-06-01"),
+        ("debts/d1/placed_from", "2026-06-01T00:00:00.5Z"),
+        ("consents/0/times", {"weekdays": [1, 7], "from": "23:59", "to": "24:00"}),
+    ],
+)
+def test_what_a_dossier_may_hold_is_let_in(path: str, value: Any) -> None:
+    dossier = changed(path, value)
+    assert check_dossier(dossier) is dossier
+
+
+def test_a_message_says_where_the_departure_is() -> None:
+    with pytest.raises(DossierError, match="expected an object at /$"):
+        check_dossier([])
+    with pytest.raises(DossierError, match="expected a boolean at /act/recorded$"):
+        check_dossier(changed("act/recorded", None))
+    with pytest.raises(DossierError, match="expected an integer at /holds/0/chapter$"):
+        check_dossier(changed("holds", [{"kind": "bankruptcy", "from": "2026-06-01", "chapter": "7"}]))
+    with pytest.raises(DossierError, match="expected a string at /act/channel$"):
+        check_dossier(changed("act/channel", 7))
+    with pytest.raises(DossierError, match="the key act is required at /$"):
+        check_dossier({name: value for name, value in GOOD.items() if name not in ("act", "at")})
 
 
 @pytest.mark.parametrize("key", sorted(GOOD))
