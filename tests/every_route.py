@@ -25,9 +25,7 @@ from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record, View
 from chalicelib.usecases import archive, archive_exports, compliance, dispatch, duties, feeds, portfolios
 from chalicelib.usecases import provider_events as carriers_word
-from chalicelib.usecases.archive import ArchivePorts
 from scripts.sample import document
-from tests.archive_fakes import MemoryAudit, MemoryBucket, memory_ports
 from tests.builders import (
     AGENCY,
     COLLECTOR,
@@ -262,17 +260,10 @@ class Tour:
         portfolios.load_chunk(ports, {"tenant": LENDER, "portfolio": portfolio, "chunk": 0}, **told)
 
     def archive(self) -> None:
-        """Let the archiver publish a log with what happened to the lender itself: the double's transactions are slow."""
+        """Let the archiver publish a log with what happened to the lender itself."""
         events = self.store.events(SCOPE, keys.org_pk(LENDER, LENDER))
         assert events and archive.enqueue_events(wiring.audit_repository(), events) == []
-        archive.run_archive(self._archiver(), now=self.clock.now)
-
-    def _archiver(self) -> ArchivePorts:
-        return replace(
-            memory_ports(MemoryAudit(), MemoryBucket()),
-            repository=wiring.audit_repository(),
-            bucket=wiring.archive_bucket(),
-        )
+        archive.run_archive(wiring.archive_ports(), now=self.clock.now)
 
     def export(self, export: str) -> None:
         """Let the worker pack an export as far as it can."""
@@ -285,7 +276,7 @@ class Tour:
     def sign_exports(self) -> None:
         """Let the archiver sign the manifests that wait for it."""
         ports = replace(wiring.export_ports(), scope_for=Scope)
-        archive_exports.sign_manifests(ports, self._archiver().signers, now=self.clock.now, req="req_worker")
+        archive_exports.sign_manifests(ports, wiring.archive_ports().signers, now=self.clock.now, req="req_worker")
 
 
 def worker(name: str, run: Callable[[], Any], *events: str) -> Step:
