@@ -72,7 +72,7 @@ def _next_start(windows: Windows, zone: Zone, instant: int) -> int:
     for day in range(today, today + _SEARCH_DAYS):
         for start, _ in windows(zone, day):
             if day > today or start > local % DAY:
-                return zone.first_at(day * DAY + start)
+                return zone.ahead(instant, day * DAY + start - local)
     return NEVER
 
 
