@@ -5,10 +5,11 @@ VENV := .venv
 EMULATOR := .local/emulator
 BENCH := .local/bench
 AUDITORS := .local/auditors
+SCORING := .local/scoring
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-kpis campaign-ledger campaign-experiments auditors package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-kpis campaign-ledger campaign-experiments scorecards auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -25,6 +26,7 @@ help:
 	@echo "make campaign-canaries   drive 1,000 persons through every route and error path, and look for their data everywhere"
 	@echo "make campaign-experiments   live 5,000 made-up experiments with sixty looks each, and count the false alarms and what is found (RUNS=1000 SEED=1)"
 	@echo "make campaign-ledger   book the same payments, reversals and pauses in 100,000 random orders, against a plain count by day (ORDERS=1000 SEED=1)"
+	@echo "make scorecards   fit the scorecards on the generated panel and measure them (CHECK=1 says whether those that ship are what comes out)"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
 	@echo "make lock       new lock files from requirements*.in"
@@ -105,6 +107,14 @@ campaign-experiments: setup
 campaign-ledger: setup
 	@$(RUN) scripts.campaign_ledger $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEED),--seed $(SEED))
 
+scorecards: setup
+	@cmp -s requirements-scoring.txt $(SCORING)/made-from.txt || { \
+	  echo "Making the environment in which scorecards are fitted"; \
+	  $(PYTHON) -m venv --clear $(SCORING) && \
+	  $(SCORING)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-scoring.txt && \
+	  cp requirements-scoring.txt $(SCORING)/made-from.txt; }
+	@$(SCORING)/bin/python -m scripts.fit_scorecard $(if $(CHECK),--check)
+
 package: setup
 	@$(RUN) scripts.package --stage aws
 
@@ -113,6 +123,7 @@ lock: setup
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-emulator.in -o requirements-emulator.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-bench.in -o requirements-bench.txt
+	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 requirements-scoring.in -o requirements-scoring.txt
 	$(VENV)/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.12 requirements-auditors.in -o requirements-auditors.txt
 
 clean:

@@ -34,7 +34,7 @@ from chalicelib.domain.cases.repayment_ledger import (
 )
 from tests.builders import a_case
 
-FIRST = date(2026, 1, 1)
+FIRST, LAST = date(2026, 1, 1), date(2026, 12, 31)
 Entry = Payment | Pause
 
 
@@ -273,6 +273,8 @@ def faults(made: Contract, orders: int, chance: random.Random) -> Iterator[str]:
             stands = case.ledger.standing(day)
             if told(stands) != plain[day]:
                 yield f"on {day} the ledger says {told(stands)}, the plain count {plain[day]}"
+            if case.ledger.standing(LAST).days_past_due_on(day) != plain[day]["days_past_due"]:
+                yield f"seen from {LAST}, the days past due on {day} differ"
             if told(case.ledger.standing(day, known_by=known_by)) != believed[day]:
                 yield f"what was believed on {known_by} differs for {day}"
 

@@ -426,6 +426,8 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     confirmed = {"confirmed_at": "2026-11-23T01:59:00Z"}
     route = "PUT /v1/lenders/{lender_id}/balances-confirmation"
     yield step(route, "lender", f"{lender}/balances-confirmation", confirmed, "lender.registered")
+    route = "PUT /v1/lenders/{lender_id}/high-risk-threshold"
+    yield step(route, "lender", f"{lender}/high-risk-threshold", {"permille": 550}, "lender.registered")
     agency = f"/v1/agencies/{AGENCY}"
     yield step("PUT /v1/agencies/{agency_id}", "lender", agency, AGENCY_BODY, "agency.listed", tag="1")
     collector = f"{agency}/collectors/{COLLECTOR}"

@@ -81,11 +81,18 @@ class BalancesConfirmed(_Model):
     confirmed_at: AwareDatetime
 
 
+class HighRiskThreshold(_Model):
+    """From which chance of rolling into a later bucket within 30 days an account is high risk (closed)."""
+
+    permille: Annotated[int, Field(strict=True, ge=1, le=1_000)]
+
+
 class LenderView(LenderBody):
     """A lender as it stands."""
 
     id: str
     balances_confirmed_at: str | None
+    high_risk_permille: int
     version: int
 
 
@@ -167,9 +174,9 @@ def put_lender(principal: Principal, request: Request[LenderBody, None]) -> Answ
     """Changing one that exists needs ``If-Match``."""
     scope = founding_scope(principal, request.path["lender_id"])
     known = wiring.store().lender(scope)
-    confirmed = known.balances_confirmed_at if known is not None else None
-    body = request.body.model_dump()
-    lender = Lender(**body, id=scope.tenant, balances_confirmed_at=confirmed)
+    # What the lender itself has said stays as it is.
+    own = known.model_dump(include={"balances_confirmed_at", "high_risk_permille"}) if known is not None else {}
+    lender = Lender(**request.body.model_dump(), **own, id=scope.tenant)
     put = organisations.put_lender(
         wiring.store(),
         scope,
@@ -221,6 +228,27 @@ def confirm_balances(principal: Principal, request: Request[BalancesConfirmed, N
         _caller(principal),
         _context(request),
         confirmed_at=request.body.confirmed_at,
+    )
+    return Answer(_lender_view(lender), version=lender.version)
+
+
+@route(
+    bp,
+    "PUT",
+    "/v1/lenders/{lender_id}/high-risk-threshold",
+    scope="organisations:write",
+    body=HighRiskThreshold,
+    response=LenderView,
+    summary="Say from which chance of rolling into a later bucket an account is high risk",
+)
+def put_high_risk_threshold(principal: Principal, request: Request[HighRiskThreshold, None]) -> Answer:
+    """It counts from the next reading on; putting the same again changes nothing."""
+    lender = organisations.put_high_risk_threshold(
+        wiring.store(),
+        _scope_within(principal, request.path["lender_id"]),
+        _caller(principal),
+        _context(request),
+        permille=request.body.permille,
     )
     return Answer(_lender_view(lender), version=lender.version)
 

@@ -221,6 +221,34 @@ def confirm_balances(store: Store, scope: Scope, caller: Caller, context: Contex
     return retrying(once)
 
 
+def put_high_risk_threshold(store: Store, scope: Scope, caller: Caller, context: Context, *, permille: int) -> Lender:
+    """Set from which chance of rolling into a later bucket an account is high risk; the same again changes nothing.
+
+    Raises NotFound.
+    """
+
+    def once() -> Lender:
+        known = get_lender(store, scope)
+        if known.high_risk_permille == permille:
+            return known
+        put = _put(
+            store,
+            scope,
+            known,
+            known.model_copy(update={"high_risk_permille": permille}),
+            caller,
+            context,
+            expected=known.version,
+            sk="LENDER",
+            stream=scope.tenant,
+            event_type=EventType.LENDER_REGISTERED,
+            event={"lender": known.id, "high_risk_permille": permille},
+        )
+        return cast(Lender, put.body)
+
+    return retrying(once)
+
+
 def get_lender(store: Store, scope: Scope) -> Lender:
     """Return the lender. Raises NotFound."""
     return _found(store.lender(scope), "lender", scope.tenant)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.cases.repayment_ledger import (
+    BUCKETS,
+    BUCKETS_OTHERWISE,
     ORDERS,
     OTHERWISE,
     PARTS,
@@ -18,6 +20,7 @@ from chalicelib.domain.cases.repayment_ledger import (
     bucket_of,
     days_past_due,
     merged,
+    rank_of,
 )
 
 JANUARY, FEBRUARY, MARCH = date(2026, 1, 10), date(2026, 2, 10), date(2026, 3, 10)
@@ -94,6 +97,14 @@ def test_money_counts_from_the_day_it_was_received() -> None:
 )
 def test_chinas_m2_begins_on_day_31_and_the_us_second_bucket_on_day_30(days: int, china: str, elsewhere: str) -> None:
     assert (bucket_of(days, country="CN"), bucket_of(days, country="US")) == (china, elsewhere)
+    assert BUCKETS["CN"][rank_of(days, country="CN")] == china
+    assert BUCKETS_OTHERWISE[rank_of(days, country="US")] == elsewhere
+
+
+def test_an_instalment_is_settled_on_the_value_date_of_the_payment_that_settles_it() -> None:
+    stands = ledger(paid(60, FEBRUARY), paid(140, MARCH, 2)).standing(MARCH)
+    assert stands.settlements == ((JANUARY, MARCH), (FEBRUARY, MARCH), (MARCH, None))
+    assert [stands.days_past_due_on(day) for day in (JANUARY, FEBRUARY, MARCH - DAY, MARCH)] == [0, 31, 58, 0]
 
 
 # Appropriation

@@ -13,6 +13,7 @@ class Lender(_Value):
     """A tenant. ``zone`` is the IANA zone of its business day; ``pay_to`` (by country) is its official way to pay.
 
     ``balances_confirmed_at`` is the instant up to which the lender has posted every payment it received.
+    ``high_risk_permille`` is the chance of rolling into a later bucket from which an account is high risk (closed).
     """
 
     id: str
@@ -25,6 +26,7 @@ class Lender(_Value):
     complaint_line: str
     recall_window_hours: int = 24
     balances_confirmed_at: str | None = None
+    high_risk_permille: int = 600
     version: int = 1
 
 

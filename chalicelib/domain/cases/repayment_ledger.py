@@ -16,7 +16,7 @@ oldest instalment first; the rest settles what falls due next. A reversal takes 
 that was received: the debt was never settled.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -92,7 +92,8 @@ class Standing:
     ``oldest_unpaid_due_on`` is the due date, as deferred, of the oldest instalment that is not settled, None when all are;
     it may lie ahead. ``overdue_minor`` is what fell due before ``as_of``, charges included, ``balance_minor`` what is
     owed in all, by part in ``owed``. ``unpaid_periods`` counts unsettled instalments that fell due before ``as_of``.
-    ``splits`` says by payment what it settles, ``unapplied_minor`` how much money found nothing to settle.
+    ``splits`` says by payment what it settles, ``unapplied_minor`` how much money found nothing to settle. ``settlements`` are the
+    due dates, as deferred, in order, each with the value date of the payment that settled it, None while it is unsettled.
     """
 
     as_of: date
@@ -106,6 +107,16 @@ class Standing:
     splits: Mapping[str, Mapping[str, int]]
     unapplied_minor: int
     frozen: tuple[Span, ...]
+    settlements: tuple[tuple[date, date | None], ...]
+
+    def days_past_due_on(self, day: date) -> int:
+        """Return the days past due on a day up to ``as_of``, as it is known now.
+
+        Payments settle in the order of their value dates, so what was settled by a day is settled by payments up to it.
+        """
+        unpaid = (due for due, settled_on in self.settlements if settled_on is None or settled_on > day)
+        oldest = min(unpaid, default=None)
+        return 0 if oldest is None else days_past_due(oldest, day, frozen=self.frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,7 @@ class RepaymentLedger:
             splits=book.splits,
             unapplied_minor=book.unapplied,
             frozen=frozen,
+            settlements=tuple(zip(book.due, book.settled_on, strict=True)),
         )
 
 
@@ -208,6 +220,16 @@ def days_past_due(due_on: date, today: date, *, frozen: Sequence[Span] = ()) -> 
     return max(0, counted)
 
 
+BUCKETS: Mapping[str, tuple[str, ...]] = {"CN": ("M0", "M1", "M2", "M3", "M4", "M5", "M6", "M7")}
+BUCKETS_OTHERWISE = ("current", "1-29", "30-59", "60-89", "90-119", "120+")
+"""Every bucket of a country, and elsewhere, from the best to the worst."""
+
+
+def rank_of(days_past_due: int, *, country: str) -> int:
+    """Return how many buckets are better than the one of these days past due: 0 for an account that is not past due."""
+    return BUCKETS.get(country, BUCKETS_OTHERWISE).index(bucket_of(days_past_due, country=country))
+
+
 def bucket_of(days_past_due: int, *, country: str) -> str:
     """Return the bucket's label: China M1 = 1-30 and so on to M7 = 181+; elsewhere 1-29, 30-59, 60-89, 90-119, 120+."""
     if country == "CN":
@@ -228,6 +250,7 @@ class _Book:
         instalments = sorted(ledger.instalments, key=lambda each: each.due_on)
         self.due = [_deferred(each.due_on, deferred) for each in instalments]
         self.left = [dict(each.owed) for each in instalments]
+        self.settled_on: list[date | None] = [None if any(left.values()) else due for due, left in self._rows()]
         self._charges = dict(ledger.charges)
         self.splits: dict[str, dict[str, int]] = {}
         self.unapplied = 0
@@ -236,8 +259,8 @@ class _Book:
         """Apply a payment: the stated split as far as it fits, what remains of it in the order of the law."""
         split: dict[str, int] = {}
         money = payment.amount_minor
-        due = [left for on, left in zip(self.due, self.left, strict=True) if on <= payment.received_on]
-        later = [left for on, left in zip(self.due, self.left, strict=True) if on > payment.received_on]
+        due = [left for on, left in self._rows() if on <= payment.received_on]
+        later = [left for on, left in self._rows() if on > payment.received_on]
         if payment.stated_split is not None:
             # Beyond what the lender says it settles, the money was for something that is not in this ledger.
             money = sum(payment.stated_split.values())
@@ -250,6 +273,12 @@ class _Book:
                 money -= _take([left], part, money, split)
         self.splits[payment.id] = split
         self.unapplied += payment.amount_minor - sum(split.values())
+        for at, left in enumerate(self.left):
+            if self.settled_on[at] is None and not any(left.values()):
+                self.settled_on[at] = payment.received_on
+
+    def _rows(self) -> Iterator[tuple[date, dict[str, int]]]:
+        return zip(self.due, self.left, strict=True)
 
     def owed(self) -> dict[str, int]:
         """Return what is left by part; every part is named."""
