@@ -1,4 +1,4 @@
-"""Behaviour over HTTP: features, scores and plan of contact of a case's borrower."""
+"""Behaviour over HTTP: features, scores and plan of contact of a case's borrower; the lender's accounts by risk."""
 
 from typing import Literal
 
@@ -6,9 +6,9 @@ from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib import wiring
-from chalicelib.domain.principals import Principal
+from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.edge.callers import org_of, scope_of_case
-from chalicelib.edge.http import Request, route
+from chalicelib.edge.http import Page, Request, route
 from chalicelib.usecases import behaviour
 
 bp = Blueprint(__name__)
@@ -73,6 +73,60 @@ class BehaviourView(_Model):
     scores: list[ScoreView] | None = None
     high_risk: bool | None = None
     high_risk_permille: int | None = None
+
+
+class BehaviourFilter(Page):
+    """A list's place and length (at most 50), and whether its accounts are high risk."""
+
+    high_risk: bool | None = None
+
+
+class BehaviourSummary(_Model):
+    """An account in the list: chances in per mille, null where it is not past due and so not scored."""
+
+    case: str
+    agency: str | None
+    as_of: str
+    days_past_due: int
+    bucket: str
+    roll_permille: int | None
+    cure_permille: int | None
+    high_risk: bool
+    route: Literal["people", "strategy"]
+
+
+class BehaviourList(_Model):
+    """A page of the lender's live cases by id; with a filter it may hold fewer than asked for and have a next."""
+
+    items: list[BehaviourSummary]
+    next_cursor: str | None
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/behaviour",
+    scope="portfolios:read",
+    query=BehaviourFilter,
+    response=BehaviourList,
+    summary="List the lender's live cases with their chances, all or those at high risk",
+)
+def list_behaviour(principal: Principal, request: Request[None, BehaviourFilter]) -> BehaviourList:
+    """The lender's side only. Every chance is that of now."""
+    last = request.after()
+    items, following = behaviour.list_behaviour(
+        wiring.store(),
+        wiring.feed_repository(),
+        scope_of(principal),
+        after=None if last is None else str(last["case"]),
+        limit=request.query.limit,
+        high_risk=request.query.high_risk,
+        now=wiring.now(),
+    )
+    return BehaviourList(
+        items=[BehaviourSummary(**item) for item in items],
+        next_cursor=None if following is None else request.cursor({"case": following}),
+    )
 
 
 @route(

@@ -102,7 +102,8 @@ def test_chinas_m2_begins_on_day_31_and_the_us_second_bucket_on_day_30(days: int
 
 
 def test_an_instalment_is_settled_on_the_value_date_of_the_payment_that_settles_it() -> None:
-    stands = ledger(paid(60, FEBRUARY), paid(140, MARCH, 2)).standing(MARCH)
+    # Within a part the oldest comes first: the interest of all that is due, then the principal.
+    stands = ledger(paid(60, FEBRUARY), paid(150, MARCH, 2)).standing(MARCH)
     assert stands.settlements == ((JANUARY, MARCH), (FEBRUARY, MARCH), (MARCH, None))
     assert [stands.days_past_due_on(day) for day in (JANUARY, FEBRUARY, MARCH - DAY, MARCH)] == [0, 31, 58, 0]
 

@@ -15,7 +15,7 @@ from chalicelib.edge.routes import API
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import View
-from tests.builders import AGENCY, CASE, LENDER, PERSON, a_case, a_ledger, a_lender, a_person, an_agency, stored
+from tests.builders import AGENCY, CASE, LENDER, NOW, PERSON, a_case, a_ledger, a_lender, a_person, an_agency, stored
 from tests.flows.test_cases_api import Api, body_of
 from tests.flows.test_erasure import api as edge
 from tests.flows.test_erasure import clock
@@ -152,8 +152,60 @@ def test_nobody_else_sets_the_threshold(api: Api, token: str) -> None:
     assert profile(api)["high_risk_permille"] == 600
 
 
+def listed(api: Api, query: str = "", token: str = "lender") -> dict[str, Any]:
+    response = api.get(token, f"/v1/behaviour{query}")
+    assert response.status_code == 200, response.body
+    found: dict[str, Any] = body_of(response)
+    return found
+
+
+@pytest.fixture
+def many(api: Api, store: Store) -> Api:
+    """Five cases beside the first: one settled, one not past due, three like the first."""
+    told: dict[str, Any] = {
+        "case_2": {"state": CaseState.SETTLED},
+        "case_3": {"owed": {"principal": 1}, "amount_due_minor": 1, "oldest_unpaid_due_on": NOW.date()},
+        "case_4": {},
+        "case_5": {},
+        "case_6": {},
+    }
+    made = [a_case(id=identity, account=f"acct-{identity}", **fields) for identity, fields in told.items()]
+    stored(store, *made)
+    FeedRepository().put_lender_rows([row_of(case, seq=1, org=None) for case in (a_case(), *made)])
+    return api
+
+
+def test_the_list_holds_live_cases_with_the_chances_of_their_profiles(many: Api) -> None:
+    items = listed(many)["items"]
+    assert [item["case"] for item in items] == ["case_1", "case_3", "case_4", "case_5", "case_6"]
+    chances = {each["card"]: each["chance_permille"] for each in profile(many)["scores"]}
+    assert (items[0]["roll_permille"], items[0]["cure_permille"]) == (chances["roll-30d@1"], chances["cure-30d@1"])
+    assert (items[1]["roll_permille"], items[1]["high_risk"], items[1]["bucket"]) == (None, False, "M0")
+
+
+def test_the_list_filters_by_risk_and_goes_on_over_pages_that_hold_nothing(many: Api) -> None:
+    chance = listed(many)["items"][0]["roll_permille"]
+    many.call("lender", "PUT", f"/v1/lenders/{LENDER}/high-risk-threshold", {"permille": chance})
+    risky, found, cursor = listed(many, "?high_risk=true")["items"], [], ""
+    assert [item["case"] for item in risky] == ["case_1", "case_4", "case_5", "case_6"]
+    for _ in range(8):
+        page = listed(many, f"?high_risk=false&limit=1{cursor}")
+        found += [item["case"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert (found, page["next_cursor"]) == (["case_3"], None)
+
+
+@pytest.mark.parametrize("token", ["agency", "collector"])
+def test_the_list_is_the_lenders_sides(many: Api, store: Store, token: str) -> None:
+    assert many.get(token, "/v1/behaviour").status_code == 403
+    stored(store, a_lender(id="bank-b"), tenant="bank-b")
+    assert listed(many, token="other-lender")["items"] == []
+
+
 def test_the_page_tells_the_routes() -> None:
     page = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
-    ours = [route for route in API if hasattr(behaviour_api, route.name)]
-    assert [route.key for route in ours] == ["GET /v1/cases/{case_id}/behaviour"]
-    assert f"`{ours[0].key}`" in page
+    ours = {route.key for route in API if hasattr(behaviour_api, route.name)}
+    assert ours == {"GET /v1/cases/{case_id}/behaviour", "GET /v1/behaviour"}
+    assert all(f"`{key}" in page for key in ours)

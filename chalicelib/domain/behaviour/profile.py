@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.domain.behaviour.features import CHANNELS, FEATURES, HOURS, Features, features_of
 from chalicelib.domain.behaviour.history import History
-from chalicelib.domain.behaviour.scorecard import ROLL, Card, Scored, score
+from chalicelib.domain.behaviour.scorecard import CURE, ROLL, Card, Scored, score
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.instants import local_date, to_seconds_text
 
@@ -49,6 +49,18 @@ def profile_of(
         "high_risk_permille": high_risk_permille,
         "route": route_of(features),
         "plan": plan_of(features),
+    }
+
+
+def summary_of(profile: Mapping[str, Any], *, agency: str | None) -> dict[str, Any]:
+    """Return a line of the lender's list: where the account stands, its chances in per mille, and whose matter it is."""
+    chances = {each["card"].partition("@")[0]: each["chance_permille"] for each in profile["scores"]}
+    told = ("case", "as_of", "days_past_due", "bucket", "high_risk", "route")
+    return {
+        **{name: profile[name] for name in told},
+        "agency": agency,
+        "roll_permille": chances.get(ROLL),
+        "cure_permille": chances.get(CURE),
     }
 
 
