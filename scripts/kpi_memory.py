@@ -72,7 +72,10 @@ class MemoryKpiRepository:
                 self._folds += 1
                 if cell.period != kpi.EVER:
                     self._due[cell.tenant, cell.period] = self._folds
-        for cell, counts in told.counts.items():
+        for cell, moved in told.counts.items():
+            counts = {name: count for name, count in moved.items() if name not in ("entered", "left")}
+            if not counts or cell.who.startswith("portfolio:"):
+                continue
             row = self._rows.setdefault((cell.tenant, cell.period), {})
             row.setdefault(f"{event.stream}#{event.seq:08d}", []).append([[cell.who], counts])
         return True

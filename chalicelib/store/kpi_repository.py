@@ -36,6 +36,9 @@ ROUNDS = 8
 MOST_COUNTERS = 100
 """How many counters of a cell one update adds to: well below what an update expression may hold (4 KB, 300 operators)."""
 
+UNLISTED = frozenset({"entered", "left"})
+"""Counters that cases in scope are made of: they say how many, and are followed to nobody."""
+
 ROW_DAYS = 400
 """How long a figure can be followed to its cases; the counters themselves stay."""
 
@@ -255,9 +258,15 @@ def _put_in(group: _Group, event: Event, last: int, counted: Effect, past: str, 
 
 
 def _rows(event: Event, counted: Effect) -> list[View]:
-    """Return what the event added, one row a period; those who share the same counts are named together."""
+    """Return what the event added, one row a period; those who share the same counts are named together.
+
+    What came and left, and batches, are left out: no list is ever made of them.
+    """
     by_period: dict[str, list[tuple[list[str], Counts]]] = {}
-    for cell, counts in counted.counts.items():
+    for cell, added in counted.counts.items():
+        counts = {name: count for name, count in added.items() if name not in UNLISTED}
+        if not counts or cell.who.startswith("portfolio:"):
+            continue
         told = by_period.setdefault(cell.period, [])
         same = next((whos for whos, each in told if each == counts), None)
         if same is None:
