@@ -4,6 +4,10 @@
     python -m scripts.campaign_archive agree --logs 50       # one part, smaller
     python -m scripts.campaign_archive flips --sample 5000
     python -m scripts.campaign_archive attacks --attacks 500
+    python -m scripts.campaign_archive --archive var/archive --key var/archive.pub.pem --vkey var/archive.vkey
+
+With --archive the five programs judge an archive that is there, such as ``make run`` leaves, or an export of a whole log: a
+directory, or the ZIP as downloaded.
 
 agree    logs of 0 to 3,000 entries and around the widths of tiles, each as it is and with one byte changed: this project's verifier,
          aics-tlog, Go's checksum-database packages, pymerkle and OpenSSL must say the same of each, as far as each looks
@@ -117,14 +121,15 @@ def by_openssl(logs: list[Path], keys: Path) -> list[str]:
     return [_openssl(log, keys) for log in logs]
 
 
-def _openssl(log: Path, keys: Path) -> str:
-    text, _, lines = (log / "checkpoint").read_bytes().rpartition(b"\n\n")
+def _openssl(log: Path, keys: Path, lines: int = 2) -> str:
+    """Return what OpenSSL says of the first signature lines of a log's note, Ed25519 before P-256."""
+    text, _, signed = (log / "checkpoint").read_bytes().rpartition(b"\n\n")
     (keys / "note.txt").write_bytes(text + b"\n")
     commands = (
         ["pkeyutl", "-verify", "-pubin", "-inkey", "ed.pem", "-rawin", "-in", "note.txt", "-sigfile", "note.sig"],
         ["dgst", "-sha256", "-verify", "p256.pem", "-signature", "note.sig", "note.txt"],
     )
-    for line, command in zip(lines.split(b"\n"), commands, strict=False):
+    for line, command in zip(signed.split(b"\n"), commands[:lines], strict=False):
         try:
             (keys / "note.sig").write_bytes(base64.b64decode(line.split(b" ")[2], validate=True)[4:])
         except (ValueError, IndexError):
@@ -177,6 +182,55 @@ def write_keys(keys: Path) -> None:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     spki = ED25519.public_key().public_bytes(serialization.Encoding.DER, form)
     (keys / "log.vkey").write_text(NoteKey(ORIGIN, SignatureType.ED25519, spki).vkey + "\n")
+
+
+def judge_real(place: Path, key: Path, vkey: Path, approval_key: Path | None, say: Callable[[str], None]) -> int:
+    """Let all tools judge the logs of an archive that is there, each by the given key; return how many verdicts differ or refuse."""
+    if not (AUDITORS / "bin/python").exists():
+        raise SystemExit("there are no tools: make auditors makes .local/auditors first")
+    wrong = 0
+    with tempfile.TemporaryDirectory() as temporary, verify_archive.opened(place) as (folder, faults):
+        if faults:
+            raise SystemExit(f"{place} is no ZIP of ours: {faults[0]}")
+        work = Path(temporary)
+        keys = work / "keys"
+        keys.mkdir()
+        shutil.copy(key, keys / "ed.pem")
+        shutil.copy(vkey, keys / "log.vkey")
+        (work / "go").mkdir()
+        asked = verify_archive.Asked(
+            [verify_archive.Key(str(vkey))],
+            approval_key=verify_archive.Key(str(approval_key)) if approval_key else None,
+        )
+        report = verify_archive.verify(folder, asked)
+        ours = {each["origin"]: f"ok {each['size']} {each['root']}" for each in report.logs}
+        if report.faults:
+            ours = dict.fromkeys(ours, f"refused {report.faults[0]}")
+        script = str(Path(__file__).parent / "auditors/audit.py")
+        programs: dict[str, Callable[[list[Path], Path], list[str]]] = {
+            "aics": by_program(str(AUDITORS / "bin/python"), script, "aics"),
+            "go": by_program(str(build_go(work / "go"))),
+            "pymerkle": by_program(str(AUDITORS / "bin/python"), script, "pymerkle"),
+            "openssl": lambda logs, keys: [_openssl(log, keys, lines=1) for log in logs],
+        }
+        # A verifier key line is of one log; those of other years are signed by other keys.
+        named = vkey.read_text(encoding="utf-8").split("+")[0]
+        logs = [log for log in verify_archive.find_logs(folder) if _origin(log) == named]
+        if not logs:
+            raise SystemExit(f"{place} holds no log {named}")
+        said = {name: program([log.resolve() for log in logs], keys) for name, program in programs.items()}
+        for number, log in enumerate(logs):
+            verdicts = {"ours": ours[named], **{name: words[number] for name, words in said.items()}}
+            for name, verdict in verdicts.items():
+                say(f"  {name:<9} {verdict}")
+            agreed = len(set(verdicts.values())) == 1 and verdicts["ours"].startswith("ok ")
+            wrong += not agreed
+            say(f"{named}: {'all five say the same' if agreed else 'THEY DISAGREE'} ({log.name})")
+    return wrong
+
+
+def _origin(log: Path) -> str:
+    return (log / "checkpoint").read_text(encoding="utf-8").partition("\n")[0]
 
 
 def agree(count: int, seed: int, say: Callable[[str], None]) -> int:
@@ -600,6 +654,10 @@ def main() -> int:
     parser.add_argument("--attacks", type=int, default=10_000)
     parser.add_argument("--sample", type=int, help="flip only so many bits, drawn at random")
     parser.add_argument("--seed", type=int, default=20_261_128)
+    parser.add_argument("--archive", type=Path, metavar="PLACE", help="let the five judge this archive instead")
+    parser.add_argument("--key", type=Path, default=Path("var/archive.pub.pem"), help="its Ed25519 key, PEM")
+    parser.add_argument("--vkey", type=Path, default=Path("var/archive.vkey"), help="the same, a verifier key line")
+    parser.add_argument("--approval-key", type=Path, help="root key of approvals, PEM")
     asked = parser.parse_args()
     parts = asked.parts or ["agree", "flips", "attacks"]
     if not set(parts) <= {"agree", "flips", "attacks"}:
@@ -608,6 +666,11 @@ def main() -> int:
     def say(line: str) -> None:
         print(line, flush=True)
 
+    if asked.archive is not None:
+        try:
+            return 1 if judge_real(asked.archive, asked.key, asked.vkey, asked.approval_key, say) else 0
+        except (verify_archive.Unverifiable, OSError) as error:
+            raise SystemExit(f"cannot be judged: {error}") from error
     wrong = 0
     if "agree" in parts:
         wrong += agree(asked.logs, asked.seed, say)

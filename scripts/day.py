@@ -8,10 +8,12 @@ nobody is contacted twice for one wish. What is printed and written holds counts
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +35,7 @@ QUEUES = (
     "dispatch",
     "provider-events",
     "simulations",
+    "exports",
 )
 SAMPLE_ROWS = 2_100
 
@@ -41,10 +44,10 @@ class Day:
     """One day and what is known of it so far; ``state`` survives in a file, everything else is asked anew."""
 
     def __init__(
-        self, api: Api, cloud: Cloud, *, folder: Path, seed: int, size: int, say: Callable[[str], None]
+        self, api: Api, cloud: Cloud, *, folder: Path, out: Path, seed: int, size: int, say: Callable[[str], None]
     ) -> None:
-        """Take the API, the cloud beside it, and the folder for the day's own file."""
-        self.api, self.cloud, self.seed, self.size, self.say = api, cloud, seed, size, say
+        """Take the API, the cloud beside it, the folder for the day's own file, and the one for what comes of it."""
+        self.api, self.cloud, self.seed, self.size, self.say, self.out = api, cloud, seed, size, say, out
         self._file = folder / "day.json"
         self.state: dict[str, Any] = {"day": 0, "done": [], "portfolio": None, "plan": None, "cursors": {}, "held": {}}
         if self._file.exists():
@@ -420,6 +423,30 @@ class Day:
         self.cloud.run("archive_events")
         self.quiet()
 
+    def export(self) -> None:
+        """Let the compliance officer export the day from the archive and download it, as ``audit-export.zip`` in ``out``."""
+        officer, day = self.token("compliance", LENDER, world.COMPLIANCE_OFFICER), self.midnight.date()
+        last = self.cloud.now().date()
+        wish = {"range": {"from": day.isoformat(), "to": last.isoformat()}}
+        told = self.api.call("POST", "/v1/audit/exports", officer, wish, key=self.key("export")).body
+        path = f"/v1/audit/exports/{told['id']}"
+        # Packed by its worker, signed by the archiver's next run, ended by the worker.
+        self.quiet()
+        self.cloud.run("archive_events")
+        self.quiet()
+        told = self.api.call("GET", path, officer).body
+        if told["state"] != "succeeded":
+            raise RuntimeError(f"the export of the day is {told['state']}: {told['problem']}")
+        given = self.api.call("POST", f"{path}/downloads", officer, {}, key=self.key("download", time.time_ns())).body
+        with urllib.request.urlopen(given["url"], timeout=120) as answer:
+            raw = answer.read()
+        if hashlib.sha256(raw).hexdigest() != given["sha256"]:
+            raise RuntimeError("the export that was downloaded is not the one that was made")
+        (self.out / "audit-export.zip").write_bytes(raw)
+        self.quiet()
+        self.cloud.run("archive_events")
+        self.quiet()
+
 
 def delivery(left: dict[str, Any], word: str) -> dict[str, Any]:
     """Return what a carrier publishes about a message of the outbox: delivered, or bounced for good."""
@@ -496,6 +523,7 @@ def live(day: Day) -> None:
         if hour == world.US_CLOSE:
             day.step(f"day {number} notices", day.send_notices)
     day.step(f"day {number} end", day.close)
+    day.step(f"day {number} export", day.export)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -519,7 +547,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"[{time.monotonic() - started:6.1f} s] {line}", flush=True)
 
     cloud = Cloud.from_environment()
-    day = Day(Api(given.front), cloud, folder=given.state, seed=given.seed, size=given.size, say=say)
+    day = Day(Api(given.front), cloud, folder=given.state, out=given.out, seed=given.seed, size=given.size, say=say)
     if f"day {day.state['day']} summary" in day.state["done"]:
         day.state.update({"day": day.state["day"] + 1, "plan": None})
         day.save()

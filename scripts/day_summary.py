@@ -47,6 +47,15 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
         str(out / "approval.pub.pem"),
         "--json",
     )
+    exported = program(
+        "scripts.verify_archive",
+        str(out / "audit-export.zip"),
+        "--key",
+        str(out / "archive.vkey"),
+        "--approval-key",
+        str(out / "approval.pub.pem"),
+        "--json",
+    )
     checked = program("scripts.check_day", str(archive), str(out / "outbox.jsonl"))
     recomputed = program("scripts.recompute_kpis", str(archive), "--against", str(export))
     replayed = program("scripts.replay", str(archive), "--json")
@@ -66,6 +75,7 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
         "scoreboard": scoreboard(day),
         "review_packs": review_packs(day),
         "archive": verified,
+        "export": exported,
         "figures_recomputed": recomputed,
         "replay": {name: replayed["answer"].get(name) for name in REPLAY},
         "checks": {name: checked["answer"].get(name) for name in CHECKS},
@@ -80,6 +90,7 @@ def holds(summary: dict[str, Any]) -> bool:
     return (
         all(summary["checks"][name] == 0 for name in CHECKS)
         and summary["archive"]["status"] == 0
+        and summary["export"]["status"] == 0
         and summary["figures_recomputed"]["status"] == 0
         and summary["replay"]["different"] == 0
     )
@@ -248,6 +259,8 @@ def text(summary: dict[str, Any], out: Path) -> str:
         ),
         f"  存档 archive     {sum(summary['events'].values())} entries, "
         f"{'verified' if summary['archive']['status'] == 0 else 'NOT VERIFIED'} offline",
+        f"  导出 export      {out}/audit-export.zip, downloaded by the compliance officer, "
+        f"{'verified' if summary['export']['status'] == 0 else 'NOT VERIFIED'}: its VERIFY.md says how (VERIFY.zh.md)",
         f"  指标 figures     {'recomputed from the archive, equal' if summary['figures_recomputed']['status'] == 0 else 'DIFFER'}",
         "  重演 replay      " + "  ".join(f"{name} {summary['replay'][name]}" for name in REPLAY),
         "  检查 checks      " + "  ".join(f"{name} {summary['checks'][name]}" for name in CHECKS),

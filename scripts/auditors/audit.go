@@ -1,5 +1,6 @@
 // Verifies logs with the packages that Go's own checksum database is verified with: each directory named on standard
-// input is a log. Printed is a line a log: "ok <size> <root>", or "refused <why>".
+// input is a log. Printed is a line a log: "ok <size> <root>", or "refused <why>". With a second argument "proofs" it is a
+// directory of entries (<stream>/<number>.json), each with its .tlog-proof beside it, and printed is "ok <how many>".
 package main
 
 import (
@@ -35,11 +36,15 @@ func (d directory) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 }
 
 func open(path string, key note.Verifier) (tlog.Tree, error) {
-	var tree tlog.Tree
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return tree, err
+		return tlog.Tree{}, err
 	}
+	return treeOf(raw, key)
+}
+
+func treeOf(raw []byte, key note.Verifier) (tlog.Tree, error) {
+	var tree tlog.Tree
 	signed, err := note.Open(raw, note.VerifierList(key))
 	if err != nil {
 		return tree, err
@@ -56,11 +61,7 @@ func open(path string, key note.Verifier) (tlog.Tree, error) {
 }
 
 func audit(log string) (tlog.Tree, error) {
-	line, err := os.ReadFile(os.Args[1])
-	if err != nil {
-		return tlog.Tree{}, err
-	}
-	key, err := note.NewVerifier(strings.TrimSpace(string(line)))
+	key, err := keyOf(os.Args[1])
 	if err != nil {
 		return tlog.Tree{}, err
 	}
@@ -124,9 +125,75 @@ func audit(log string) (tlog.Tree, error) {
 	return tree, nil
 }
 
+func keyOf(path string) (note.Verifier, error) {
+	line, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return note.NewVerifier(strings.TrimSpace(string(line)))
+}
+
+func prove(path string, key note.Verifier) error {
+	entry, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".tlog-proof")
+	if err != nil {
+		return err
+	}
+	head, signed, _ := strings.Cut(string(raw), "\n\n")
+	tree, err := treeOf([]byte(signed), key)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(head, "\n")
+	var index int64
+	if len(lines) < 2 || lines[0] != "c2sp.org/tlog-proof@v1" {
+		return fmt.Errorf("%s has no proof", path)
+	}
+	if _, err := fmt.Sscanf(lines[1], "index %d", &index); err != nil {
+		return err
+	}
+	var proof tlog.RecordProof
+	for _, line := range lines[2:] {
+		hash, err := tlog.ParseHash(line)
+		if err != nil {
+			return err
+		}
+		proof = append(proof, hash)
+	}
+	return tlog.CheckRecord(proof, tree.N, tree.Hash, index, tlog.RecordHash(entry))
+}
+
+func proofs(folder string) (int, error) {
+	key, err := keyOf(os.Args[1])
+	if err != nil {
+		return 0, err
+	}
+	entries, err := filepath.Glob(filepath.Join(folder, "*", "*.json"))
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range entries {
+		if err := prove(path, key); err != nil {
+			return 0, fmt.Errorf("%s: %v", path, err)
+		}
+	}
+	return len(entries), nil
+}
+
 func main() {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
+		if len(os.Args) > 2 && os.Args[2] == "proofs" {
+			if count, err := proofs(lines.Text()); err != nil {
+				fmt.Println("refused", strings.ReplaceAll(err.Error(), "\n", " "))
+			} else {
+				fmt.Println("ok", count)
+			}
+			continue
+		}
 		tree, err := audit(lines.Text())
 		if err != nil {
 			fmt.Println("refused", strings.ReplaceAll(err.Error(), "\n", " "))

@@ -207,3 +207,17 @@ def test_what_is_not_archived_yet_is_said_and_an_erased_message_has_no_evidence(
     unit.destroy_keys(PERSON, ["ops", "evidence"])
     unit.commit()
     assert api.get("officer", "/v1/messages/msg_1/evidence").status_code == 404
+
+
+def test_no_word_of_a_collectors_stands_in_the_evidence(archived: tuple[Api, MemoryBucket]) -> None:
+    api, _ = archived
+    told = {"outcome": "refused", "result": "RPC-REF", "attempted_at": "2026-11-23T01:30:00.000Z", "connected": True}
+    attempt = api.store.attempt(SCOPE, "msg_1")
+    assert attempt is not None
+    noted = {**told, "right_party": True, "note": "张伟 shouts at his wife", "remark": "a field that nobody foresaw"}
+    stored(api.store, attempt.model_copy(update={"outcome": noted}))
+    evidence = body_of(api.get("officer", "/v1/messages/msg_1/evidence"))
+    assert evidence["message"]["outcome"] == {**told, "right_party": True}
+    for path in ("evidence", "evidence/page?language=en", "evidence/page?language=zh"):
+        page = octets(api.get("officer", f"/v1/messages/msg_1/{path}")).decode()
+        assert "shouts" not in page and "foresaw" not in page and "RPC-REF" in page

@@ -3,6 +3,9 @@
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,11 +15,16 @@ from typing import Any
 
 import boto3
 import pytest
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib import wiring
 from chalicelib.domain import keys
-from chalicelib.domain.audit import packing
+from chalicelib.domain.audit import export as exported
+from chalicelib.domain.audit import packing, tiles
+from chalicelib.domain.audit.notes import Note, NoteKey, SignatureType
 from chalicelib.domain.events import EventType
+from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store, event_of
 from chalicelib.store.tables import Record
 from chalicelib.usecases import archive_exports, projections
@@ -24,10 +32,11 @@ from chalicelib.usecases.archive import enqueue_events, run_archive
 from scripts import verify_archive
 from tests import archives
 from tests.archive_fakes import LocalSigner, MemoryAudit, MemoryBucket, memory_ports
-from tests.builders import LENDER, NOW
+from tests.builders import LENDER, NOW, PERSON
 from tests.conftest import ENVIRONMENT
 from tests.flows.test_cases_api import Api, api, body_of
 from tests.flows.test_erasure import SCOPE
+from tests.time_authority import TimeAuthority
 
 __all__ = ["api"]
 
@@ -228,3 +237,295 @@ def test_bounded_memory(archived: Cloud) -> None:
         ]
     ]
     assert max(sizes) < packing.PART_BYTES
+
+
+# A part of a log
+
+
+def a_fortnight(cloud: Cloud) -> None:
+    """Let a log grow day by day, each day's events entered at its end, some of them a day late."""
+    late: list[Any] = []
+    for day in range(14):
+        begins = NOW - timedelta(days=13 - day, hours=2)
+        story = other_cases(500, at=begins, every=timedelta(seconds=150), named=f"d{day}x")
+        assert enqueue_events(cloud.audit, [*story.events[:450], *late]) == []
+        late = story.events[450:]
+        run_archive(memory_ports(cloud.audit, cloud.bucket), now=begins + timedelta(hours=22))
+
+
+def test_a_range_within_a_log_is_proved_with_its_edges(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_fortnight(cloud)
+    days = [(NOW - timedelta(days=back)).date() for back in (7, 6)]
+    wish = {"range": {"from": days[0].isoformat(), "to": days[1].isoformat()}}
+    told = cloud.make(wish)
+    (log,) = told["logs"]
+    assert told["state"] == "succeeded" and 0 < log["first"] < log["end"] < log["size"]
+    raw = cloud.bytes_of(told)
+    report = judged(raw, tmp_path, heartbeat=timedelta(days=2))
+    assert report.faults == []
+    assert {"part_of_log", "part_sends"} <= {code for code, _, _ in report.notices}
+    held = {name for entry in entries_in(raw) for name in [entry["event"]["id"]]}
+    wanted = {
+        event["event"]["id"]
+        for event in entries_of(cloud.bucket, log["size"])
+        if days[0].isoformat() <= event["event"]["at"][:10] <= days[1].isoformat()
+    }
+    assert len(wanted) > 800 and wanted <= held and len(held) == told["entries"]
+    # Every earlier note is held against the hashes, those of entries that are not here among them.
+    earlier = cloud.bucket.read(f"{LENDER}/2026/checkpoints/{min(sizes(cloud.bucket)):012d}")
+    assert judged(raw, tmp_path, heartbeat=timedelta(days=2), earlier=[earlier]).faults == []
+    # Cut by the days alone, without the time that events may take to come in, the range shows that it is too close.
+    monkeypatch.setattr(exported, "LATE", timedelta(0))
+    close = judged(cloud.bytes_of(cloud.make(wish)), tmp_path, heartbeat=timedelta(days=2))
+    assert [code for code, _, _ in close.faults] == ["range_cut"]
+
+
+def sizes(bucket: MemoryBucket) -> list[int]:
+    return [int(name[-12:]) for name in bucket.names(f"{LENDER}/2026/checkpoints/")]
+
+
+def entries_in(raw: bytes) -> list[dict[str, Any]]:
+    """Return the entries of all bundles in an export."""
+    found: list[dict[str, Any]] = []
+    with zipfile.ZipFile(io.BytesIO(raw)) as zipped:
+        for name in zipped.namelist():
+            if "/tile/entries/" in name:
+                found += [json.loads(each) for each in verify_archive.split_bundle(zipped.read(name)) or []]
+    return found
+
+
+def entries_of(bucket: MemoryBucket, size: int) -> list[dict[str, Any]]:
+    """Return the entries of a log in the archive."""
+    found: list[dict[str, Any]] = []
+    for tile in tiles.bundles_between(0, size):
+        raw = bucket.read(f"{LENDER}/2026/{tile.path}")
+        found += [json.loads(each) for each in tiles.entries_of(raw or b"")]
+    return found
+
+
+# A case, a person
+
+
+def test_a_case_and_a_person_come_with_a_proof_of_each_event(archived: Cloud, tmp_path: Path) -> None:
+    PortfolioRepository(archived.store).write_parties(SCOPE, [(PERSON, "case_0"), (PERSON, "case_1")])
+    told = archived.make({"case": "case_0"})
+    stream = archived.store.events(SCOPE, keys.case_pk(LENDER, "case_0"))
+    raw = archived.bytes_of(told)
+    names = [name for name in names_of(raw) if name.startswith("proofs/")]
+    assert names == sorted(
+        f"proofs/case_0/{event.seq:08d}.{kind}" for event in stream for kind in ("json", "tlog-proof")
+    )
+    report = judged(raw, tmp_path)
+    assert report.faults == [] and report.counts["entries"] == len(stream) == told["entries"] > 0
+    assert {"proofs_only", "no_person_stream"} <= {code for code, _, _ in report.notices}
+    of_person = archived.make({"person": PERSON})
+    raw = archived.bytes_of(of_person)
+    report = judged(raw, tmp_path)
+    assert report.faults == [] and report.counts["streams"] >= 2
+    assert {name.split("/")[1] for name in names_of(raw) if name.startswith("proofs/")} >= {"case_0", "case_1"}
+    text = raw.decode(errors="replace")
+    assert "张伟" not in text and "13812345678" not in text
+
+
+def repacked(raw: bytes, change: Callable[[dict[str, bytes]], None], key: Any = archives.ED25519) -> bytes:
+    """Return an export after a change, its manifest made and signed anew by whoever has that key."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as zipped:
+        files = {name: zipped.read(name) for name in zipped.namelist()}
+    change(files)
+    stated = json.loads(files.pop("manifest.json"))
+    origin, _, at = files.pop("manifest.note").decode().split("\n")[:3]
+    stated["files"] = [
+        {"path": name, "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+        for name, body in sorted(files.items())
+    ]
+    manifest = rfc8785.dumps(stated)
+    text = exported.statement(origin, hashlib.sha256(manifest).hexdigest(), at)
+    note = Note(text, (archives.signature_of(key, text, origin),)).as_bytes()
+    made = packing.Packing()
+    for name, body in sorted({**files, "manifest.json": manifest, "manifest.note": note}.items()):
+        made.add(name, body)
+    made.close()
+    return made.rest()
+
+
+def last_of(files: dict[str, bytes], kind: str) -> str:
+    return max(name for name in files if name.startswith("proofs/") and name.endswith(kind))
+
+
+def test_what_is_done_to_an_export_shows(archived: Cloud, tmp_path: Path) -> None:
+    told = archived.make({"case": "case_0"})
+    whole = archived.make(RANGE)
+    case, day = archived.bytes_of(told), archived.bytes_of(whole)
+    stranger = ec.derive_private_key(5, ec.SECP256R1())
+
+    def left_out(files: dict[str, bytes]) -> None:
+        for kind in ("json", "tlog-proof"):
+            del files[last_of(files, kind)]
+
+    def made_up(files: dict[str, bytes]) -> None:
+        name = last_of(files, "json")
+        files[name] = files[name].replace(b'"v":1}', b'"v":2}')
+
+    def moved(files: dict[str, bytes]) -> None:
+        one = last_of(files, "json")
+        for kind in ("json", "tlog-proof"):
+            files[one.replace("case_0", "case_9").replace("json", kind)] = files.pop(one.replace("json", kind))
+
+    def rewritten(files: dict[str, bytes]) -> None:
+        name = next(name for name in files if "/tile/entries/" in name)
+        files[name] = files[name].replace(b"case_n7", b"case_n8")
+
+    def nothing(files: dict[str, bytes]) -> None:
+        """Change nothing."""
+
+    seen = {
+        name: {code for code, _, _ in judged(raw, tmp_path).faults}
+        for name, raw in {
+            "untouched": repacked(case, nothing),
+            "left out": repacked(case, left_out),
+            "made up": repacked(case, made_up),
+            "moved": repacked(case, moved),
+            "rewritten": repacked(day, rewritten),
+            "by a stranger": repacked(case, nothing, stranger),
+            "a bit": day[:2000] + bytes([day[2000] ^ 1]) + day[2001:],
+            "hidden": day.replace(b"PK\x01\x02", b"hidden\0PK\x01\x02", 1),
+            "behind": day + b"!",
+        }.items()
+        if name not in ("a bit", "hidden", "behind") or not unreadable(raw)
+    }
+    assert seen["untouched"] == set()
+    assert seen["left out"] == {"wrong_stream"}
+    assert seen["made up"] == {"not_proved", "wrong_stream"}
+    assert seen["moved"] == {"wrong_stream"}
+    assert {"wrong_tile", "stream_gap"} & seen["rewritten"]
+    assert "bad_manifest" in seen["by a stranger"]
+    assert all(seen[name] for name in seen if name != "untouched")
+
+
+def unreadable(raw: bytes) -> bool:
+    """Tell whether a ZIP cannot even be read, which is a refusal as well."""
+    try:
+        return zipfile.ZipFile(io.BytesIO(raw)).testzip() is not None
+    except zipfile.BadZipFile:
+        return True
+
+
+# Who may ask, and what the answers are
+
+
+def test_only_the_lenders_officers_and_the_lender_reach_an_export(archived: Cloud) -> None:
+    api, made = archived.api, archived.make({"case": "case_0"})
+    for token in ("agency", "collector", "counsel"):
+        assert api.post(token, PATH, RANGE).status_code == 403
+        assert api.get(token, f"{PATH}/{made['id']}").status_code == 403
+        assert api.post(token, f"{PATH}/{made['id']}/downloads", {}).status_code == 403
+    foreign, unknown = (api.get("other-officer", f"{PATH}/{each}") for each in (made["id"], "aex_unknown"))
+    assert foreign.status_code == unknown.status_code == 404
+    assert {**body_of(foreign), "request_id": 0} == {**body_of(unknown), "request_id": 0}
+    assert api.post("other-officer", f"{PATH}/{made['id']}/downloads", {}).status_code == 404
+    for kind in ("case", "person"):
+        mine = api.post("officer", PATH, {kind: "nobody"})
+        theirs = api.post("other-officer", PATH, {kind: "case_0" if kind == "case" else PERSON})
+        assert mine.status_code == theirs.status_code == 404
+    for wish in ({}, {"case": "case_0", "person": PERSON}, {"range": {"from": "2026-11-24", "to": "2026-11-23"}}):
+        assert api.post("officer", PATH, wish).status_code == 422
+    first = api.post("officer", PATH, RANGE, Idempotency_Key="export-1")
+    again = api.post("officer", PATH, RANGE, Idempotency_Key="export-1")
+    assert body_of(first)["id"] == body_of(again)["id"]
+    early = api.post("officer", f"{PATH}/{body_of(first)['id']}/downloads", {})
+    assert (early.status_code, body_of(early)["code"]) == (409, "not_ready")
+    given = api.post("officer", f"{PATH}/{made['id']}/downloads", {}, Idempotency_Key="link-1")
+    assert body_of(given)["url"] is not None
+    assert body_of(api.post("officer", f"{PATH}/{made['id']}/downloads", {}, Idempotency_Key="link-1"))["url"] is None
+
+
+def test_an_export_ends_in_time_or_says_why_not(cloud: Cloud, archived: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = archived.make({"case": "case_0"})
+    monkeypatch.setattr(wiring, "now", lambda: NOW + timedelta(days=7))
+    gone = archived.api.post("officer", f"{PATH}/{made['id']}/downloads", {})
+    assert (gone.status_code, body_of(gone)["code"]) == (409, "export_expired")
+    monkeypatch.setattr(wiring, "now", lambda: NOW)
+    early = archived.make({"range": {"from": "2020-01-01", "to": "2020-01-02"}})
+    assert (early["state"], early["problem"]["code"], early["downloads"]) == ("failed", "nothing_archived", None)
+    asked = body_of(archived.api.post("officer", PATH, RANGE))
+    archived.stream()
+    archived.messages()
+    # The message is lost: the clock wakes the export, and gives it up after a while.
+    at, woken = NOW, list[Any]()
+    for _ in range(archive_exports.MOST_STALLS + 1):
+        at += archive_exports.STALLED_AFTER
+        woken.append(archive_exports.resume(archived.ports, SCOPE, asked["id"], now=at))
+    assert woken == ["resumed"] * archive_exports.MOST_STALLS + ["failed"]
+    told = body_of(archived.api.get("officer", f"{PATH}/{asked['id']}"))
+    assert (told["state"], told["problem"]["code"]) == ("failed", "stalled")
+    assert archive_exports.resume(archived.ports, SCOPE, asked["id"], now=at + timedelta(days=1)) is None
+
+
+# The guide
+
+
+def commands_of(page: str, having: set[str]) -> str:
+    """Return, in order, the commands of a guide that need nothing, or nothing but what is at hand."""
+    found = re.findall(r"(?:<!-- needs: ([a-z0-9, ]+) -->\n)?```sh\n(.*?)```", page, re.DOTALL)
+    wanted = [block for needs, block in found if set(filter(None, needs.split(", "))) <= having]
+    assert len(wanted) > 3
+    return "set -e\n" + "".join(wanted)
+
+
+AUDITORS = Path(__file__).parents[2] / ".local/auditors/bin"
+
+
+@pytest.mark.parametrize("wish", [RANGE, {"case": "case_0"}], ids=["range", "case"])
+def test_the_commands_of_the_guide_do_what_it_says(wish: dict[str, Any], cloud: Cloud, tmp_path: Path) -> None:
+    """Each page is run as it stands by a shell; those of other people's tools where ``make auditors`` has installed them."""
+    (tmp_path / "authority").mkdir()
+    authority = TimeAuthority(tmp_path / "authority")
+    cloud.enter(other_cases(300))
+    cloud.stream()
+    run_archive(memory_ports(cloud.audit, cloud.bucket, stamp=authority.stamp), now=NOW + timedelta(minutes=5))
+    told = cloud.make(wish)
+    folder, brought = tmp_path / "export", tmp_path / "brought"
+    brought.mkdir()
+    with zipfile.ZipFile(io.BytesIO(cloud.bytes_of(told))) as zipped:
+        zipped.extractall(folder)
+    (brought / "key.pem").write_bytes(archives.pem(archives.ED25519))
+    (brought / "p256.pem").write_bytes(archives.pem(archives.P256))
+    (brought / "approval.pem").write_bytes(archives.pem(archives.APPROVAL_ROOT))
+    origin = told["logs"][0]["origin"]
+    key = NoteKey(origin, SignatureType.ED25519, archives.spki(archives.ED25519))
+    (brought / "log.vkey").write_text(key.vkey + "\n")
+    (brought / "earlier").write_bytes((folder / f"{LENDER}/2026/checkpoint").read_bytes())
+    having = {"tsa", "everything", "earlier"}
+    if AUDITORS.exists():
+        having |= {"aics", "go", "pymerkle", "whole"}
+    tools = AUDITORS if AUDITORS.exists() else Path(sys.executable).parent
+    environment = {
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+        "KEY": str(brought / "key.pem"),
+        "VKEY": str(brought / "log.vkey"),
+        "APPROVAL_KEY": str(brought / "approval.pem"),
+        "EARLIER": str(brought / "earlier"),
+        "TSA_CA": str(authority.certificate),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+    def run(page: str, having: set[str], **more: str) -> subprocess.CompletedProcess[str]:
+        script = commands_of((folder / page).read_text(encoding="utf-8"), having)
+        return subprocess.run(
+            ["bash", "-c", script], cwd=folder, env={**environment, **more}, capture_output=True, text=True, timeout=500
+        )
+
+    done = run("VERIFY.md", having | {"ed25519"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    for said in ("all files as listed", "the manifest is the one that was signed", "HOLDS"):
+        assert said in done.stdout
+    assert done.stdout.count("Signature Verified Successfully") == 2 and "refused" not in done.stdout
+    done = run("VERIFY.zh.md", {"p256"}, KEY=str(brought / "p256.pem"))
+    assert done.returncode == 0 and done.stdout.count("Verified OK") == 2 and "通过" in done.stdout, done.stderr
+    spoiled = next(folder.glob("**/*.json"))
+    spoiled.write_bytes(spoiled.read_bytes() + b" ")
+    assert run("VERIFY.md", {"ed25519"}).returncode != 0

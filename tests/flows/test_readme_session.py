@@ -22,6 +22,7 @@ from scripts.day_api import Api, Cloud
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "README.md"
+AUDITORS = ROOT / ".local/auditors"
 REGION = "us-east-1"
 DAYS_END = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)
 """When the first sample day is over."""
@@ -50,6 +51,7 @@ class Room:
     folder: Path
     front: str
     cloud: Cloud
+    day: sample_day.Day
 
     def paste(self, commands: str) -> subprocess.CompletedProcess[str]:
         """Run the commands in the checkout; the first that fails ends them."""
@@ -105,8 +107,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
                 outbox=home.parent / "outbox.jsonl",
                 region=REGION,
             )
-            live(Api(f"http://127.0.0.1:{port}"), cloud, home.parent, patch)
-            yield Room(folder, f"http://127.0.0.1:{port}", cloud)
+            day = live(Api(f"http://127.0.0.1:{port}"), cloud, folder, patch)
+            yield Room(folder, f"http://127.0.0.1:{port}", cloud, day)
         finally:
             os.kill(running.pid, signal.SIGTERM)
             running.communicate(timeout=30)
@@ -127,10 +129,11 @@ def start(home: Path, port: int) -> subprocess.Popen[str]:
     raise AssertionError("the local cloud did not start:\n" + "".join(told))
 
 
-def live(api: Api, cloud: Cloud, folder: Path, patch: pytest.MonkeyPatch) -> None:
+def live(api: Api, cloud: Cloud, folder: Path, patch: pytest.MonkeyPatch) -> sample_day.Day:
     """Register the houses, load other cases, and let a day go by in which only the archive is written."""
     patch.setattr(sample_day, "SAMPLE_ROWS", 30)
-    day = sample_day.Day(api, cloud, folder=folder, seed=7, size=0, say=lambda line: None)
+    state, out = folder / ".local", folder / "var"
+    day = sample_day.Day(api, cloud, folder=state, out=out, seed=7, size=0, say=lambda line: None)
     day.found()
     day.approve_templates()
     day.upload()
@@ -139,6 +142,7 @@ def live(api: Api, cloud: Cloud, folder: Path, patch: pytest.MonkeyPatch) -> Non
     while cloud.now() < DAYS_END:
         cloud.run("archive_events")
         cloud.set_clock(min(DAYS_END, cloud.now() + timedelta(hours=1)))
+    return day
 
 
 def test_the_first_request_is_made_and_refused_as_the_page_says(room: Room) -> None:
@@ -174,8 +178,15 @@ def test_the_archive_is_verified_by_the_commands_of_the_page(room: Room) -> None
     replayed = room.paste(".venv/bin/python -m scripts.replay var/archive --local --json")
     assert (replayed.returncode, replayed.stderr) == (0, "")
     assert json.loads(replayed.stdout)["same"] == json.loads(replayed.stdout)["rulings"] == 1
-    (command,) = re.findall(
-        r"^    (\.venv/bin/python -m scripts\.verify_archive .*)$", PAGE.read_text("utf-8"), re.MULTILINE
+    commands = re.findall(
+        r"^    (\.venv/bin/python -m scripts\.(?:verify|campaign)_archive .*)$", PAGE.read_text("utf-8"), re.MULTILINE
     )
-    done = room.paste(command)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert len(commands) == 3
+    room.day.export()
+    if AUDITORS.exists():
+        (room.folder / ".local/auditors").symlink_to(AUDITORS.resolve())
+    for command in commands[:2] if not AUDITORS.exists() else commands:
+        done = room.paste(command)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    if AUDITORS.exists():
+        assert "all five say the same" in done.stdout

@@ -1,6 +1,7 @@
 """The evidence of one message for a regulator: what was sent, when, to whom, why it was allowed, and proof.
 
-Of the recipient nothing stands in it but a masked name and a masked point of contact.
+Of the recipient nothing stands in it but a masked name and a masked point of contact; of what was written about them in the
+course of collecting, such as a caller's note, nothing at all: it may be handed to an authority. What was sent is told whole.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,9 @@ from chalicelib.domain.people.person import ContactPoint, Person, masked_name
 FORMAT = "forbear.message-evidence.v1"
 
 _MASKS = {"mobile": masked_phone, "landline": masked_phone, "email": masked_email, "wechat": last_4}
+_OUTCOME = ("outcome", "result", "attempted_at", "connected", "right_party")
+"""What is told of a call or visit; what is not listed here, a note above all, is not shown."""
+
 _RULE = ("id", "effect", "citation", "observed", "limit", "until")
 
 
@@ -33,7 +37,7 @@ def document(
     """
     ruled, approved = ruling or {}, attempt.approved
     names = ("id", "case", "channel", "purpose", "state", "requested_at", "sent_at", "language", "subject", "body")
-    more = ("template", "template_sha256", "provider", "provider_id", "outcome", "reason")
+    more = ("template", "template_sha256", "provider", "provider_id", "reason")
     found = list(events)
     decided = [event for event, _ in found if event.decision is not None]
     return {
@@ -43,6 +47,7 @@ def document(
         "message": {
             **attempt.model_dump(mode="json", include={*names, *more}, exclude_none=True),
             "content_sha256": attempt.content,
+            **_reported(attempt),
         },
         "recipient": _recipient(attempt, person),
         "ruling": {
@@ -62,6 +67,12 @@ def document(
         ],
         "checkpoint": checkpoint,
     }
+
+
+def _reported(attempt: Attempt) -> dict[str, Any]:
+    if attempt.outcome is None:
+        return {}
+    return {"outcome": {name: attempt.outcome[name] for name in _OUTCOME if name in attempt.outcome}}
 
 
 def _recipient(attempt: Attempt, person: Person | None) -> dict[str, Any]:
