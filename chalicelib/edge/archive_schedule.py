@@ -16,6 +16,9 @@ bp = Blueprint(__name__)
 def archive_events(event: CloudWatchEvent) -> dict[str, Any]:
     """Sequence, write tiles, sign and publish; and sign the manifests of exports that wait for it."""
     ports, now = wiring.archive_ports(), wiring.now()
-    archived = archive.run_archive(ports, now=now)
-    signed = archive_exports.sign_manifests(wiring.export_ports(), ports.signers, now=now, req="archive_events")
+    try:
+        archived = archive.run_archive(ports, now=now)
+    finally:
+        # A log that stands still keeps no other lender's export waiting.
+        signed = archive_exports.sign_manifests(wiring.export_ports(), ports.signers, now=now, req="archive_events")
     return {"archived": archived, "signed": signed}
