@@ -185,7 +185,7 @@ def write_keys(keys: Path) -> None:
 
 
 def judge_real(place: Path, key: Path, vkey: Path, approval_key: Path | None, say: Callable[[str], None]) -> int:
-    """Let all tools judge the logs of an archive that is there, each by the given key; return how many verdicts differ or refuse."""
+    """Let all tools judge the log of an archive that is there by the given key; return 1 when they differ or refuse."""
     if not (AUDITORS / "bin/python").exists():
         raise SystemExit("there are no tools: make auditors makes .local/auditors first")
     wrong = 0
