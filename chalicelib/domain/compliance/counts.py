@@ -65,6 +65,7 @@ Keep = Callable[[Scene, Event], bool]
 
 
 def _people(who: str, scene: Scene) -> Callable[[Event], bool]:
+    """Return the test whether an event was with the recipient, with the household or with one who is owing."""
     case = scene.case
     if who == "recipient":
         ident = case.recipient_id
@@ -74,9 +75,7 @@ def _people(who: str, scene: Scene) -> Callable[[Event], bool]:
         wanted = {case.recipient_id, *case.debtors}
         wanted.update(ident for ident, party in case.parties.items() if party["role"] == "spouse")
         return lambda event: event.party in wanted
-    if who == "owing":
-        return lambda event: event.party in case.parties and case.parties[event.party]["role"] in DEBT_SIDE
-    return lambda event: True
+    return lambda event: event.party in case.parties and case.parties[event.party]["role"] in DEBT_SIDE
 
 
 def consent_dates(scene: Scene, zone: Zone, instant: int, days: int) -> list[tuple[int, int]]:
