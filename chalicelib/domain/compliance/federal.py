@@ -18,7 +18,7 @@ from chalicelib.domain.compliance.scene import (
     since,
     stops,
 )
-from chalicelib.domain.compliance.timeline import NEVER, YearMissing, ends, instant_of, starts
+from chalicelib.domain.compliance.timeline import NEVER, YearMissing, ends, ends_first, instant_of, starts
 
 _WRITTEN = frozenset(("sms", "email", "wechat", "push", "letter"))
 _LAWFUL_SOURCES = frozenset(("contract", "left_by_debtor", "authorised", "creditor", "inbound"))
@@ -88,7 +88,7 @@ def _opened(scene: Scene, medium: str, instant: int, *, own: bool) -> int | None
             event == "granted"
             and consent.get("direct")
             and covers(consent, case, medium)
-            and ("expires" not in consent or ends(consent["expires"], scene.zones) > instant)
+            and ("expires" not in consent or ends_first(consent["expires"], scene.zones) > instant)
         ):
             marks.append((at, False))
     if own:

@@ -17,6 +17,7 @@ from chalicelib.domain.compliance.scene import (
     on_case,
     since,
     stops,
+    third_party_actor,
 )
 from chalicelib.domain.compliance.timeline import (
     NEVER,
@@ -50,7 +51,7 @@ def reader(path: str) -> Callable[[Case], list[Any]]:
     if head == "act":
         return lambda case: [case.act.get(key)]
     if head == "from":
-        return lambda case: [case.points.get(case.act.get("from") or "", {}).get(key)]
+        return lambda case: [case.points.get(case.act.get("from", ""), {}).get(key)]
     if head == "point":
         return lambda case: [None if case.point is None else case.point.get(key)]
     if head == "org":
@@ -125,7 +126,7 @@ def fact(params: Mapping[str, Any]) -> Check:
                 return Finding(effect, observed=value, limit=limit, because=f"{name} is {_plain(value)}")
         if absent == "pass" or None not in values:
             return None
-        return missing(*(name for name, value in zip(names(path, case), values, strict=True) if value is None))
+        return missing(*(name for name, value in subjects(path, case) if value is None))
 
     def check(scene: Scene, instant: int) -> Answer:
         case = scene.case
@@ -416,7 +417,7 @@ def notice(params: Mapping[str, Any]) -> Check:
             return NEVER
         if unless_surrendered and handed_over(case):
             return NEVER
-        worst: Finding | None = None
+        latest = instant
         people = (
             {case.recipient_id, *case.debtors}
             if whose == "debtor"
@@ -458,11 +459,12 @@ def notice(params: Mapping[str, Any]) -> Check:
                 )
             if best > instant and pending != "defer":
                 return Finding(pending, because="the time that the notice leaves has not passed")
-            if best > instant and (worst is None or best > worst.until):
-                worst = Finding(
-                    "defer", best, limit=wait or None, because="the time that the notice leaves has not passed"
-                )
-        return NEVER if worst is None else worst
+            latest = max(latest, best)
+        if latest > instant:
+            return Finding(
+                "defer", latest, limit=wait or None, because="the time that the notice leaves has not passed"
+            )
+        return NEVER
 
     return check
 
@@ -526,7 +528,7 @@ def require(params: Mapping[str, Any]) -> Check:
             return NEVER
         if first is not None and is_first(case, instant) != first:
             return NEVER
-        if unless_on_record and any(
+        if any(
             each["kind"] in unless_on_record
             and instant_of(each["at"]) <= instant
             and "returned_at" not in each
@@ -534,9 +536,7 @@ def require(params: Mapping[str, Any]) -> Check:
             for each in case.notices
         ):
             return NEVER
-        needed = (
-            wanted | if_third_party if if_third_party and case.org["role"] not in ("creditor", "affiliate") else wanted
-        )
+        needed = wanted | if_third_party if third_party_actor(case) else wanted
         seen = look(case)
         if seen is None:
             return NEVER
