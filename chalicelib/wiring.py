@@ -295,6 +295,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return duties.project_duties(duty_ports(), events, scope_for=worker_scope, now=now())
 
+    def to_plans(events: Any) -> list[str]:
+        from chalicelib.usecases import plans
+
+        return plans.project_plans(plan_ports(), events, scope_for=worker_scope, now=now())
+
     def to_decisions(events: Any) -> list[str]:
         return simulations.project(simulation_ports().simulations, events)
 
@@ -312,6 +317,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "archive": to_archive,
         "decisions": to_decisions,
         "signatures": to_signatures,
+        "plans": to_plans,
     }
 
 
@@ -468,7 +474,26 @@ def due_handlers() -> dict[str, Handler]:
 
         return archive_exports.resume(export_ports(), scope, identity, now=at)
 
-    return {"CASE": case, "PF": portfolio, "DUTY": duty, "PER": person, "SIM": simulation, "AEX": export}
+    def plan(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import plans
+
+        return plans.look(plan_ports(), scope, identity, now=at)
+
+    def enrolment(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import plans
+
+        return plans.enrol(plan_ports(), scope, identity, now=at)
+
+    return {
+        "CASE": case,
+        "PF": portfolio,
+        "DUTY": duty,
+        "PER": person,
+        "SIM": simulation,
+        "AEX": export,
+        "PLAN": plan,
+        "ENROL": enrolment,
+    }
 
 
 @cache
@@ -517,10 +542,26 @@ class _Supposing:
 @cache
 def strategy_ports() -> Any:
     """Return what strategies need."""
+    from chalicelib.store.plan_repository import PlanRepository
     from chalicelib.store.strategy_repository import StrategyRepository
     from chalicelib.usecases import strategies
 
-    return strategies.StrategyPorts(store(), StrategyRepository())
+    return strategies.StrategyPorts(store(), StrategyRepository(), PlanRepository())
+
+
+@cache
+def plan_ports() -> Any:
+    """Return what plans need."""
+    from chalicelib.store.plan_repository import PlanRepository
+    from chalicelib.store.strategy_repository import StrategyRepository
+    from chalicelib.usecases import plans
+
+    return plans.PlanPorts(store(), StrategyRepository(), PlanRepository(), feed_repository(), _risk_of)
+
+
+def _risk_of(scope: Scope, case: Any) -> str:
+    """Return the band of the person's behaviour: unknown, because no score is on file yet."""
+    return "unknown"
 
 
 @cache

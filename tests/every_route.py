@@ -408,6 +408,9 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     asked = {"requested_by": "person", "identity_check": "file-1"}
     person = "POST /v1/persons/{person_id}"
     yield step(f"{person}/exports", "officer", f"/v1/persons/{who.id}/exports", asked, "person.exported", status=202)
+    paused = {"decision": "pause", "until": "2026-12-31", "reason": who.note}
+    route = "POST /v1/cases/{case_id}/plan/overrides"
+    yield step(route, "lender", f"/v1/cases/{who.case('b')}/plan/overrides", paused, "plan.overridden", status=201)
     erase = {"reason": "purpose_met", "requested_by": "person", "identity_check": "file-2"}
     path = f"/v1/persons/{who.id}/erasure-requests"
     yield step(f"{person}/erasure-requests", "officer", path, erase, "erasure.requested", "erasure.decided", status=202)

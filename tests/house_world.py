@@ -15,12 +15,14 @@ from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.unmasking import Target
 from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.instants import to_text
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
 from chalicelib.domain.outreach.provider_events import ProviderEvent
 from chalicelib.domain.people.person import Residence
+from chalicelib.domain.strategies.plan import CasePlan
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.uploads import S3Uploads
 from chalicelib.store.duty_repository import DutyRepository
@@ -43,6 +45,7 @@ from chalicelib.usecases import (
     house_rules,
     messages,
     organisations,
+    plans,
     portfolios,
     simulations,
     strategies,
@@ -391,7 +394,19 @@ class World:
         why: dict[str, Any] = {"active_from": None, "simulation": None, "reason": SECRET}
         running = wiring.simulation_ports()
         strategies.activate_strategy(ports, running, SCOPE, "early", 1, LENDERS, self.context, **why)
+        self._plans()
         strategies.end_strategy(ports, SCOPE, "early", 1, LENDERS, self.context, reason=SECRET)
+
+    def _plans(self) -> None:
+        ports, case = wiring.plan_ports(), self.case()
+        ports.plans.put_plans(SCOPE, [CasePlan(case=case, due_at=to_text(self.now), version=1)])
+        self.now = self.now.replace(hour=3, minute=0)
+        for _ in range(3):
+            assert plans.look(ports, SCOPE, case, now=self.now) is not None
+            self.now += timedelta(hours=6, minutes=59)
+            self.now = min(self.now, self.now.replace(hour=9, minute=59))
+        told: dict[str, Any] = {"decision": "skip", "reason": SECRET}
+        plans.override_plan(ports, SCOPE, case, AGENCYS, self.context, **told)
 
     def _american(self) -> str:
         case = self.case(country="US", region="US-TX", currency="USD")

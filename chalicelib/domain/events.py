@@ -95,6 +95,8 @@ class EventType(StrEnum):
     STRATEGY_REJECTED = "strategy.rejected"
     STRATEGY_ACTIVATED = "strategy.activated"
     STRATEGY_ENDED = "strategy.ended"
+    PLAN_STEP_SETTLED = "plan.step_settled"
+    PLAN_OVERRIDDEN = "plan.overridden"
 
     ARCHIVE_EXPORT_REQUESTED = "archive.export_requested"
     ARCHIVE_EXPORT_PACKED = "archive.export_packed"

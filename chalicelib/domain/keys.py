@@ -52,6 +52,21 @@ def strategy_version_sk(number: int) -> str:
     return f"V#{number:05d}"
 
 
+def plan_pk(tenant: str, case: str) -> str:
+    """Return the partition of a case's plan; its events stand in the stream of its case."""
+    return f"T#{tenant}#PLAN#{case}"
+
+
+def enrolment_pk(tenant: str, strategy: str, number: int) -> str:
+    """Return the partition of the walk that gives every case a plan when a version is activated."""
+    return f"T#{tenant}#ENROL#{strategy}-{number}"
+
+
+def budget_pk(tenant: str, day: str) -> str:
+    """Return the view partition that counts what the strategies asked for on a local day; sk is whose and the channel."""
+    return f"T#{tenant}#BUDGET#{day}"
+
+
 def portfolio_pk(tenant: str, portfolio: str) -> str:
     """Return the partition of a portfolio, its chunks and its events."""
     return f"T#{tenant}#PF#{portfolio}"

@@ -149,7 +149,7 @@ def drafted(
     lender = store.lender(scope)
     if case is None or lender is None or org not in (case.agency, scope.tenant):
         raise NotFound("case", case_id)
-    if not case.is_workable:
+    if not case.is_workable_by(org):
         raise StateConflict("case_not_workable", f"the case is {case.state}")
     person = _addressee(store, scope, case, wish)
     point = _point(person, wish)

@@ -21,6 +21,7 @@ from chalicelib.domain.strategies.book import (
     VersionState,
 )
 from chalicelib.domain.strategies.checks import KnownTemplate, strategy_faults
+from chalicelib.domain.strategies.plan import Enrolment
 from chalicelib.domain.strategies.strategy import Strategy, canonical_text
 from chalicelib.domain.strategies.supposing import supposed
 from chalicelib.domain.whatif.simulation import Simulation, SimulationState
@@ -51,12 +52,20 @@ class Strategies(Protocol):
         """Return the record of a version's content."""
 
 
+class Enrolments(Protocol):
+    """The walks that hand plans out. See ``chalicelib.usecases.plans``."""
+
+    def enrolment_record(self, scope: Scope, walk: Enrolment) -> Any:
+        """Return the record of a walk."""
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyPorts:
     """What strategies need."""
 
     store: Store
     strategies: Strategies
+    plans: Enrolments
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +202,8 @@ def activate_strategy(
         after = _superseding(known.book, life)
         unit = ports.store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
         unit.replace(ports.strategies.book_record(scope, after), expected=known.book.version)
+        walk = Enrolment(strategy=strategy, number=number, due_at=life.active_from)
+        unit.create(ports.plans.enrolment_record(scope, walk))
         data = {**_data(strategy, life), "active_from": life.active_from, "simulation": simulation}
         unit.emit(keys.strategy_pk(scope.tenant, strategy), EventType.STRATEGY_ACTIVATED, data)
         unit.commit()

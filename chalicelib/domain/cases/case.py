@@ -116,6 +116,12 @@ class Case(_Value):
         """Tell whether the assigned agency may ask for contact at all."""
         return self.state in WORKABLE
 
+    def is_workable_by(self, org: str) -> bool:
+        """Tell whether an organisation may ask for contact: the assigned agency, or the lender, also before there is one."""
+        if self.state is CaseState.PLACED:
+            return org == self.tenant
+        return self.is_workable and org in (self.agency, self.tenant)
+
     def role_of(self, person: str) -> str | None:
         """Return the role that the person plays here, or None when they are no party."""
         return next((party.role for party in self.parties if party.person == person), None)

@@ -88,6 +88,11 @@ class BestAct(_Value):
     kind: Literal["best"]
     templates: Annotated[dict[MessageChannel, TemplateId], Field(min_length=1)]
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return the template by channel."""
+        return {str(channel): template for channel, template in self.templates.items()}
+
 
 class TaskAct(_Value):
     """Leave a call or visit to a collector, who asks for a clearance when making it."""

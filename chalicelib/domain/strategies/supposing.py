@@ -98,4 +98,4 @@ def _steps(path: Path, met: dict[str, list[str]], strategy: Strategy) -> list[di
 def _channels(act: Any) -> list[str]:
     if isinstance(act, MessageAct):
         return [act.channel]
-    return list(act.templates) if isinstance(act, BestAct) else []
+    return list(act.texts) if isinstance(act, BestAct) else []
