@@ -484,6 +484,11 @@ def due_handlers() -> dict[str, Handler]:
 
         return plans.enrol(plan_ports(), scope, identity, now=at)
 
+    def trial(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import experiments
+
+        return experiments.measure(experiment_ports(), scope, identity, now=at)
+
     return {
         "CASE": case,
         "PF": portfolio,
@@ -493,6 +498,7 @@ def due_handlers() -> dict[str, Handler]:
         "AEX": export,
         "PLAN": plan,
         "ENROL": enrolment,
+        "TRIAL": trial,
     }
 
 
@@ -556,7 +562,20 @@ def plan_ports() -> Any:
     from chalicelib.store.strategy_repository import StrategyRepository
     from chalicelib.usecases import plans
 
-    return plans.PlanPorts(store(), StrategyRepository(), PlanRepository(), feed_repository(), _risk_of)
+    return plans.PlanPorts(
+        store(), StrategyRepository(), PlanRepository(), feed_repository(), _risk_of, experiment_ports()
+    )
+
+
+@cache
+def experiment_ports() -> Any:
+    """Return what experiments need."""
+    from chalicelib.store.experiment_repository import ExperimentRepository
+    from chalicelib.store.plan_repository import PlanRepository
+    from chalicelib.store.strategy_repository import StrategyRepository
+    from chalicelib.usecases import experiments
+
+    return experiments.ExperimentPorts(store(), ExperimentRepository(), StrategyRepository(), PlanRepository())
 
 
 def _risk_of(scope: Scope, case: Any) -> str:

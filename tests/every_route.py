@@ -48,6 +48,15 @@ from tests.flows.test_simulations import WISH as SIMULATION
 from tests.flows.test_templates_api import CONTENT
 
 SCOPE = Scope(LENDER)
+HOLDOUT = {
+    "metric": "paid",
+    "horizon_days": 30,
+    "baseline": 2_500,
+    "arms": [
+        {"name": "champion", "role": "champion", "share": 8_000, "strategy": "early@1"},
+        {"name": "holdout", "role": "holdout", "share": 2_000},
+    ],
+}
 AT = "2026-11-23T01:30:00Z"
 
 
@@ -457,7 +466,7 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield step(f"{route}/comments", "lender", f"{path}/comments", said, "house_rules.commented", status=201)
     decision = {"decision": "reject", "reason": "the board has refused it"}
     yield step(f"{route}/approvals", "officer-2", f"{path}/approvals", decision, "house_rules.rejected", status=201)
-    yield from _strategy_steps(step)
+    yield from _strategy_steps(trip, step)
     route = "POST /v1/compliance/simulations"
     yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)
     path = f"/v1/compliance/simulations/{trip.last['id']}"
@@ -478,7 +487,7 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield step("POST /v1/duties", "lender", "/v1/duties", taken, "duty.opened", status=201)
 
 
-def _strategy_steps(step: Callable[..., Step]) -> Iterator[Step]:
+def _strategy_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
     path, reason = "/v1/strategies", {"reason": "looked at together with the agencies"}
     drafted = {"content": a_strategy().as_json(), "rank": 5}
     yield step("POST /v1/strategies", "lender", path, drafted, "strategy.drafted", status=201)
@@ -487,6 +496,12 @@ def _strategy_steps(step: Callable[..., Step]) -> Iterator[Step]:
     yield step(f"{route}/approvals", "officer-2", f"{path}/approvals", decided, "strategy.approved", status=201)
     yield step(f"{route}/simulations", "lender", f"{path}/simulations", {}, "simulation.requested", status=202)
     yield step(f"{route}/activations", "lender", f"{path}/activations", reason, "strategy.activated", status=201)
+    design = {"name": "Self-cure", "design": HOLDOUT}
+    yield step("POST /v1/experiments", "lender", "/v1/experiments", design, "experiment.drafted", status=201)
+    trying = f"/v1/experiments/{trip.last['id']}"
+    start, stop = (f"POST /v1/experiments/{{experiment_id}}/{verb}" for verb in ("start", "end"))
+    yield step(start, "officer-2", f"{trying}/start", None, "experiment.started")
+    yield step(stop, "lender", f"{trying}/end", reason, "experiment.ended")
     yield step(f"{route}/end", "lender", f"{path}/end", reason, "strategy.ended")
 
 

@@ -15,6 +15,7 @@ from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.unmasking import Target
 from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.experiments.design import Design
 from chalicelib.domain.instants import to_text
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.outreach.approval import Valid
@@ -41,6 +42,7 @@ from chalicelib.usecases import (
     dispatch,
     duties,
     erasure,
+    experiments,
     exporting,
     house_rules,
     messages,
@@ -81,6 +83,15 @@ SCOPE = Scope(LENDER)
 LENDERS = Caller(Actor("lender", "ops-1", "tok_1"))
 OFFICERS = Caller(Actor("lender", "officer-1", "tok_3"))
 AGENCYS = Caller(Actor("agency", "user-1", "tok_2"), org=AGENCY, collector=COLLECTOR)
+HOLDOUT = {
+    "metric": "paid",
+    "horizon_days": 30,
+    "baseline": 2_500,
+    "arms": [
+        {"name": "champion", "role": "champion", "share": 8_000, "strategy": "early@1"},
+        {"name": "holdout", "role": "holdout", "share": 2_000},
+    ],
+}
 MOBILES = "+86138{:08d}"
 
 
@@ -394,8 +405,19 @@ class World:
         why: dict[str, Any] = {"active_from": None, "simulation": None, "reason": SECRET}
         running = wiring.simulation_ports()
         strategies.activate_strategy(ports, running, SCOPE, "early", 1, LENDERS, self.context, **why)
+        self._experiments()
         self._plans()
         strategies.end_strategy(ports, SCOPE, "early", 1, LENDERS, self.context, reason=SECRET)
+
+    def _experiments(self) -> None:
+        ports, case = wiring.experiment_ports(), self.store.case(SCOPE, self.case())
+        assert case is not None
+        design = Design.model_validate(HOLDOUT)
+        made = experiments.draft_experiment(ports, SCOPE, "exp_1", "Self-cure", design, LENDERS, self.context)
+        running = experiments.start_experiment(ports, SCOPE, made.id, OFFICERS, self.context)
+        trial = experiments.assign(ports, SCOPE, running, case, now=self.now, req="req_world")
+        assert experiments.measure(ports, SCOPE, trial.id, now=self.now + timedelta(days=40)) == "trial_measured"
+        experiments.end_experiment(ports, SCOPE, made.id, LENDERS, self.context, reason=SECRET)
 
     def _plans(self) -> None:
         ports, case = wiring.plan_ports(), self.case()

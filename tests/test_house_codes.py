@@ -22,6 +22,7 @@ PASSED_ON: dict[tuple[str, str], str] = {
     ("chalicelib/domain/errors.py", "code"): "what InvalidInput is given",
     ("chalicelib/edge/http_body.py", "code"): "docs/errors.md lists the codes of unreadable bodies",
     ("chalicelib/edge/http_problems.py", "found['type']"): "the validator's own",
+    ("chalicelib/usecases/experiments.py", "fault.code"): "docs/experiments.md lists what is wrong with a design",
     ("chalicelib/usecases/house_rules.py", "fault.code"): "docs/compliance.md lists what house rules are refused with",
     ("chalicelib/usecases/kpis.py", "code"): "what _bad_span is given",
     ("chalicelib/usecases/messages.py", "code"): "docs/templates.md lists what a channel cannot carry",

@@ -225,6 +225,8 @@ def _assert_streams(events: list[Event]) -> None:
         "sim": "simulation",
         "str": "strategy",
         "aex": "export",
+        "exp": "experiment",
+        "tri": "trial",
         "auto-fin": "lender",
         "agency-a": "agency",
         "adm": "client",

@@ -97,6 +97,11 @@ class EventType(StrEnum):
     STRATEGY_ENDED = "strategy.ended"
     PLAN_STEP_SETTLED = "plan.step_settled"
     PLAN_OVERRIDDEN = "plan.overridden"
+    EXPERIMENT_DRAFTED = "experiment.drafted"
+    EXPERIMENT_STARTED = "experiment.started"
+    EXPERIMENT_ENDED = "experiment.ended"
+    EXPERIMENT_ASSIGNED = "experiment.assigned"
+    EXPERIMENT_MEASURED = "experiment.measured"
 
     ARCHIVE_EXPORT_REQUESTED = "archive.export_requested"
     ARCHIVE_EXPORT_PACKED = "archive.export_packed"

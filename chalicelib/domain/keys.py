@@ -67,6 +67,26 @@ def budget_pk(tenant: str, day: str) -> str:
     return f"T#{tenant}#BUDGET#{day}"
 
 
+def experiment_sk(experiment: str) -> str:
+    """Return the sort key, in a lender's own partition, of an experiment."""
+    return f"EXPERIMENT#{experiment}"
+
+
+def experiment_pk(tenant: str, experiment: str) -> str:
+    """Return the partition of an experiment's counts and its events."""
+    return f"T#{tenant}#EXP#{experiment}"
+
+
+def trial_pk(tenant: str, trial: str) -> str:
+    """Return the partition of one person's trial in an experiment, and of its events."""
+    return f"T#{tenant}#TRIAL#{trial}"
+
+
+def trying_pk(tenant: str) -> str:
+    """Return the view partition that leads from a strategy's version to the experiment that runs on it."""
+    return f"T#{tenant}#TRYING"
+
+
 def portfolio_pk(tenant: str, portfolio: str) -> str:
     """Return the partition of a portfolio, its chunks and its events."""
     return f"T#{tenant}#PF#{portfolio}"

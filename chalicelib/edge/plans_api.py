@@ -94,7 +94,7 @@ class OverrideView(_Model):
 class PlanView(_Model):
     """Where a case stands: the version and path that it follows (null: none has a path for it), and what comes next.
 
-    ``standing`` is waiting (the clock has not looked yet), running, paused, over_budget, without_agency, with_people,
+    ``standing`` is waiting (the clock has not looked yet), running, paused, held_out (an experiment's holdout), over_budget, without_agency, with_people,
     no_strategy, finished or ended. A plan sends nothing: each message is ruled on when it is asked for.
     """
 

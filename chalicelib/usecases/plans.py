@@ -19,6 +19,7 @@ from chalicelib.domain.cases.organisations import Lender
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import DomainError, InvalidInput, NotFound, StateConflict
 from chalicelib.domain.events import Actor, Event, EventType
+from chalicelib.domain.experiments.experiment import Experiment
 from chalicelib.domain.instants import from_text, local_date, to_text
 from chalicelib.domain.people.person import ContactLedger, Person
 from chalicelib.domain.strategies.book import VersionState
@@ -55,7 +56,7 @@ from chalicelib.domain.strategies.strategy import (
     TaskAct,
     Window,
 )
-from chalicelib.usecases import messages
+from chalicelib.usecases import experiments, messages
 from chalicelib.usecases.case_draft import find_case
 from chalicelib.usecases.cases import Caller, Context, lender_of
 from chalicelib.usecases.feeds import Feeds
@@ -122,6 +123,7 @@ class PlanPorts:
     plans: Plans
     feeds: Feeds
     risk_of: Callable[[Scope, Case], str]
+    experiments: experiments.ExperimentPorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class Sight:
     path: Path | None
     plan: CasePlan
     today: date
+    experiment: Experiment | None = None
+    is_held_out: bool = False
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -243,6 +247,14 @@ def see(ports: PlanPorts, scope: Scope, case: Case, plan: CasePlan, *, now: date
     ledger: ContactLedger = ports.store.ledger(scope, case.debtor)
     facts = facts_of(case, person, ledger, zone=lender.zone, now=now, risk=ports.risk_of(scope, case))
     version, path = _followed(ports, scope, facts, now)
+    experiment = None
+    if version is not None:
+        champion = f"{version.content.id}@{version.number}"
+        experiment = experiments.experiment_on(ports.experiments, scope, champion)
+    arm = None if experiment is None else experiments.arm_for(experiment, case.debtor)
+    is_held_out = arm is not None and arm.strategy is None
+    if arm is not None:
+        version, path = _tried(ports, scope, arm.strategy, facts)
     learned = learned_from(ledger, zone=(person.zones or (lender.zone,))[0], now=now)
     if version is not None and path is not None and (plan.strategy, plan.path) != (version.content.id, path.id):
         plan = plan.model_copy(update={"entered_at": to_text(now), "scheduled": None})
@@ -250,7 +262,7 @@ def see(ports: PlanPorts, scope: Scope, case: Case, plan: CasePlan, *, now: date
         told = {"strategy": version.content.id, "number": version.number, "path": path.id}
         plan = plan.model_copy(update=told)
     today = local_date(now, lender.zone)
-    return Sight(case, person, lender, facts, learned, version, path, plan, today)
+    return Sight(case, person, lender, facts, learned, version, path, plan, today, experiment, is_held_out)
 
 
 def _followed(ports: PlanPorts, scope: Scope, facts: CaseFacts, now: datetime) -> tuple[Version | None, Path | None]:
@@ -263,6 +275,17 @@ def _followed(ports: PlanPorts, scope: Scope, facts: CaseFacts, now: datetime) -
         if path is not None:
             return Version(content, life.number), path
     return None, None
+
+
+def _tried(
+    ports: PlanPorts, scope: Scope, strategy: str | None, facts: CaseFacts
+) -> tuple[Version | None, Path | None]:
+    """Return the version of an arm and the case's path in it; nothing for a holdout."""
+    name, _, number = (strategy or "").partition("@")
+    book = ports.strategies.book(scope, name) if name else None
+    life = None if book is None else book.numbered(int(number))
+    content = None if life is None else ports.strategies.content(scope, name, life)
+    return (None, None) if content is None else (Version(content, int(number)), content.path_for(facts))
 
 
 def look(ports: PlanPorts, scope: Scope, case_id: str, *, now: datetime, req: str = "req_clock") -> str | None:
@@ -278,6 +301,8 @@ def look(ports: PlanPorts, scope: Scope, case_id: str, *, now: datetime, req: st
         if case is None or case.state in FINAL:
             return _keep(ports, scope, plan, standing="ended", due_at=None, now=now, req=req)
         sight = see(ports, scope, case, plan, now=now)
+        if sight.experiment is not None:
+            experiments.assign(ports.experiments, scope, sight.experiment, case, now=now, req=req)
         return _turn(ports, scope, sight, now=now, req=req)
 
     return retrying(once)
@@ -285,11 +310,13 @@ def look(ports: PlanPorts, scope: Scope, case_id: str, *, now: datetime, req: st
 
 def _turn(ports: PlanPorts, scope: Scope, sight: Sight, *, now: datetime, req: str) -> str:
     plan, path, version = sight.plan, sight.path, sight.version
-    if version is None or path is None:
+    if not sight.is_held_out and (version is None or path is None):
         return _keep(ports, scope, plan, standing="no_strategy", due_at=None, now=now, req=req)
     handed = person_first(sight.facts)
     if handed is not None:
         return _hand_over(ports, scope, sight, handed, now=now, req=req)
+    if version is None or path is None:
+        return _keep(ports, scope, plan, standing="held_out", due_at=None, now=now, req=req)
     if plan.paused_until is not None and sight.today.isoformat() <= plan.paused_until:
         day = date.fromisoformat(plan.paused_until) + timedelta(days=1)
         due = _slot(sight, "pause", day, version.content.hours, now)

@@ -68,6 +68,16 @@ class ArmCounts:
             self.squares + outcome * outcome,
         )
 
+    def merged(self, other: "ArmCounts") -> "ArmCounts":
+        """Return the counts of both together."""
+        return ArmCounts(
+            self.assigned + other.assigned,
+            self.measured + other.measured,
+            self.nonzero + other.nonzero,
+            self.total + other.total,
+            self.squares + other.squares,
+        )
+
     @property
     def sample(self) -> Sample:
         """Return what the intervals are made from."""

@@ -97,7 +97,6 @@ class CasePlan(_Value):
     overrides: tuple[Override, ...] = ()
     channels: dict[str, str] = {}
     paused_until: str | None = None
-    arm: str | None = None
     standing: str = "waiting"
     due_at: str | None = None
     version: int = 0
