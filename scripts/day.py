@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import day_world as world
+from scripts import operate
 from scripts.day_api import Api, Cloud, post_form, until
 from scripts.day_world import LENDER, Act
 from scripts.token import make_token
@@ -125,6 +126,12 @@ class Day:
                     "certified_countries": about["countries"],
                 }
                 self._put(f"/v1/agencies/{agency}/collectors/{collector}", lender, body)
+
+    def name_witnesses(self) -> None:
+        """Let the platform's operator set who must have seen the lender's log; its address may be new at each start."""
+        policy = os.environ.get("LOCAL_CLOUD_WITNESS_POLICY")
+        if policy and operate.main(["witnesses", "--lender", LENDER, "--policy", policy, "--by", "operator-1"]):
+            raise RuntimeError("the policy of witnesses was not taken")
 
     def approve_templates(self) -> None:
         """Let the lender adopt the texts that the day uses and its counsel approve them; until then nothing can be sent."""
@@ -504,6 +511,7 @@ def inbound_text(left: dict[str, Any], text: str) -> dict[str, Any]:
 def live(day: Day) -> None:
     """Live the day that the state names, or the next one when that is over."""
     day.step("houses", day.found)
+    day.name_witnesses()
     day.step("templates", day.approve_templates)
     day.step("house rules", day.adopt_house_rules)
     if day.state["portfolio"] is None or "portfolio" not in day.state["done"]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,9 @@ CHECKS = (
     "contacts_out_of_hours",
     "entries_missing",
 )
+
+ANCHORS = ("time stamps", "cosignatures")
+"""What the verifier counts of those who are not us."""
 
 REPLAY = ("rulings", "same", "different", "erased")
 """What ``summary.json`` tells of the replay of every ruling under the packs of its day."""
@@ -45,6 +49,7 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
         str(out / "archive.pub.pem"),
         "--approval-key",
         str(out / "approval.pub.pem"),
+        *anchors(out),
         "--json",
     )
     exported = program(
@@ -120,6 +125,19 @@ def keys(cloud: Any, archive: Path, out: Path) -> None:
     (out / "archive.vkey").write_text(f"{origin}+{key_id}+{base64.b64encode(typed).decode()}\n")
     (out / "archive.pub.pem").write_text(pem(spki["archive-ed25519"]))
     (out / "approval.pub.pem").write_text(pem(spki["approval"]))
+
+
+def anchors(out: Path) -> list[str]:
+    """Copy the witnesses' policy and the authority's certificate, which the cloud gives us, and return the options for them."""
+    given = []
+    for option, variable, name in (
+        ("--policy", "LOCAL_CLOUD_WITNESS_POLICY", "archive.policy"),
+        ("--tsa-ca", "LOCAL_CLOUD_TIME_AUTHORITY", "time-authority.pem"),
+    ):
+        if os.environ.get(variable):
+            shutil.copyfile(os.environ[variable], out / name)
+            given += [option, str(out / name)]
+    return given
 
 
 def pem(der: bytes) -> str:
@@ -258,7 +276,8 @@ def text(summary: dict[str, Any], out: Path) -> str:
             for pack in summary["review_packs"]
         ),
         f"  存档 archive     {sum(summary['events'].values())} entries, "
-        f"{'verified' if summary['archive']['status'] == 0 else 'NOT VERIFIED'} offline",
+        f"{'verified' if summary['archive']['status'] == 0 else 'NOT VERIFIED'} offline, "
+        + ", ".join(f"{summary['archive']['answer'].get('counts', {}).get(kind, 0)} {kind}" for kind in ANCHORS),
         f"  导出 export      {out}/audit-export.zip, downloaded by the compliance officer, "
         f"{'verified' if summary['export']['status'] == 0 else 'NOT VERIFIED'}: its VERIFY.md says how (VERIFY.zh.md)",
         f"  指标 figures     {'recomputed from the archive, equal' if summary['figures_recomputed']['status'] == 0 else 'DIFFER'}",

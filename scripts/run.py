@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts import issuer
-from scripts.cloud import clock, front, schedules, wechat
-from scripts.cloud.aws import ACCOUNT, environment
+from scripts.cloud import clock, front, schedules, time_authority, wechat, witness
+from scripts.cloud.aws import ACCOUNT, environment, log_keys
 from scripts.cloud.deploy import Deployed, deploy
 from scripts.cloud.processes import PARENT, end_with_parent, free_port, is_free
 from scripts.cloud.views import views
@@ -35,9 +35,10 @@ FRONT_PORT = 8700
 CLOCK_STARTS = datetime.combine(FIRST_DAY, datetime.min.time(), tzinfo=UTC)
 """The sample day's first instant; the local clock stands there until somebody moves it."""
 
+AUDIT_DOMAIN = "forbear.example.com"
 SENDER = "collections@forbear.example.com"
 _CORP_ID, _SECRET, _ACCOUNT = "forbear-local", "local-double", "kf-forbear"
-_LISTENERS = ("emulator", "clock", "wechat", "issuer")
+_LISTENERS = ("emulator", "clock", "wechat", "issuer", "time_authority", "witness")
 
 
 class Cloud:
@@ -62,7 +63,7 @@ class Cloud:
 
     def start(self) -> None:
         """Start every part, deploy what changed, and open the front door."""
-        self._tell("Starting the emulator of AWS, the clock, the issuer of tokens and the WeChat double")
+        self._tell("Starting the emulator of AWS, the clock, the issuer, an authority of time and the WeChat double")
         self._start_emulator()
         self.clock = clock.Clock(self._home / "clock.json", start=CLOCK_STARTS)
         clock.serve(self.clock, port=self.ports["clock"])
@@ -70,6 +71,8 @@ class Cloud:
         wechat.serve(account, port=self.ports["wechat"])
         keys = issuer.serve(issuer.signing_key(), port=self.ports["issuer"])
         threading.Thread(target=keys.serve_forever, name="issuer", daemon=True).start()
+        self._time = time_authority.TimeAuthority(self._home / "time_authority", now=self.clock.now)
+        time_authority.serve(self._time, port=self.ports["time_authority"])
         self._tell("Packaging the service (only what changed)")
         packaged = package(STAGE)
         self._wait_for_emulator()
@@ -77,6 +80,14 @@ class Cloud:
             packaged, self.endpoint, self._parameters(), marker=self._home / "deployed.json", tell=self._tell
         )
         self._tell("The stack is new" if self.deployed.changed else "The stack is as it was")
+        self._tell("Starting a witness, as the lender would run one")
+        self._policy = witness.start(
+            self._home / "witness",
+            log_keys(self.endpoint, stage=STAGE),
+            log=f"audit.{AUDIT_DOMAIN}/{LENDER}/{CLOCK_STARTS.year}",
+            port=self.ports["witness"],
+            now=self.clock.now,
+        )
         api = f"{self.endpoint}/restapis/{self.deployed.outputs['RestAPIId']}/{STAGE}/_user_request_"
         shown = views(
             stage=STAGE,
@@ -103,7 +114,13 @@ class Cloud:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a program that works with this cloud: the functions' own, and where things are."""
-        return {**os.environ, **environment(self.endpoint, stage=STAGE), "FORBEAR_OUTBOX": str(self.outbox)}
+        return {
+            **os.environ,
+            **environment(self.endpoint, stage=STAGE),
+            "FORBEAR_OUTBOX": str(self.outbox),
+            "LOCAL_CLOUD_WITNESS_POLICY": str(self._policy),
+            "LOCAL_CLOUD_TIME_AUTHORITY": str(self._time.certificate),
+        }
 
     def watch(self, until: Callable[[], bool]) -> None:
         """Wait until the condition holds, and start the emulator again when it ended: nothing is lost by that."""
@@ -159,7 +176,8 @@ class Cloud:
         at = {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
         return {
             "Stage": STAGE,
-            "AuditDomain": "forbear.example.com",
+            "AuditDomain": AUDIT_DOMAIN,
+            "TimeAuthorityUrl": f"{at['time_authority']}/",
             # A name, not where it listens: that port is free to differ, and a token from another shell must say the same.
             "OidcIssuer": issuer.issuer_url(),
             "OidcAudience": issuer.AUDIENCE,

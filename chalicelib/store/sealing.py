@@ -258,6 +258,11 @@ class Sealer:
 
     # Lenders' keys
 
+    def newest_tenant_key(self, tenant: str) -> int:
+        """Return the number of the newest version of the lender's key, as read now; the first is made where there is none."""
+        self._newest.pop(tenant, None)
+        return self._newest_version(tenant)
+
     def new_tenant_key(self, tenant: str) -> int:
         """Make the next version of the lender's key, under which new persons' keys are wrapped, and return its number.
 

@@ -41,6 +41,7 @@ from chalicelib.domain.audit.notes import (
     type_of,
     verified,
 )
+from chalicelib.domain.audit.policy import Policy
 from chalicelib.domain.audit.record import BadRecord, parse_record, record_bytes
 from chalicelib.domain.audit.rulesets import digest_of, document_of, parts_of
 from chalicelib.domain.audit.tiles import (
@@ -57,6 +58,7 @@ from chalicelib.domain.audit.tiles import (
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.instants import from_text, to_text
+from chalicelib.usecases.cosigning import MOST_SILENT, Ask, Cosigned, cosign
 from chalicelib.usecases.ports import Scope
 
 SEQUENCER = Actor("system", "archive_events", "role")
@@ -159,7 +161,8 @@ class ArchivePorts:
     """What the sequencer needs.
 
     ``stamp`` takes a note and returns an authority's time stamp of it (RFC 3161); None where no authority is asked. It raises
-    ``TimeUnavailable``. ``rule_documents`` takes a lender and digests of packs and atlases, and returns the documents that are known, by digest.
+    ``TimeUnavailable``. ``policy`` takes a lender and returns who must have seen its logs (None: nobody is asked), ``ask`` asks
+    one of them. ``rule_documents`` takes a lender and digests of packs and atlases, and returns the documents that are known, by digest.
     """
 
     repository: AuditRepository
@@ -168,6 +171,8 @@ class ArchivePorts:
     audit_domain: str
     rule_documents: Callable[[str, Iterable[str]], Mapping[str, bytes]]
     stamp: Callable[[bytes], bytes] | None = None
+    policy: Callable[[str], Policy | None] | None = None
+    ask: Ask | None = None
 
 
 class ForkAlarm(Exception):
@@ -197,6 +202,8 @@ class LogRun:
     size: int = 0
     published: bool = False
     stamped: bool | None = None
+    witnesses: Cosigned | None = None
+    before: int = 0
     state: str = "up to date"
     unknown_rule_sets: list[str] = field(default_factory=list)
 
@@ -209,6 +216,7 @@ class LogRun:
             "size": self.size,
             "published": self.published,
             "stamped": self.stamped,
+            "witnesses": self.witnesses.as_json() if self.witnesses is not None else None,
             "state": self.state,
             "unknown_rule_sets": self.unknown_rule_sets,
         }
@@ -255,20 +263,41 @@ def run_archive(ports: ArchivePorts, *, now: datetime, tenant: str | None = None
 
     A log that fails does not keep the others from their turn; the failures are raised together at the end.
     """
-    done: list[dict[str, Any]] = []
+    runs: list[LogRun] = []
     failures: list[Exception] = []
-    known = [log for log in ports.repository.logs() if tenant in (None, log.tenant)]
-    for log in sorted(known, key=lambda log: (log.tenant, log.year)):
+    known = sorted(
+        (log for log in ports.repository.logs() if tenant in (None, log.tenant)), key=lambda log: (log.tenant, log.year)
+    )
+    for log in known:
         if log.closed:
             continue
         try:
-            done.append(_run_log(ports, log, now).as_json())
+            runs.append(_run_log(ports, log, now))
         except Exception as error:
             # Raised below, after the other logs had their turn.
             failures.append(error)
+    # After everything that is our own work: a witness that takes its time makes no event wait.
+    runs += [LogRun(log, state="closed") for log in known if log.closed and int(log.year) == now.year - 1]
+    _ask_witnesses(ports, runs, now)
     if failures:
         raise ExceptionGroup("logs could not be brought up to date", failures)
-    return done
+    return [run.as_json() for run in runs if not run.log.closed or run.witnesses is not None]
+
+
+def _ask_witnesses(ports: ArchivePorts, runs: Sequence[LogRun], now: datetime) -> None:
+    """Have the newest notes cosigned, until too many witnesses were silent; each run begins with another log."""
+    if ports.policy is None or ports.ask is None or not runs:
+        return
+    first = int(now.timestamp() // 300) % len(runs)
+    silent = 0
+    for run in [*runs[first:], *runs[:first]]:
+        policy = ports.policy(run.log.tenant)
+        if policy is None or silent >= MOST_SILENT:
+            continue
+        run.witnesses = cosign(
+            ports.bucket, ports.ask, policy, run.log, before=run.before, now=now, retain_until=now + RETENTION
+        )
+        silent += len(run.witnesses.silent)
 
 
 def lift_halt(repository: AuditRepository, log: LogName, *, path: str) -> bool:
@@ -507,6 +536,7 @@ def _publish(ports: ArchivePorts, run: LogRun, head: LogHead, note_keys: Sequenc
     if last is None and head.published:
         raise ForkAlarm(log, "checkpoint")
     _prove(ports, head, last)
+    run.before = last.size if last is not None else 0
     if last is None or last.size < head.size:
         origin = keys.origin(ports.audit_domain, log.tenant, log.year)
         checkpoint = Checkpoint(origin, head.size, head.root)

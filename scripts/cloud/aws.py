@@ -29,3 +29,9 @@ def environment(endpoint: str, *, stage: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": ACCOUNT,
         "AWS_SECRET_ACCESS_KEY": "test",
     }
+
+
+def log_keys(endpoint: str, *, stage: str) -> list[bytes]:
+    """Return the public keys (DER) that sign the stage's logs, as the key service gives them."""
+    names = (f"alias/forbear-{stage}-archive-{kind}" for kind in ("ed25519", "p256"))
+    return [bytes(client("kms", endpoint).get_public_key(KeyId=name)["PublicKey"]) for name in names]

@@ -17,6 +17,7 @@ EVERY: Mapping[str, timedelta] = {
     "release_due": timedelta(minutes=1),
     "archive_events": timedelta(minutes=5),
     "compute_kpis": timedelta(hours=1),
+    "keep_archive": timedelta(hours=1),
 }
 """The scheduled functions and how often each runs, in business time; a test compares it with the template."""
 

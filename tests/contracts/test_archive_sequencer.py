@@ -92,6 +92,7 @@ def test_waiting_events_become_a_signed_log(tmp_path: Path) -> None:
             "size": 301,
             "published": True,
             "stamped": None,
+            "witnesses": None,
             "state": "up to date",
             "unknown_rule_sets": [],
         }

@@ -108,6 +108,10 @@ class TimeUnavailable(Exception):
     """The authority of time gave no stamp of the note; a later one covers what this one would have."""
 
 
+class WitnessUnavailable(Exception):
+    """The witness gave no answer now; it is asked again for the next note, or for this one by the next run."""
+
+
 def waiting_of(raw: bytes) -> Waiting:
     """Return what waits when an event of these canonical bytes is entered. Raises BadRecord when it can be no entry."""
     if len(raw) > MOST_EVENT_BYTES:

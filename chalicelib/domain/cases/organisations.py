@@ -30,6 +30,13 @@ class Lender(_Value):
     version: int = 1
 
 
+class WitnessPolicy(_Value):
+    """Who must have seen the lender's logs, as the operator set it: a text in the form of tlog-policy, with its number."""
+
+    text: str
+    version: int = 1
+
+
 class Agency(_Value):
     """An agency as one lender lists it. ``share`` is its weight in assignment; empty stages or regions mean all.
 
