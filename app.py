@@ -18,6 +18,7 @@ from chalicelib.edge import (
     experiments_api,
     exports_queue,
     house_rules_api,
+    keep_schedule,
     kpi_schedule,
     kpis_api,
     messages_api,
@@ -71,5 +72,6 @@ for module in (
     due_schedule,
     kpi_schedule,
     archive_schedule,
+    keep_schedule,
 ):
     app.register_blueprint(module.bp)

@@ -402,6 +402,8 @@ def archive_ports() -> archive.ArchivePorts:
     """Return what the sequencer needs; only the archiver's role lets its keys sign."""
     from chalicelib.gateways.signing_keys import note_signers
     from chalicelib.gateways.time_stamps import stamper
+    from chalicelib.gateways.witnesses import ask_witness
+    from chalicelib.usecases import cosigning
 
     known = settings()
     return archive.ArchivePorts(
@@ -411,6 +413,20 @@ def archive_ports() -> archive.ArchivePorts:
         audit_domain=known.audit_domain,
         rule_documents=_rule_documents,
         stamp=stamper(known.time_authority_url) if known.time_authority_url else None,
+        policy=lambda tenant: cosigning.policy_of(store(), worker_scope(tenant)),
+        ask=ask_witness,
+    )
+
+
+@cache
+def keep_ports() -> Any:
+    """Return what keeping the archive needs; only the keeper's role lets it lengthen locks."""
+    from chalicelib.gateways.archive_locks import S3Locks
+    from chalicelib.store.keep_repository import KeepRepository
+    from chalicelib.usecases import keeping
+
+    return keeping.KeepPorts(
+        store(), KeepRepository(), S3Locks(settings().archive_bucket), audit_repository().logs, worker_scope
     )
 
 

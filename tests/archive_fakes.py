@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from chalicelib.domain.audit.keeping import Lock, Version, VersionPage
 from chalicelib.domain.audit.log import LogHead, LogName, Waiting, WaitingBatch
 from chalicelib.domain.audit.tiles import TILE_WIDTH
 from chalicelib.usecases.archive import ArchivePorts
@@ -236,3 +237,61 @@ class Turns:
         if self._turn is None and self._waiting and len(self._waiting) == self._running:
             self._turn = self._random.choice(sorted(self._waiting))
             self._condition.notify_all()
+
+
+class MemoryLocks:
+    """A bucket of versions with locks, as the keeper of the archive sees one: a lock is only ever lengthened."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.listed: list[tuple[str, str, datetime, bool]] = []
+        self.locks: dict[tuple[str, str], Lock] = {}
+        self.refusing: set[str] = set()
+        self.asked = 0
+
+    def put(self, key: str, at: datetime, *, until: datetime | None) -> tuple[str, str]:
+        """Put a version that is locked until then."""
+        place = (key, f"v{len(self.listed):06d}")
+        self.listed.append((*place, at, False))
+        self.locks[place] = Lock(until, False)
+        return place
+
+    def hide(self, key: str, at: datetime) -> tuple[str, str]:
+        """Put a delete marker."""
+        self.listed.append((key, f"m{len(self.listed):06d}", at, True))
+        return self.listed[-1][:2]
+
+    def versions(self, prefix: str, *, after: tuple[str, str] | None, limit: int) -> VersionPage:
+        """Return a page by key, the newest version of a key first."""
+        newest = sorted(range(len(self.listed)), key=lambda place: (self.listed[place][0], -place))
+        entries = [self.listed[place] for place in newest if self.listed[place][0].startswith(prefix)]
+        names = [entry[:2] for entry in entries]
+        first = 0 if after is None else names.index(after) + 1
+        page = entries[first : first + limit]
+        tops = {names[place] for place in range(len(names)) if not place or names[place - 1][0] != names[place][0]}
+        return VersionPage(
+            [Version(key, version, at) for key, version, at, marker in page if not marker],
+            [(key, version) for key, version, _, marker in page if marker and (key, version) in tops],
+            page[-1][:2] if first + limit < len(entries) else None,
+        )
+
+    def lock_of(self, key: str, version_id: str) -> Lock:
+        """Return the lock."""
+        self.asked += 1
+        return self.locks[key, version_id]
+
+    def extend(self, key: str, version_id: str, until: datetime) -> bool:
+        """Lengthen a lock."""
+        known = self.locks[key, version_id]
+        assert known.until is None or until >= known.until, "a lock was to be shortened"
+        if key in self.refusing:
+            return False
+        self.locks[key, version_id] = replace(known, until=until)
+        return True
+
+    def hold(self, key: str, version_id: str, *, on: bool) -> bool:
+        """Put a hold on or take it off."""
+        if key in self.refusing:
+            return False
+        self.locks[key, version_id] = replace(self.locks[key, version_id], held=on)
+        return True

@@ -420,6 +420,11 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     paused = {"decision": "pause", "until": "2026-12-31", "reason": who.note}
     route = "POST /v1/cases/{case_id}/plan/overrides"
     yield step(route, "lender", f"/v1/cases/{who.case('b')}/plan/overrides", paused, "plan.overridden", status=201)
+    held, route = {"reason": "litigation", "matter": "case-1"}, f"{person}/legal-holds"
+    path = f"/v1/persons/{who.id}/legal-holds"
+    yield step(route, "counsel", path, held, "person.hold_placed", status=201)
+    path = f"{path}/{trip.last['id']}/release"
+    yield step(f"{route}/{{hold_id}}/release", "counsel", path, None, "person.hold_released")
     erase = {"reason": "purpose_met", "requested_by": "person", "identity_check": "file-2"}
     path = f"/v1/persons/{who.id}/erasure-requests"
     yield step(f"{person}/erasure-requests", "officer", path, erase, "erasure.requested", "erasure.decided", status=202)
@@ -458,6 +463,10 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield step(f"{route}/approvals", "counsel", f"{path}/approvals", decision, "template.approved", status=201)
     over = {"reason": "not needed any more"}
     yield step(f"{route}/retirement", "lender", f"{path}/retirement", over, "template.retired")
+    route, path = "POST /v1/audit/{year}/legal-hold", "/v1/audit/2026/legal-hold"
+    held = {"reason": "litigation", "matter": "case-1"}
+    yield step(route, "counsel", path, held, "archive.hold_placed")
+    yield step(f"{route}/release", "counsel", f"{path}/release", None, "archive.hold_released")
     route = "POST /v1/compliance/house-rules"
     yield step(route, "lender", route[5:], HOUSE_RULES, "house_rules.drafted", status=201)
     path = f"{route[5:]}/{HOUSE_RULES['house']}/versions/1"

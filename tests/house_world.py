@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 
 from chalicelib import wiring
+from chalicelib.domain.audit.log import LogName
 from chalicelib.domain.cases.case import CaseParty
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.unmasking import Target
@@ -28,6 +29,7 @@ from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.uploads import S3Uploads
 from chalicelib.store.duty_repository import DutyRepository
 from chalicelib.store.feed_repository import FeedRepository
+from chalicelib.store.keep_repository import KeepRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store, event_of
 from chalicelib.store.simulation_repository import SimulationRepository
@@ -39,12 +41,16 @@ from chalicelib.usecases import (
     archive_exports,
     cases,
     compliance,
+    cosigning,
     dispatch,
     duties,
     erasure,
     experiments,
     exporting,
+    holding,
     house_rules,
+    keeping,
+    key_versions,
     messages,
     organisations,
     plans,
@@ -58,7 +64,7 @@ from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
 from chalicelib.usecases.cases import Caller, Context
 from scripts.sample import FAULTS, control_of, document, write_file
-from tests.archive_fakes import MemoryAudit, MemoryBucket, memory_ports
+from tests.archive_fakes import MemoryAudit, MemoryBucket, MemoryLocks, memory_ports
 from tests.builders import (
     AGENCY,
     COLLECTOR,
@@ -75,6 +81,7 @@ from tests.builders import (
     stored,
 )
 from tests.conftest import ENVIRONMENT
+from tests.witnesses import TextWitness
 
 SECRET = "张伟的亲笔话 13812345678"
 """What people write, wherever a person may write something; it may stand in no open datum."""
@@ -159,6 +166,10 @@ class World:
     def _organisations(self) -> None:
         store, lender = self.store, a_lender(balances_confirmed_at=None)
         organisations.put_lender(store, SCOPE, lender, LENDERS, self.context, expected=None)
+        policy = f"witness lender {TextWitness('lender.example/w1').vkey}\nquorum lender\n"
+        operator = Actor("user", "ops-1", "operator")
+        key_versions.rotate(store, SCOPE, expected=1, actor=operator, now=self.now, req="req_world")
+        cosigning.set_policy(store, SCOPE, policy, actor=operator, now=self.now, req="req_world")
         organisations.put_agency(store, self.feeds, SCOPE, an_agency(), LENDERS, self.context, expected=None)
         organisations.put_collector(store, SCOPE, a_collector(), LENDERS, self.context, expected=None)
         organisations.confirm_balances(store, SCOPE, LENDERS, self.context, confirmed_at=self.now - timedelta(hours=1))
@@ -463,9 +474,24 @@ class World:
         exporting.request_export(
             self.store, SCOPE, case.debtor, actor=LENDERS.actor, now=self.now, req="req_world", **copy
         )
+        self._holds(case.debtor)
         wish = erasure.Wish("purpose_met", "person", "check-1")
         told: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}
         erasure.request_erasure(self.store, SCOPE, case.debtor, wish, erasure_id="era_1", **told)
+
+    def _holds(self, person: str) -> None:
+        who: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}
+        why: dict[str, Any] = {"reason": "litigation", "matter": "case-1"}
+        holding.place_person_hold(self.store, SCOPE, person, hold_id="hold_person", **why, **who)
+        holding.release_person_hold(self.store, SCOPE, person, "hold_person", **who)
+        holding.place_log_hold(self.store, SCOPE, "2026", **why, **who)
+        bucket, path = MemoryLocks(), f"{LENDER}/2026/checkpoint"
+        bucket.put(path, self.now, until=None)
+        bucket.hide(path, self.now)
+        logs = [LogName(LENDER, "2026")]
+        ports = keeping.KeepPorts(self.store, KeepRepository(), bucket, lambda: logs, Scope)
+        keeping.keep_archive(ports, now=self.now)
+        holding.release_log_hold(self.store, SCOPE, "2026", **who)
 
     def _simulations(self) -> None:
         ports = simulations.SimulationPorts(

@@ -21,6 +21,8 @@ class EventType(StrEnum):
     """The closed set of event types; ``docs/events.md`` lists the open data of each. Never reuse a name."""
 
     LENDER_REGISTERED = "lender.registered"
+    LENDER_WITNESSES_SET = "lender.witnesses_set"
+    LENDER_KEY_MADE = "lender.key_made"
     AGENCY_LISTED = "agency.listed"
     COLLECTOR_REGISTERED = "collector.registered"
 
@@ -77,6 +79,8 @@ class EventType(StrEnum):
     PERSON_KEYS_DESTROYED = "person.keys_destroyed"
     PERSON_UNMASKED = "person.unmasked"
     PERSON_EXPORTED = "person.exported"
+    PERSON_HOLD_PLACED = "person.hold_placed"
+    PERSON_HOLD_RELEASED = "person.hold_released"
     CLIENT_ADMITTED = "client.admitted"
 
     SIMULATION_REQUESTED = "simulation.requested"
@@ -108,6 +112,11 @@ class EventType(StrEnum):
     ARCHIVE_EXPORT_SIGNED = "archive.export_signed"
     ARCHIVE_EXPORT_FINISHED = "archive.export_finished"
     ARCHIVE_DOWNLOADED = "archive.downloaded"
+    ARCHIVE_RETENTION_EXTENDED = "archive.retention_extended"
+    ARCHIVE_OBJECT_HIDDEN = "archive.object_hidden"
+    ARCHIVE_HOLD_PLACED = "archive.hold_placed"
+    ARCHIVE_HOLD_RELEASED = "archive.hold_released"
+    ARCHIVE_HOLD_APPLIED = "archive.hold_applied"
 
     LOG_GENESIS = "log.genesis"
     LOG_CLOSE = "log.close"

@@ -121,6 +121,20 @@ HOUSE_INDEX_SK = "HOUSE"
 """The sort key, in a lender's own partition, of the item that says which house rules bind."""
 
 
+WITNESSES_SK = "WITNESSES"
+"""The sort key, in a lender's own partition, of the policy that says who must have seen its logs."""
+
+
+def log_hold_sk(year: str) -> str:
+    """Return the sort key, in a lender's own partition, of the legal hold on its log of a year."""
+    return f"LOGHOLD#{year}"
+
+
+def keep_pk(tenant: str) -> str:
+    """Return the view partition of how far the archive's keeper came with a lender's logs; sk is the year."""
+    return f"T#{tenant}#KEEP"
+
+
 def house_sk(house: str) -> str:
     """Return the sort key, in a lender's own partition, of a set of house rules."""
     return f"HOUSE#{house}"

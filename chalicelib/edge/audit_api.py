@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from chalicelib import wiring
 from chalicelib.domain import keys
 from chalicelib.domain.audit.export import LINK_SECONDS, AuditExport, ExportState
+from chalicelib.domain.audit.keeping import LogHold
 from chalicelib.domain.errors import StateConflict
 from chalicelib.domain.ids import ID_PATTERN
 from chalicelib.domain.outreach import evidence
@@ -18,7 +19,7 @@ from chalicelib.domain.principals import Principal, TenantScope, scope_of
 from chalicelib.edge.callers import actor_of
 from chalicelib.edge.http import Answer, Request, View, route
 from chalicelib.settings import settings
-from chalicelib.usecases import archive, archive_exports, evidencing
+from chalicelib.usecases import archive, archive_exports, evidencing, holding
 
 bp = Blueprint(__name__)
 
@@ -52,6 +53,26 @@ class LogList(_Model):
     """A lender's logs by year."""
 
     items: list[LogView]
+
+
+class LogHoldWish(_Model):
+    """Why a log is put under legal hold, and the reference of the matter."""
+
+    reason: holding.Reason
+    matter: Annotated[str, Field(pattern=ID_PATTERN.pattern)]
+
+
+class LogHoldView(_Model):
+    """A legal hold on a log, as it stands; ``on`` is false when it was released."""
+
+    year: str
+    on: bool
+    reason: str
+    matter: str
+    placed_at: str
+    placed_by: str
+    released_at: str | None
+    released_by: str | None
 
 
 class MessageEvidence(_Model):
@@ -229,6 +250,57 @@ def list_logs(principal: Principal, request: Request[None, None]) -> Answer:
 def _file(principal: Principal, year: str, path: str) -> Answer:
     scope = scope_of(principal)
     return Answer(archive.read_log_file(wiring.archive_bucket(), scope, year, path), headers=_newest(scope))
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/audit/{year}/legal-hold",
+    scope="legal_holds:write",
+    body=LogHoldWish,
+    response=LogHoldView,
+    path_patterns=YEAR,
+    summary="Put a log of the lender under legal hold",
+)
+def place_log_hold(principal: Principal, request: Request[LogHoldWish, None]) -> LogHoldView:
+    """Every object of it gets a legal hold within a day, and nothing about a person whom it tells of is destroyed from now on."""
+    hold = holding.place_log_hold(
+        wiring.store(),
+        scope_of(principal),
+        request.path["year"],
+        reason=request.body.reason,
+        matter=request.body.matter,
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    return _hold_view(hold)
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/audit/{year}/legal-hold/release",
+    scope="legal_holds:write",
+    response=LogHoldView,
+    path_patterns=YEAR,
+    summary="End the legal hold on a log of the lender",
+)
+def release_log_hold(principal: Principal, request: Request[None, None]) -> LogHoldView:
+    """The objects stay locked as long as they would have been without it."""
+    hold = holding.release_log_hold(
+        wiring.store(),
+        scope_of(principal),
+        request.path["year"],
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    return _hold_view(hold)
+
+
+def _hold_view(hold: LogHold) -> LogHoldView:
+    return LogHoldView(**hold.model_dump(exclude={"version"}))
 
 
 @route(

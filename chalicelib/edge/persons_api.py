@@ -11,10 +11,11 @@ from chalicelib.domain.cases.unmasking import Target
 from chalicelib.domain.errors import StateConflict, TooManyRequests
 from chalicelib.domain.people import export
 from chalicelib.domain.people.erasure import REASONS, ErasureRequest, Outcome
+from chalicelib.domain.people.person import HoldEntry
 from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.edge.callers import actor_of, org_of, scope_of_case
 from chalicelib.edge.http import Answer, Request, route
-from chalicelib.usecases import cases, erasure, exporting, unmasking
+from chalicelib.usecases import cases, erasure, exporting, holding, unmasking
 from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
@@ -54,6 +55,22 @@ class UnmaskedView(_Model):
     field: str
     value: str | None
     left_today: int
+
+
+class LegalHoldWish(_Model):
+    """Why evidence is preserved, and the reference of the matter."""
+
+    reason: holding.Reason
+    matter: Reference
+
+
+class LegalHoldView(_Model):
+    """A legal hold on a person's evidence."""
+
+    id: str
+    person: str
+    placed_at: str
+    released_at: str | None
 
 
 class ExportWish(_Model):
@@ -232,6 +249,59 @@ def read_erasure(principal: Principal, request: Request[None, None]) -> Answer:
         wiring.store(), scope_of(principal), request.path["person_id"], request.path["erasure_id"]
     )
     return _answer(found)
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/persons/{person_id}/legal-holds",
+    scope="legal_holds:write",
+    body=LegalHoldWish,
+    response=LegalHoldView,
+    status=201,
+    summary="Put a person's evidence under legal hold, also when the profile is gone",
+)
+def place_legal_hold(principal: Principal, request: Request[LegalHoldWish, None]) -> Answer:
+    """Nothing that is left of the person is destroyed as long as it holds. Where nothing is left it is a conflict."""
+    person_id, wish = request.path["person_id"], request.body
+    hold = holding.place_person_hold(
+        wiring.store(),
+        scope_of(principal),
+        person_id,
+        hold_id=request.derived_id("hold"),
+        reason=wish.reason,
+        matter=wish.matter,
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    return Answer(_hold_view(person_id, hold), location=f"/v1/persons/{person_id}/legal-holds/{hold.id}")
+
+
+@route(
+    bp,
+    "POST",
+    "/v1/persons/{person_id}/legal-holds/{hold_id}/release",
+    scope="legal_holds:write",
+    response=LegalHoldView,
+    summary="End a legal hold on a person's evidence",
+)
+def release_legal_hold(principal: Principal, request: Request[None, None]) -> LegalHoldView:
+    """What waited for it is looked at again by the clock, within a week."""
+    hold = holding.release_person_hold(
+        wiring.store(),
+        scope_of(principal),
+        request.path["person_id"],
+        request.path["hold_id"],
+        actor=actor_of(principal),
+        now=wiring.now(),
+        req=request.id,
+    )
+    return _hold_view(request.path["person_id"], hold)
+
+
+def _hold_view(person: str, hold: HoldEntry) -> LegalHoldView:
+    return LegalHoldView(id=hold.id, person=person, placed_at=hold.from_, released_at=hold.released_at)
 
 
 @route(

@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from pynamodb.exceptions import UpdateError
 
 from chalicelib.domain import keys
+from chalicelib.domain.audit.keeping import LogHold
 from chalicelib.domain.cases.case import Case
-from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.cases.organisations import Agency, Collector, Lender, WitnessPolicy
+from chalicelib.domain.duties.duty import DutyState
 from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import Actor, Event, EventType, event_from_canonical
 from chalicelib.domain.house import HouseIndex
@@ -91,6 +93,28 @@ class Store:
     def house_index(self, scope: Scope) -> HouseIndex:
         """Return which house rules bind, by a strongly consistent read; an empty one at version 0 when none ever did."""
         return self._plain(keys.tenant_pk(scope.tenant), keys.HOUSE_INDEX_SK, HouseIndex) or HouseIndex()
+
+    def key_version(self, scope: Scope) -> int:
+        """Return the number of the newest version of the lender's key, by a strongly consistent read; the first is made here."""
+        return self.sealer.newest_tenant_key(scope.tenant)
+
+    def make_key_version(self, scope: Scope) -> int:
+        """Make the next version of the lender's key and return its number. Raises PutError when somebody else made one now."""
+        return self.sealer.new_tenant_key(scope.tenant)
+
+    def witness_policy(self, scope: Scope) -> WitnessPolicy | None:
+        """Return who must have seen the lender's logs, as the operator set it, or None."""
+        return self._plain(keys.tenant_pk(scope.tenant), keys.WITNESSES_SK, WitnessPolicy)
+
+    def log_hold(self, scope: Scope, year: str) -> LogHold | None:
+        """Return the legal hold on the lender's log of a year, released ones included, or None when there never was one."""
+        return self._plain(keys.tenant_pk(scope.tenant), keys.log_hold_sk(year), LogHold)
+
+    def log_holds(self, scope: Scope) -> list[LogHold]:
+        """Return every legal hold that there ever was on a log of the lender, by year."""
+        prefix = keys.log_hold_sk("")
+        found = Record.query(keys.tenant_pk(scope.tenant), Record.sk.startswith(prefix), consistent_read=True)
+        return [_plain_body(item, LogHold) for item in found]
 
     def agency(self, scope: Scope, org: str) -> Agency | None:
         """Return the agency as this lender lists it, or None."""
@@ -180,6 +204,19 @@ class Store:
         }
 
     # Erasure
+
+    def duties_owed(self, scope: Scope, subjects: Iterable[str]) -> list[str]:
+        """Return by when (RFC 3339) each open duty about these cases and persons is to be done; lapsed ones do not count."""
+        rows = [
+            row.sk
+            for each in subjects
+            for row in View.query(keys.duties_about_pk(scope.tenant, each), consistent_read=True)
+        ]
+        wanted = [(keys.duty_pk(scope.tenant, duty), "DUTY") for duty in dict.fromkeys(rows)]
+        items: list[Record] = []
+        for start in range(0, len(wanted), _BATCH_GET):
+            items.extend(Record.batch_get(wanted[start : start + _BATCH_GET], consistent_read=True))
+        return [str(json.loads(item.d)["due_at"]) for item in items if item.s == DutyState.OPEN]
 
     def erasure(self, scope: Scope, person: str) -> ErasureRequest | None:
         """Return the erasure request about the person, or None."""

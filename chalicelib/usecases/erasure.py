@@ -35,6 +35,8 @@ NO_ACTIVITY = frozenset(
         EventType.PERSON_KEYS_DESTROYED,
         EventType.PERSON_UNMASKED,
         EventType.PERSON_EXPORTED,
+        EventType.PERSON_HOLD_PLACED,
+        EventType.PERSON_HOLD_RELEASED,
     }
 )
 """Events that are about the data and no activity towards the person: they lengthen no retention."""
@@ -63,6 +65,9 @@ class _Known:
     cases: Mapping[str, Case]
     complaints: tuple[datetime, ...]
     ended: tuple[Ended, ...]
+    owed_until: tuple[date, ...]
+    years: tuple[int, ...]
+    log_held: bool
 
 
 def request_erasure(
@@ -167,7 +172,28 @@ def _look(store: Store, scope: Scope, person_id: str, zone: str) -> _Known:
         for case, stream in streams.items()
         if stream and last is not None
     )
-    return _Known(store.person(scope, person_id), ledger, case_ids, cases, complaints, ended)
+    owed = store.duties_owed(scope, [person_id, *case_ids])
+    return _Known(
+        person=store.person(scope, person_id),
+        ledger=ledger,
+        case_ids=case_ids,
+        cases=cases,
+        complaints=complaints,
+        ended=ended,
+        owed_until=tuple(local_date(from_text(at), zone) for at in owed),
+        years=_years(everything),
+        log_held=_is_log_held(store, scope, _years(everything)),
+    )
+
+
+def _is_log_held(store: Store, scope: Scope, years: Iterable[int]) -> bool:
+    """Tell whether a log that events of these years stand in is under legal hold; a straggler stands in the next year's."""
+    held = {hold.year for hold in store.log_holds(scope) if hold.on}
+    return bool(held & {f"{year + late:04d}" for year in years for late in (0, 1)})
+
+
+def _years(events: Iterable[Event]) -> tuple[int, ...]:
+    return tuple(sorted({int(event.at[:4]) for event in events}))
 
 
 def _instant(text: str) -> datetime:
@@ -211,9 +237,11 @@ def _carry_out(
         claims_waived=request.claims_waived,
         now=now,
         today=today,
+        owed_until=known.owed_until,
+        log_held=known.log_held,
     )
     decided = request.decided(decision, at=to_text(now), due_at=_due(decision, zone, now))
-    decided = decided.model_copy(update={"version": request.version + 1})
+    decided = decided.model_copy(update={"version": request.version + 1, "years": known.years})
     unit.replace(store.erasure_record(scope, decided), expected=request.version)
     if is_news or _told(decided) != _told(request):
         _emit_decision(unit, scope, decided)
@@ -302,7 +330,10 @@ def _lock(store: Store, scope: Scope, unit: Any, person: Person, *, locked: bool
 def _finish(store: Store, scope: Scope, unit: Any, request: ErasureRequest, zone: str, now: datetime) -> str:
     """Destroy the evidence whose time is over, or look again later when a legal hold is on it."""
     ledger = store.ledger(scope, request.person)
-    if not may_destroy_evidence(request, ledger, today=local_date(now, zone)):
+    # Nothing leads to the person's cases any more, so what was seen of them then is what counts.
+    since = _years(store.events(scope, keys.person_pk(scope.tenant, request.person)))
+    log_held = _is_log_held(store, scope, {*request.years, *since})
+    if not may_destroy_evidence(request, ledger, today=local_date(now, zone), log_held=log_held):
         later = {"due_at": to_text(now + LOOK_AGAIN[Outcome.HELD]), "version": request.version + 1}
         unit.replace(store.erasure_record(scope, request.model_copy(update=later)), expected=request.version)
         unit.commit()

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from chalicelib.domain.audit.keeping import LogHold
 from chalicelib.domain.cases.case import Case
-from chalicelib.domain.cases.organisations import Agency, Collector, Lender
+from chalicelib.domain.cases.organisations import Agency, Collector, Lender, WitnessPolicy
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.house import HouseIndex
 from chalicelib.domain.outreach.attempt import Attempt
@@ -115,6 +116,26 @@ class Store(Protocol):
         """Return which house rules bind, strongly consistent."""
         ...
 
+    def key_version(self, scope: Scope) -> int:
+        """Return the number of the newest version of the lender's key."""
+        ...
+
+    def make_key_version(self, scope: Scope) -> int:
+        """Make the next version of the lender's key and return its number."""
+        ...
+
+    def witness_policy(self, scope: Scope) -> WitnessPolicy | None:
+        """Return who must have seen the lender's logs."""
+        ...
+
+    def log_hold(self, scope: Scope, year: str) -> LogHold | None:
+        """Return the legal hold on the lender's log of a year."""
+        ...
+
+    def log_holds(self, scope: Scope) -> list[LogHold]:
+        """Return every legal hold that there ever was on a log of the lender."""
+        ...
+
     def agency(self, scope: Scope, org: str) -> Agency | None:
         """Return the agency as listed."""
         ...
@@ -178,6 +199,10 @@ class Store(Protocol):
 
     def events(self, scope: Scope, aggregate_pk: str) -> list[Event]:
         """Return the events of a stream in order."""
+        ...
+
+    def duties_owed(self, scope: Scope, subjects: Iterable[str]) -> list[str]:
+        """Return by when each open duty about these cases and persons is to be done."""
         ...
 
     def erasure(self, scope: Scope, person: str) -> ErasureRequest | None:

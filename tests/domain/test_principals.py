@@ -122,6 +122,7 @@ def test_no_agency_side_role_may_do_what_only_lender_or_officer_may():
         "audit:read",
         "messages:review",
         "erasures:write",
+        "legal_holds:write",
         "lenders:write",
     }
     for role in (Role.AGENCY, Role.COLLECTOR):

@@ -35,6 +35,11 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "投诉尚未办结，答复期限内须保留相关资料（银行业保险业消费投诉处理管理办法）；期满后将自动再次审查",
         "a complaint is being answered, for which the data are needed; it is looked at again when its time is over",
     ),
+    "open_duty": (
+        "与该个人或其案件有关的法定义务尚未履行，履行所需资料须予保留；义务履行、豁免或逾期后将自动再次审查",
+        "a duty about the person or one of their cases is still to be done, for which the data are needed; it is looked at again"
+        " when the duty is done, waived or overdue",
+    ),
     "legal_hold": (
         "因诉讼或法律审查须保全证据：仅作存储和保护，停止其他处理（个人信息保护法第四十七条第二款）",
         "evidence is preserved for proceedings: the data are only stored and protected"
@@ -108,7 +113,7 @@ class StoredDuty(BaseModel):
 class ErasureRequest(BaseModel):
     """One request about one person, without personal data: codes, references and days.
 
-    ``outcome`` is what was decided last; ``due_at`` when it is looked at again. ``cases`` are those that went with it.
+    ``outcome`` is what was decided last; ``due_at`` when it is looked at again. ``years`` are those whose logs tell of the person.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,6 +131,7 @@ class ErasureRequest(BaseModel):
     duties: tuple[StoredDuty, ...] = ()
     evidence_until: date | None = None
     due_at: str | None = None
+    years: tuple[int, ...] = ()
     version: int = 1
 
     @property
@@ -159,16 +165,21 @@ def decide(
     claims_waived: bool,
     now: datetime,
     today: date,
+    owed_until: Iterable[date] = (),
+    log_held: bool = False,
 ) -> Decision:
     """Return what may be destroyed now. ``complaints`` are when complaints came in, ``duties`` those that still run.
 
-    ``today`` is the lender's. A fact that is missing keeps the data: a claim whose limitation is unknown is taken to live.
+    ``owed_until`` are the days by which duties about the person or their cases are to be done, those that nobody did yet;
+    ``log_held`` says that a log which tells of the person is under legal hold. ``today`` is the lender's. A fact that is missing keeps the data: a claim whose limitation is unknown is taken to live.
     """
     known = tuple(cases)
     holds = [hold for hold in [*ledger.holds, *(hold for case in known for hold in case.holds)] if _runs(hold, today)]
-    blocks = [*_open(known, holds, complaints, now, today), *_claims(known, holds, today, claims_waived)]
+    owed = [Block("open_duty", max(due, default=None))] if (due := tuple(owed_until)) else []
+    blocks = [*_open(known, holds, complaints, now, today), *owed]
+    blocks += _claims(known, holds, today, claims_waived, log_held=log_held)
     codes = {block.code for block in blocks}
-    if codes & {"open_case", "open_complaint"}:
+    if codes & {"open_case", "open_complaint", "open_duty"}:
         return Decision(Outcome.POSTPONED, tuple(blocks), None, duties)
     if blocks:
         return Decision(Outcome.LOCKED, tuple(blocks), None, duties)
@@ -178,10 +189,15 @@ def decide(
     return Decision(Outcome.ERASED, (), None, ())
 
 
-def may_destroy_evidence(request: ErasureRequest, ledger: ContactLedger, *, today: date) -> bool:
-    """Tell whether the evidence of a person whose profile is gone may be destroyed: its time is over, no legal hold."""
+def may_destroy_evidence(
+    request: ErasureRequest, ledger: ContactLedger, *, today: date, log_held: bool = False
+) -> bool:
+    """Tell whether the evidence of a person whose profile is gone may be destroyed: its time is over, no legal hold.
+
+    Neither on the person nor on a log that tells of them (``log_held``): their events there would be unreadable.
+    """
     over = request.evidence_until is not None and request.evidence_until < today
-    return over and not any(hold.kind in LEGAL_HOLDS and _runs(hold, today) for hold in ledger.holds)
+    return over and not log_held and not any(hold.kind in LEGAL_HOLDS and _runs(hold, today) for hold in ledger.holds)
 
 
 def _open(
@@ -197,8 +213,10 @@ def _open(
     return found
 
 
-def _claims(cases: tuple[Case, ...], holds: list[HoldEntry], today: date, waived: bool) -> list[Block]:
-    found = [Block("legal_hold")] if any(hold.kind in LEGAL_HOLDS for hold in holds) else []
+def _claims(
+    cases: tuple[Case, ...], holds: list[HoldEntry], today: date, waived: bool, *, log_held: bool
+) -> list[Block]:
+    found = [Block("legal_hold")] if log_held or any(hold.kind in LEGAL_HOLDS for hold in holds) else []
     owed = [] if waived else [c for c in cases if c.amount_due_minor > 0 and c.state is not CaseState.SETTLED]
     ends = [case.limitation_expires_on for case in owed if case.limitation_expires_on is not None]
     if any(end >= today for end in ends):
