@@ -1,6 +1,7 @@
 """The witness as a program of its own: what it signs, what it refuses, and what it never forgets."""
 
 import base64
+import contextlib
 import http.client
 import random
 import threading
@@ -182,15 +183,22 @@ def test_two_processes_never_share_a_memory(home: Path) -> None:
     of(home).close()
 
 
-def test_of_many_requests_at_once_one_history_is_signed(home: Path) -> None:
-    """The state is judged and written under one lock: forks that race can never both be signed."""
+def test_of_two_forks_that_race_one_is_signed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state is judged and written under one lock: whoever reads it waits until the other one has read it as well, in vain."""
     it = of(home)
     it.add_checkpoint(TREE.request(0, 7))
-    requests = [(TREE if number % 2 else FORK).request(7, 8 + number % 20) for number in range(60)]
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(it.add_checkpoint, requests))
-    signed = {number % 2 for number, answer in enumerate(answers) if answer.status == 200}
-    assert len(signed) == 1
+    both, read = threading.Barrier(2, timeout=0.5), it._read
+
+    def read_together() -> dict[str, tuple[int, bytes]]:
+        known = read()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+        return known
+
+    monkeypatch.setattr(it, "_read", read_together)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(it.add_checkpoint, [TREE.request(7, 9), FORK.request(7, 9)]))
+    assert sorted(answer.status for answer in answers) == [200, 409]
 
 
 def test_making_one_and_asking_for_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
