@@ -213,7 +213,7 @@ def test_each_function_has_a_role_of_its_own_and_may_write_its_own_log_only(
     functions: dict[str, dict[str, Any]], statements: dict[str, list[dict[str, Any]]]
 ) -> None:
     roles = [found["Role"]["Fn::GetAtt"][0] for found in functions.values()]
-    assert len(set(roles)) == len(functions) == 14
+    assert len(set(roles)) == len(functions) == 15
     for name, said in statements.items():
         (logs,) = [statement for statement in said if actions(statement)[0].startswith("logs:")]
         assert logs["Resource"]["Fn::Sub"].endswith(f":log-group:/aws/lambda/forbear-${{Stage}}-{name}:*")
