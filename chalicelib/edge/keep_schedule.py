@@ -1,4 +1,4 @@
-"""``keep_archive``: goes on with today's look at the archive, every hour; when it is whole there is nothing to do until tomorrow."""
+"""``keep_archive``: goes on with today's look at the archive, every hour, until that is whole."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Locks in the archive's bucket: what is there, hidden objects included, how each version is locked, and for how much longer."""
+"""Locks in the archive's bucket: what is there, what is hidden, how each version is locked, and for longer."""
 
 from datetime import datetime
 from typing import Any

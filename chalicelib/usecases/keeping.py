@@ -1,4 +1,4 @@
-"""The archive is kept: locks are lengthened as long as cases live, legal holds are put on and taken off, hidden objects are told.
+"""The archive is kept: locks are lengthened while cases live, legal holds go on and off, hidden objects are told.
 
 A run does a bounded number of steps and writes down how far it came; the next one goes on from there. Each step may be
 repeated. A lock is only ever lengthened: the object is asked first, and one that is locked for longer is left as it is.

@@ -85,7 +85,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class VersionPage:
-    """Versions in the order of the listing; ``hidden`` are delete markers that stand on top; ``after`` where the next page begins."""
+    """Versions in the order of the listing.
+
+    ``hidden`` are delete markers that stand on top, ``after`` is where the next page begins.
+    """
 
     versions: Sequence[Version]
     hidden: Sequence[tuple[str, str]]
