@@ -12,7 +12,7 @@ from chalicelib import wiring
 from chalicelib.domain import keys
 from chalicelib.domain.audit.export import LINK_SECONDS, AuditExport, ExportState
 from chalicelib.domain.audit.keeping import LogHold
-from chalicelib.domain.errors import StateConflict
+from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.ids import ID_PATTERN
 from chalicelib.domain.outreach import evidence
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
@@ -398,6 +398,7 @@ def read_proof(principal: Principal, request: Request[None, None]) -> Answer:
     response=ExportView,
     status=202,
     summary="Ask for an export of the archive: a range of days, a case, or a person",
+    errors=[NotFound],
 )
 def request_audit_export(principal: Principal, request: Request[ExportWish, None]) -> Answer:
     """Follow it at ``Location``. What is sealed stays sealed; the archive's own key signs the manifest within minutes."""
