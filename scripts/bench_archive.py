@@ -19,7 +19,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from scripts.made_archive import MadeLog, Streams, pem, record
+from chalicelib.domain.audit import merkle, tiles
+from chalicelib.domain.audit.notes import parse_checkpoint, parse_note
+from chalicelib.usecases.archive import proof_text
+from scripts.made_archive import ORIGIN, MadeLog, Streams, pem, record
 
 PUBLISHED_EVERY = 16_384
 
@@ -72,6 +75,7 @@ def main() -> None:
         listed = Path(temporary) / "files"
         listed.write_bytes(b"\0".join(os.fsencode(path) for path in sorted(folder.rglob("*")) if path.is_file()))
         measure(folder, total, asked.entries, public, listed)
+        print_proof(folder.joinpath(*ORIGIN.split("/")[-2:]), asked.entries)
 
 
 def measure(folder: Path, total: int, entries: int, public: dict[str, Path], listed: Path) -> None:
@@ -90,6 +94,24 @@ def measure(folder: Path, total: int, entries: int, public: dict[str, Path], lis
     each = _signature_seconds()
     share = counts["approvals"] * each / seconds
     print(f"  of the full level {share:.0%} are {counts['approvals']:,} signatures of approvals at {each * 1e6:.0f} us")
+
+
+def print_proof(log: Path, entries: int) -> None:
+    """Make the proof of the entry in the middle from the files, verify it, and print its size and the time that took."""
+    note, number = (log / "checkpoint").read_bytes(), entries // 2
+    root = parse_checkpoint(parse_note(note).text).root
+    reader = tiles.TileReader(entries, lambda tile: (log / tile.path).read_bytes())
+    proof = merkle.inclusion_proof(number, entries, reader)
+    bundle = tiles.Tile(tiles.ENTRIES, number // 256, min(256, entries - number // 256 * 256))
+    leaf = merkle.leaf_hash(tiles.entries_of((log / bundle.path).read_bytes())[number % 256])
+    begun = time.process_time()
+    if not merkle.inclusion_holds(leaf, number, entries, proof, root):
+        raise SystemExit(f"the proof of entry {number} does not hold")
+    took = time.process_time() - begun
+    size = len(proof_text(number, proof, note))
+    print(
+        f"  proof of one entry: {size:,} bytes, {len(proof)} hashes, verified in {took * 1e3:.2f} ms (without signature)"
+    )
 
 
 def _signature_seconds() -> float:
