@@ -34,9 +34,11 @@ KEPT = ROOT / ".local" / "engine-mutants"
 QUICK = (
     "tests/domain/compliance/test_local_time.py",
     "tests/domain/compliance/test_dossier_form.py",
+    "tests/domain/compliance/test_records_and_kinds.py",
     "tests/rules/test_shapes.py",
     "tests/rules/test_rule_command.py",
     "tests/rules/test_lexicon.py",
+    "tests/domain/compliance/test_records_and_kinds.py",
     "tests/rules/test_shapes.py",
     "tests/rules/test_generated_rules.py",
 )
