@@ -38,8 +38,6 @@ QUICK = (
     "tests/rules/test_shapes.py",
     "tests/rules/test_rule_command.py",
     "tests/rules/test_lexicon.py",
-    "tests/domain/compliance/test_records_and_kinds.py",
-    "tests/rules/test_shapes.py",
     "tests/rules/test_generated_rules.py",
 )
 """Tests that may tell what no vector tells."""
