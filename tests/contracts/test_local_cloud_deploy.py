@@ -94,7 +94,9 @@ def test_a_deployment_is_still_there_after_a_kill(stage: Stage) -> None:
     stage.emulator.kill()
     stage.emulator.start()
     assert stage.again().changed is False
-    assert len(stage.client("lambda").list_functions()["Functions"]) == 13
+    resources = json.loads(package("local").template.read_text())["Resources"].values()
+    packaged = [each for each in resources if each["Type"] == "AWS::Serverless::Function"]
+    assert len(stage.client("lambda").list_functions()["Functions"]) == len(packaged) > 0
 
 
 def test_the_front_door_answers_a_request_without_token_with_a_problem(stage: Stage) -> None:

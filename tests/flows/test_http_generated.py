@@ -26,6 +26,7 @@ DOCUMENT = API.openapi(server="http://127.0.0.1")
 OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
 ROUTES = {(route.method, route.path): route for route in API}
 KNOWN = {"case_id": "case_0", "lender_id": LENDER, "agency_id": AGENCY, "collector_id": COLLECTOR}
+KNOWN_QUERY = {"kpi": "placed_cases"}
 TOKENS = {
     Role.LENDER: "lender",
     Role.COMPLIANCE: "officer",
@@ -47,7 +48,10 @@ def sent(api: Api, operation: Any, case: Any, role: Role, *, use_known: bool) ->
     for name, value in (case.path_parameters or {}).items():
         wanted = KNOWN[name] if use_known and name in KNOWN else str(value)
         path = path.replace(f"{{{name}}}", quote(wanted, safe=""))
-    query = urlencode(case.query or {}, doseq=True)
+    asked = dict(case.query or {})
+    if use_known:
+        asked |= {name: KNOWN_QUERY[name] for name in asked.keys() & KNOWN_QUERY.keys()}
+    query = urlencode(asked, doseq=True)
     return api.client.http.request(
         operation.method.upper(), f"{path}?{query}" if query else path, headers=headers, body=body
     )
