@@ -578,9 +578,7 @@ def plan_ports() -> Any:
     from chalicelib.store.strategy_repository import StrategyRepository
     from chalicelib.usecases import plans
 
-    return plans.PlanPorts(
-        store(), StrategyRepository(), PlanRepository(), feed_repository(), _risk_of, experiment_ports()
-    )
+    return plans.PlanPorts(store(), StrategyRepository(), PlanRepository(), feed_repository(), experiment_ports())
 
 
 @cache
@@ -592,11 +590,6 @@ def experiment_ports() -> Any:
     from chalicelib.usecases import experiments
 
     return experiments.ExperimentPorts(store(), ExperimentRepository(), StrategyRepository(), PlanRepository())
-
-
-def _risk_of(scope: Scope, case: Any) -> str:
-    """Return the band of the person's behaviour: unknown, because no score is on file yet."""
-    return "unknown"
 
 
 @cache

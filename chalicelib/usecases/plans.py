@@ -12,6 +12,9 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from chalicelib.domain import keys
+from chalicelib.domain.behaviour.profile import risk_of
+from chalicelib.domain.behaviour.records import history_of
+from chalicelib.domain.behaviour.scorecard import cards
 from chalicelib.domain.cases.assignment import is_certified
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import FINAL
@@ -116,13 +119,12 @@ class Plans(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlanPorts:
-    """What plans need; ``risk_of`` gives the band of the person's behaviour, ``unknown`` while there is no score."""
+    """What plans need."""
 
     store: Store
     strategies: Strategies
     plans: Plans
     feeds: Feeds
-    risk_of: Callable[[Scope, Case], str]
     experiments: experiments.ExperimentPorts
 
 
@@ -245,7 +247,9 @@ def see(ports: PlanPorts, scope: Scope, case: Case, plan: CasePlan, *, now: date
     if person is None:
         raise NotFound("person", case.debtor)
     ledger: ContactLedger = ports.store.ledger(scope, case.debtor)
-    facts = facts_of(case, person, ledger, zone=lender.zone, now=now, risk=ports.risk_of(scope, case))
+    history = history_of(case, ledger, zone=lender.zone)
+    risk = risk_of(case, history, cards(), at=now, high_risk_permille=lender.high_risk_permille)
+    facts = facts_of(case, person, ledger, zone=lender.zone, now=now, risk=risk)
     version, path = _followed(ports, scope, facts, now)
     experiment = None
     if version is not None:

@@ -52,6 +52,20 @@ def profile_of(
     }
 
 
+def risk_of(case: Case, history: History, cards: Mapping[str, Card], *, at: datetime, high_risk_permille: int) -> str:
+    """Return the band of the chance of rolling into a later bucket within 30 days.
+
+    ``high`` from the lender's threshold (closed), ``low`` below half of it, ``medium`` between; ``unknown`` for an account that
+    is not past due, which no card is about.
+    """
+    if case.ledger.standing(local_date(at, history.zone)).days_past_due == 0:
+        return "unknown"
+    chance = score(cards[ROLL], features_of(history, at)).chance_permille
+    if chance >= high_risk_permille:
+        return "high"
+    return "low" if 2 * chance < high_risk_permille else "medium"
+
+
 def summary_of(profile: Mapping[str, Any], *, agency: str | None) -> dict[str, Any]:
     """Return a line of the lender's list: where the account stands, its chances in per mille, and whose matter it is."""
     chances = {each["card"].partition("@")[0]: each["chance_permille"] for each in profile["scores"]}
