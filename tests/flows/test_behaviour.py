@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from chalicelib.domain.behaviour.profile import SHOWN
+from chalicelib.domain.behaviour.profile import SHOWN, risk_of
+from chalicelib.domain.behaviour.records import history_of
+from chalicelib.domain.behaviour.scorecard import cards
 from chalicelib.domain.cases.feed import row_of
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.people.person import ContactEntry, HoldEntry
@@ -32,10 +35,12 @@ def called(number: int, outcome: str) -> ContactEntry:
     return ContactEntry(id=f"c{number}", at=f"2026-11-{number:02d}T02:00:00Z", outcome=outcome, **told)
 
 
+SILENT = tuple(called(number, "no_answer") for number in range(2, 22))
+
+
 @pytest.fixture
 def api(edge: Api, store: Store) -> Iterator[Api]:
-    silent = tuple(called(number, "no_answer") for number in range(2, 22))
-    stored(store, a_lender(), an_agency(), a_person(), a_case(), a_ledger(history=silent))
+    stored(store, a_lender(), an_agency(), a_person(), a_case(), a_ledger(history=SILENT))
     FeedRepository().listing_record(LENDER, an_agency()).save()
     row = row_of(a_case(), seq=0, org=AGENCY).as_json()
     View(f"A#{AGENCY}#CASES", CASE, s="in_work", d=json.dumps(row)).save()
@@ -209,3 +214,16 @@ def test_the_page_tells_the_routes() -> None:
     ours = {route.key for route in API if hasattr(behaviour_api, route.name)}
     assert ours == {"GET /v1/cases/{case_id}/behaviour", "GET /v1/behaviour"}
     assert all(f"`{key}" in page for key in ours)
+
+
+def test_the_band_that_strategies_read_follows_the_lenders_threshold(api: Api) -> None:
+    case = a_case()
+    history = history_of(case, a_ledger(history=SILENT), zone="Asia/Shanghai")
+    chance = next(each["chance_permille"] for each in profile(api)["scores"] if each["card"] == "roll-30d@1")
+
+    def band(threshold: int, at: datetime = NOW) -> str:
+        return risk_of(case, history, cards(), at=at, high_risk_permille=threshold)
+
+    assert (band(chance), band(chance + 1)) == ("high", "medium")
+    assert (band(2 * chance), band(2 * chance + 1)) == ("medium", "low")
+    assert band(1, NOW - timedelta(days=40)) == "unknown"
