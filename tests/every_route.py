@@ -509,7 +509,7 @@ def _strategy_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
     yield step("POST /v1/experiments", "lender", "/v1/experiments", design, "experiment.drafted", status=201)
     trying = f"/v1/experiments/{trip.last['id']}"
     start, stop = (f"POST /v1/experiments/{{experiment_id}}/{verb}" for verb in ("start", "end"))
-    yield step(start, "officer-2", f"{trying}/start", None, "experiment.started")
+    yield step(start, "officer-2", f"{trying}/start", reason, "experiment.started")
     yield step(stop, "lender", f"{trying}/end", reason, "experiment.ended")
     yield step(f"{route}/end", "lender", f"{path}/end", reason, "strategy.ended")
 

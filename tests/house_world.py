@@ -425,7 +425,7 @@ class World:
         assert case is not None
         design = Design.model_validate(HOLDOUT)
         made = experiments.draft_experiment(ports, SCOPE, "exp_1", "Self-cure", design, LENDERS, self.context)
-        running = experiments.start_experiment(ports, SCOPE, made.id, OFFICERS, self.context)
+        running = experiments.start_experiment(ports, SCOPE, made.id, OFFICERS, self.context, reason="agreed")
         trial = experiments.assign(ports, SCOPE, running, case, now=self.now, req="req_world")
         assert experiments.measure(ports, SCOPE, trial.id, now=self.now + timedelta(days=40)) == "trial_measured"
         experiments.end_experiment(ports, SCOPE, made.id, LENDERS, self.context, reason=SECRET)

@@ -35,6 +35,12 @@ class ExperimentDraft(_Model):
     design: Design
 
 
+class ExperimentStart(_Model):
+    """The start of an experiment by who did not design it."""
+
+    reason: Reason
+
+
 class ExperimentEnd(_Model):
     """The end of an experiment, for good."""
 
@@ -104,6 +110,7 @@ class ExperimentView(_Model):
     started_at: str | None
     ended_by: str | None
     ended_at: str | None
+    start_reason: str | None
     end_reason: str | None
     results: ResultsView | None = None
 
@@ -239,16 +246,17 @@ def read_experiment(principal: Principal, request: Request[None, None]) -> Exper
     "POST",
     "/v1/experiments/{experiment_id}/start",
     scope="strategies:approve",
+    body=ExperimentStart,
     response=ExperimentView,
     errors=[StateConflict],
     summary="Start an experiment, as compliance officer and never as its author",
 )
-def start_experiment(principal: Principal, request: Request[None, None]) -> Answer:
+def start_experiment(principal: Principal, request: Request[ExperimentStart, None]) -> Answer:
     """From now on persons are assigned by lot as their plans are looked at."""
     ports, scope = wiring.experiment_ports(), scope_of(principal)
-    return _answer(
-        experiments.start_experiment(ports, scope, request.path["experiment_id"], *_told(principal, request))
-    )
+    told = _told(principal, request)
+    reason = request.body.reason
+    return _answer(experiments.start_experiment(ports, scope, request.path["experiment_id"], *told, reason=reason))
 
 
 @route(

@@ -122,7 +122,7 @@ def draft_experiment(
 
 
 def start_experiment(
-    ports: ExperimentPorts, scope: Scope, identity: str, caller: Caller, context: Context
+    ports: ExperimentPorts, scope: Scope, identity: str, caller: Caller, context: Context, *, reason: str
 ) -> Experiment:
     """Let persons be assigned from now on, as somebody else than the author.
 
@@ -145,6 +145,7 @@ def start_experiment(
                 "state": ExperimentState.RUNNING,
                 "started_by": caller.actor.id,
                 "started_at": to_text(context.now),
+                "start_reason": reason,
                 "version": known.version + 1,
             }
         )

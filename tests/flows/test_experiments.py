@@ -23,6 +23,7 @@ from tests.flows.test_strategies import REASON, activated, approved, drafted
 
 __all__ = ["api"]
 
+WHY = {"reason": "size and horizon agreed with the agencies"}
 PATH = "/v1/experiments"
 SCOPE = Scope(LENDER)
 PAID = Payment(id="p1", amount_minor=50_000, currency="CNY", received_on=date(2026, 12, 1))
@@ -46,7 +47,7 @@ def started(api: Api, **changes: Any) -> str:
     made = designed(api, **changes)
     assert made.status_code == 201
     identity = str(body_of(made)["id"])
-    assert api.post("officer-2", f"{PATH}/{identity}/start", None).status_code == 200
+    assert api.post("officer-2", f"{PATH}/{identity}/start", WHY).status_code == 200
     return identity
 
 
@@ -69,9 +70,9 @@ def test_design_says_how_many_persons_it_needs_and_faults_are_told(api: Api) -> 
 def test_nobody_starts_an_experiment_of_their_own_and_agencies_see_none(api: Api) -> None:
     in_force(api)
     identity = body_of(designed(api))["id"]
-    own = api.post("officer", f"{PATH}/{identity}/start", None)
+    own = api.post("officer", f"{PATH}/{identity}/start", WHY)
     assert (own.status_code, body_of(own)["code"]) == (403, "own_draft")
-    assert api.post("lender", f"{PATH}/{identity}/start", None).status_code == 403
+    assert api.post("lender", f"{PATH}/{identity}/start", WHY).status_code == 403
     assert [api.get(token, PATH).status_code for token in ("agency", "collector", "counsel")] == [403] * 3
     assert api.get("other-lender", f"{PATH}/{identity}").status_code == 404
 
@@ -79,15 +80,15 @@ def test_nobody_starts_an_experiment_of_their_own_and_agencies_see_none(api: Api
 def test_only_fit_arms_are_started_and_one_experiment_runs_on_a_version(api: Api) -> None:
     identity = body_of(designed(api))["id"]
     start = f"{PATH}/{identity}/start"
-    assert body_of(api.post("officer-2", start, None))["code"] == "arm_not_approved"
+    assert body_of(api.post("officer-2", start, WHY))["code"] == "arm_not_approved"
     drafted(api)
     approved(api)
-    assert body_of(api.post("officer-2", start, None))["code"] == "champion_not_in_force"
+    assert body_of(api.post("officer-2", start, WHY))["code"] == "champion_not_in_force"
     activated(api)
-    assert api.post("officer-2", start, None).status_code == 200
-    assert body_of(api.post("officer-2", start, None))["code"] == "already_started"
+    assert api.post("officer-2", start, WHY).status_code == 200
+    assert body_of(api.post("officer-2", start, WHY))["code"] == "already_started"
     other = body_of(designed(api))["id"]
-    assert body_of(api.post("officer-2", f"{PATH}/{other}/start", None))["code"] == "already_on_trial"
+    assert body_of(api.post("officer-2", f"{PATH}/{other}/start", WHY))["code"] == "already_on_trial"
 
 
 def test_person_is_assigned_once_with_one_event_and_one_count(api: Api, clock: Clock, store: Store) -> None:

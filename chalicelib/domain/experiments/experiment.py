@@ -36,6 +36,7 @@ class Experiment(_Value):
     started_at: str | None = None
     ended_by: str | None = None
     ended_at: str | None = None
+    start_reason: str | None = None
     end_reason: str | None = None
     version: int = 1
 
