@@ -123,7 +123,7 @@ def month_start(day: int) -> int:
 class Zone:
     """One IANA zone: its table of offsets read once, then plain arithmetic."""
 
-    __slots__ = ("_end", "_info", "_offset", "_offsets", "_start", "_times", "midnight", "name")
+    __slots__ = ("_end", "_info", "_offset", "_offsets", "_start", "_times", "_weeks", "midnight", "name")
 
     def __init__(self, name: str) -> None:
         try:
@@ -136,6 +136,7 @@ class Zone:
         # The stretch of one offset that was looked at last; none yet.
         self._start = self._end = self._offset = NEVER
         self.midnight = lru_cache(maxsize=_MOST)(self._midnight)
+        self._weeks = lru_cache(maxsize=_MOST)(self._week)
 
     def offset(self, instant: int) -> int:
         """Return the seconds that local time is ahead of UTC at an instant."""
@@ -145,8 +146,12 @@ class Zone:
                 self._start, self._end = self._times[index - 1], self._times[index]
                 self._offset = self._offsets[index - 1]
             else:
-                self._start, self._end = self._stretch(instant)
-                self._offset = self._raw(instant)
+                week = instant // _WEEK
+                change, before, after = self._weeks(week)
+                if instant < change:
+                    self._start, self._end, self._offset = week * _WEEK, change, before
+                else:
+                    self._start, self._end, self._offset = change, (week + 1) * _WEEK, after
         return self._offset
 
     def _raw(self, instant: int) -> int:
@@ -154,18 +159,17 @@ class Zone:
         assert offset is not None  # a ZoneInfo always has one
         return int(offset.total_seconds())
 
-    def _stretch(self, instant: int) -> tuple[int, int]:
-        """Return start and end of a stretch of one offset that holds an instant past the table, a week at most.
+    def _week(self, week: int) -> tuple[int, int, int]:
+        """Return when the offset changes in a week past the table, or the week's end, and the offsets before and from then.
 
-        Past the table only the zone's yearly rule is left, whose two changes lie weeks apart.
+        Past the table only the zone's yearly rule is left, whose two changes lie weeks apart. (Called as ``_weeks``, which
+        remembers.)
         """
-        start = instant // _WEEK * _WEEK
-        end = start + _WEEK
-        wanted = self._raw(end)
-        if self._raw(start) == wanted:
-            return start, end
-        change = bisect_left(range(end), True, lo=start, key=lambda moment: self._raw(moment) == wanted)
-        return (start, change) if instant < change else (change, end)
+        start, end = week * _WEEK, (week + 1) * _WEEK
+        before, after = self._raw(start), self._raw(end)
+        if before == after:
+            return end, before, after
+        return bisect_left(range(end), True, lo=start, key=lambda moment: self._raw(moment) == after), before, after
 
     def next_change(self, instant: int) -> int:
         """Return the end of the stretch of one offset that holds an instant; past the table it may be no real change."""
