@@ -25,7 +25,8 @@ _OTHER: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
 }  # fmt: skip
-_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "starts": "starts_last", "ends": "ends_first"}
+_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
+_OF_TIMELINE = {"starts": "starts_last", "starts_last": "starts", "ends": "ends_first", "ends_first": "ends"}
 _LONGEST = 90
 
 Edit = tuple[str, str, Callable[[Any], None]]
@@ -67,6 +68,11 @@ def _leave_out(node: ast.BoolOp, index: int) -> None:
         node.values[index] = node.values[1 - index]
 
 
+def _from_timeline(name: str) -> ast.expr:
+    # A module need not import the other function: where it does not, its bare name would be an error and not another answer.
+    return ast.parse(f"__import__({PACKAGE + '.timeline'!r}, fromlist=[{name!r}]).{name}", mode="eval").body
+
+
 def _edits(node: ast.AST, within: ast.AST) -> Iterator[Edit]:
     """Yield the changes of one node; the source shown of a constant is the expression that it stands in."""
     if isinstance(node, ast.Compare):
@@ -98,6 +104,9 @@ def _edits(node: ast.AST, within: ast.AST) -> Iterator[Edit]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
         called = _CALLS[node.func.id]
         yield _shown(node), f"{node.func.id} to {called}", lambda n: setattr(n.func, "id", called)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OF_TIMELINE:
+        called = _OF_TIMELINE[node.func.id]
+        yield _shown(node), f"{node.func.id} to {called}", lambda n: setattr(n, "func", _from_timeline(called))
     if isinstance(node, ast.Return) and isinstance(node.value, ast.Name) and node.value.id == "NEVER":
         yield _shown(within), "never to now", lambda n: setattr(n, "value", ast.Constant(0))
     if isinstance(node, (ast.If, ast.IfExp)) and not _turned_otherwise(node.test):

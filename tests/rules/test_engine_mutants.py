@@ -4,6 +4,7 @@ import marshal
 
 import pytest
 
+from chalicelib.domain.compliance import federal
 from scripts.campaign_mutation import ARGUED_OF_ENGINE, argued
 from scripts.engine_bench import Example, Task, dependents, examples, judged, warm
 from scripts.engine_mutants import FOLDER, EngineMutant, changed, mutants, of_module
@@ -54,3 +55,10 @@ def test_only_what_imports_a_changed_module_is_loaded_anew() -> None:
     assert "chalicelib.domain.compliance.engine" in dependents("timeline")
     assert "chalicelib.domain.compliance.timeline" not in dependents("hours")
     assert "tests.rules.casebook" not in dependents("timeline")
+
+
+def test_a_call_of_the_other_end_answers_where_the_module_does_not_import_it() -> None:
+    assert "starts_last" not in vars(federal)
+    mutant = next(each for each in of_module("federal") if each.name.endswith(": starts to starts_last"))
+    constants = marshal.dumps(changed(mutant))
+    assert b"__import__" in constants and b"chalicelib.domain.compliance.timeline" in constants
