@@ -48,6 +48,13 @@ _VERDICT = ("allow", "defer", "review", "review", "deny", "deny", "deny", "deny"
 _SEVERITY = {"deny": 0, "require": 1, "review": 2, "defer": 3, "oblige": 4, "nocount": 5}
 
 
+class NotAhead(Exception):
+    """A rule named an end that is not ahead of the instant it was asked about: a fault of its shape, never of a dossier.
+
+    Going on to such an end would ask the same question for ever.
+    """
+
+
 class Program:
     """The rules that can apply to one kind of act, the law's and a lender's own."""
 
@@ -93,7 +100,7 @@ class Program:
             if each.bound[4].woken_by is None or each.bound[4].woken_by in self.kind.stirs
         ]
         self._asked = 0
-        self._written_after = packs.written_after
+        self._written_after, self._shared = packs.written_after, packs.shared
         self._written: Written | None = None
         self._begin = -NEVER
         self.source = ""
@@ -129,7 +136,7 @@ class Program:
 
     def write(self, at: int) -> Written:
         """Write the rules out for acts at or after an instant, and return the function."""
-        self._written, self.source, self._begin = write(self.ruled, self.kind, at, self.apart)
+        self._written, self.source, self._begin = write(self.ruled, self.kind, at, self.apart, self._shared)
         return self._written
 
     def seen(self, record: Record, instant: int) -> Seen:
@@ -198,6 +205,11 @@ class Program:
             found.append((bound[4], finding))
         return found
 
+    def not_ahead(self, numbers: Iterable[int], end: int, instant: int) -> NotAhead:
+        """Return the fault that some of the rules, by number, lead from an instant to an end that is not after it."""
+        idents = ", ".join(sorted({self.ruled[number].bound[4].ident for number in numbers}))
+        return NotAhead(f"{idents}: asked at {instant_text(instant)}, answered until {instant_text(end)}")
+
     def watch(self, record: Record) -> Iterator[tuple[Rule, Finding]]:
         """Yield each shadow rule that would have fired at the record's instant."""
         for bound, pack, zones in self.watched:
@@ -257,7 +269,7 @@ class Decision(msgspec.Struct, gc=False):
     def next_allowed(self) -> int | None:
         """Return the first instant at which no rule holds a deferred act back, None when none of 120 days has one.
 
-        Where the end of what holds the act back lies past a time on file, everything is looked at again at that time.
+        Raises NotAhead. Where the end of what holds the act back lies past a time on file, everything is looked at again at that time.
         """
         if self.seen.weight != DEFER or self.program.lacking:
             return None
@@ -265,6 +277,8 @@ class Decision(msgspec.Struct, gc=False):
         instant = record.at
         last = instant + HORIZON_DAYS * DAY
         while seen.weight:
+            if seen.until <= instant:
+                raise program.not_ahead((number for number, _ in seen.fired), seen.until, instant)
             instant = self._no_later(seen.until, instant)
             if instant > last:
                 return None
@@ -272,7 +286,10 @@ class Decision(msgspec.Struct, gc=False):
         return instant
 
     def not_after(self) -> int | None:
-        """Return the first instant at which a rule holds an allowed act back, None when none does within 120 days."""
+        """Return the first instant at which a rule holds an allowed act back, None when none does within 120 days.
+
+        Raises NotAhead.
+        """
         if self.verdict != "allow":
             return None
         record, program = self.record, self.program
@@ -281,6 +298,8 @@ class Decision(msgspec.Struct, gc=False):
         silences = program.silences(record, instant, {})
         while silences is not None:
             end = min(silences.values(), default=NEVER)
+            if end <= instant:
+                raise program.not_ahead((number for number, until in silences.items() if until == end), end, instant)
             instant = self._no_later(end, instant)
             if instant > last:
                 return None

@@ -22,6 +22,8 @@ from chalicelib.domain.compliance.timeline import DAY, NEVER, Zone, Zones, ends_
 DENY, REVIEW, DEFER = 4, 2, 1
 """Bits of a verdict; none of them is ``allow``."""
 
+_MOST_SHARED = 512
+
 WEIGHT = {"deny": DENY, "require": DENY, "review": REVIEW, "defer": DEFER, "oblige": 0, "nocount": 0}
 
 Row = tuple[str, bool, Any, Any]
@@ -169,19 +171,24 @@ class _Writer:
             "look": look, "opens": opens, "tally": tally,
         }  # fmt: skip
         self.rows = [f"e{number}" for number in range(len(ruled))]
-        self._known: dict[int, str] = {}
-        self._kept: list[Any] = []
+        self.placed: dict[str, Any] = {}
+        self._known: dict[int, tuple[str, Any]] = {}
         self._begun: set[str] = set()
         self._silent: dict[int, Row] = {}
 
     def name(self, value: Any) -> str:
-        """Return a name for a value."""
-        known = self._known.get(id(value))
-        if known is None:
-            known = self._known[id(value)] = f"K{len(self._kept)}"
-            self._kept.append(value)
-            self.names[known] = value
-        return known
+        """Return a name for a value that is the same wherever the same rules are written out for the same kind."""
+        return self._named(value, self.names)
+
+    def place(self, value: Any) -> str:
+        """Return a name for a value that depends on the zones."""
+        return self._named(value, self.placed)
+
+    def _named(self, value: Any, names: dict[str, Any]) -> str:
+        # The value is kept, so that no other one gets its identity.
+        name, _ = self._known.setdefault(id(value), (f"K{len(self._known)}", value))
+        names[name] = value
+        return name
 
     def once(self, key: str, *lines: str) -> None:
         """Write lines that several rules need, once and before all rules."""
@@ -194,13 +201,13 @@ class _Writer:
         _, pack, zones = self.ruled[number]
         name = f"s_{self.name(pack)}"
         self.once(name, f"{name} = None")
-        parts = f"r, {self.name(zones)}, {self.name(pack.calendars)}, {self.name(pack.lexicon)}"
+        parts = f"r, {self.place(zones)}, {self.name(pack.calendars)}, {self.name(pack.lexicon)}"
         self.lines.append(f"{indent}if {name} is None: {name} = Scene({parts})")
         return name
 
     def clock(self, number: int) -> tuple[str, str]:
         """Write the look at the one clock of a rule; return the names of its day and second of the day."""
-        zone = self.name(self.ruled[number].zones[0])
+        zone = self.place(self.ruled[number].zones[0])
         day, second = f"day_{zone}", f"sec_{zone}"
         self.once(f"clock {zone}", f"{day}, {second} = divmod({zone}.local(t), {DAY})")
         return day, second
@@ -220,7 +227,7 @@ class _Writer:
         self.lines += [
             f"{indent}a = {self.name(check)}({scene}, t)"
             if steady
-            else f"{indent}a = look({self.name(bound)}, {scene}, t)",
+            else f"{indent}a = look({self.place(bound)}, {scene}, t)",
             f"{indent}if type(a) is int: e{number} = {self.silent(number)}",
             f"{indent}else: e{number}, v, u = told({number}, {law.ident!r}, a, f, v, u)",
         ]
@@ -297,7 +304,7 @@ def _hours(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
         writer.lines.append(f"elif {' or '.join(doubts)}:")
         writer.ask(number, " ")
     writer.lines.append("else:")
-    zone = writer.name(zones[0])
+    zone = writer.place(zones[0])
     lows = tuple(week[weekday][0][0] for weekday in range(1, 8))
     tomorrow = str(lows[0]) if len(set(lows)) == 1 else f"{writer.name(lows)}[({day} + 4) % 7]"
     start = f"t - {second} + ({low_text} if {second} < {low_text} else {DAY} + {tomorrow})"
@@ -346,7 +353,8 @@ def _count(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     if len(zones) > 1 or type(counter.window) is not int:
         return False
     ident = writer.ruled[number].bound[4].ident
-    zone, window = writer.name(zones[0]), f"low_{writer.name(zones[0])}_{counter.window}"
+    zone = writer.place(zones[0])
+    window = f"low_{zone}_{counter.window}"
     day, _ = writer.clock(number)
     writer.windows.setdefault(zone, [])
     if counter.window not in writer.windows[zone]:
@@ -470,7 +478,7 @@ def _span(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
     _, _, zones = writer.ruled[number]
     ident = writer.ruled[number].bound[4].ident
     silent = f"e{number} = ({ident!r}, True, x, None)"
-    ends = writer.name(_Ends(zones))
+    ends = writer.place(_Ends(zones))
     writer.lines += [f"x = {writer.fact(path)}", "if x is None:"]
     if params.get("absent_end", "review") == "review":
         writer.fire(number, "review", "None", "None")
@@ -548,10 +556,17 @@ def _past(writer: _Writer) -> Iterator[str]:
             yield f" {low} = bisect_left(h, {zone}.midnight(day_{zone} - {days - 1}), 0, n)"
 
 
-def write(ruled: Sequence[Ruled], kind: Kind, at: int, apart: tuple[Row, ...]) -> tuple[Written, str, int]:
+Shared = dict[Any, Callable[..., Written]]
+"""What was written out for a kind under some rules, but for the zones."""
+
+
+def write(
+    ruled: Sequence[Ruled], kind: Kind, at: int, apart: tuple[Row, ...], shared: Shared
+) -> tuple[Written, str, int]:
     """Return the function of a kind of act, its source, and its begin.
 
-    ``apart`` are the rows of rules that cannot apply. The function holds from its begin on: rules in force by ``at`` are written without asking for their date.
+    ``apart`` are the rows of rules that cannot apply. The function holds from its begin on: rules in force by ``at`` are
+    written without asking for their date. Code and values that are the same in other zones are taken from ``shared``.
     """
     writer = _Writer(ruled, kind, at)
     begin = -NEVER
@@ -575,13 +590,23 @@ def write(ruled: Sequence[Ruled], kind: Kind, at: int, apart: tuple[Row, ...]) -
             begin = max(begin, start)
     rows = "".join(f"{row}, " for row in (*writer.rows, *map(writer.name, apart)))
     lines = [
-        "def seen(r, t):",
-        " f = []; v = u = 0",
-        *(f" {line}" for line in (*writer.head, *_past(writer), *writer.lines)),
-        f" return Seen(v, ({rows}), f, u)",
+        f"def share({', '.join(writer.names)}):",
+        f" def place({', '.join(writer.placed)}):",
+        "  def seen(r, t):",
+        "   f = []; v = u = 0",
+        *(f"   {line}" for line in (*writer.head, *_past(writer), *writer.lines)),
+        f"   return Seen(v, ({rows}), f, u)",
+        "  return seen",
+        " return place",
     ]
     source = "\n".join(lines) + "\n"
-    space = dict(writer.names)
-    # Numbers stand in the lines as such and texts as names or literals: nothing that a rule says becomes code.
-    exec(compile(source, "<rules of one kind of act>", "exec"), space)
-    return space["seen"], source, begin
+    key = (source, kind, apart, tuple((bound[4], pack) for bound, pack, _ in ruled))
+    place = shared.get(key)
+    if place is None:
+        if len(shared) >= _MOST_SHARED:
+            shared.clear()
+        # Numbers stand in the lines as such and texts as names or literals: nothing that a rule says becomes code.
+        space: dict[str, Any] = {}
+        exec(compile(source, "<rules of one kind of act>", "exec"), space)
+        place = shared[key] = space["share"](**writer.names)
+    return place(**writer.placed), source, begin

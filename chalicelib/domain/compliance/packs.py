@@ -212,6 +212,7 @@ class PackSet:
         self._chosen: dict[tuple[frozenset[str], frozenset[str | None]], tuple[Pack, ...]] = {}
         self.programs: dict[str, Any] = {}
         self.housed: dict[tuple[Pack, ...], dict[str, Any]] = {}
+        self.shared: dict[Any, Any] = {}
         self.covered = frozenset(country for entry in self.index.values() for country in entry["countries"])
 
     @property

@@ -80,6 +80,14 @@ def mask(table: Mapping[str, int], words: Iterable[str]) -> int:
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+_NAMED = (
+    "id", "cities", "channel", "purpose", "role", "recipient_id", "point_id", "org_id", "debt_ids", "creditors",
+)  # fmt: skip
+"""What rules that find something ask by name; a record answers without making the case."""
+
+_decode_named = msgspec.msgpack.Decoder(
+    tuple[str, str, str, str, str, str, str | None, str, tuple[str, ...], tuple[str, ...]]
+).decode
 _NONE: Facts = {}
 _KIND_KEYS = (
     "direction", "channel", "purpose", "party", "point", "org", "collector", "outcome", "consented", "reply", "staff",
@@ -99,19 +107,9 @@ class Record(msgspec.Struct, array_like=True, dict=True):
     that was not stored: bytes in which nothing is looked at until somebody asks for what they hold.
     """
 
-    id: str
     at: int
     kind: str
-    cities: str
     turn: int
-    channel: str
-    purpose: str
-    role: str
-    recipient_id: str
-    point_id: str | None
-    org_id: str
-    debt_ids: tuple[str, ...]
-    creditors: tuple[str, ...]
     facts: list[Any]
     disclosed: int
     claimed: int
@@ -125,6 +123,7 @@ class Record(msgspec.Struct, array_like=True, dict=True):
     codes: bytes
     order: bytes = b""
     odd_times: dict[int, str] = {}
+    packed_named: bytes = b""
     packed_seldom: bytes = b""
     packed_consents: bytes = b""
     packed_holds: bytes = b""
@@ -133,8 +132,11 @@ class Record(msgspec.Struct, array_like=True, dict=True):
     rest: bytes = b""
 
     def __getattr__(self, name: str) -> Any:
-        # Closures are written for a Case; what lies flat here answers by itself, all else asks the full one.
-        return getattr(self.case, name)
+        # Closures are written for a Case; what lies here answers by itself, all else asks the full one.
+        if name not in _NAMED:
+            return getattr(self.case, name)
+        self.__dict__.update(zip(_NAMED, _decode_named(self.packed_named), strict=True))
+        return self.__dict__[name]
 
     @cached_property
     def case(self) -> Case:
@@ -207,6 +209,7 @@ class Record(msgspec.Struct, array_like=True, dict=True):
             self,
             order=b"" if places == list(range(len(places))) else _column(places),
             odd_times=odd,
+            packed_named=_encode([getattr(self, name) for name in _NAMED]),
             packed_seldom=_encode(self.seldom),
             packed_consents=_encode(self.consents),
             packed_holds=_encode(self.holds),
@@ -311,7 +314,6 @@ def prepare(dossier: Facts) -> Record:
     point_kind, point_place = (None, None) if point is None else (point["kind"], point.get("place", "unstated"))
     residences = case.residences
     record = Record(
-        id=case.id,
         at=case.at,
         kind=_joined(
             (case.channel, case.purpose, case.dialler, case.org["role"], case.role, point_kind, point_place),
@@ -324,16 +326,7 @@ def prepare(dossier: Facts) -> Record:
             map(_place, residences),
             case.recipient.get("zones") or _places(case),
         ),
-        cities=repr([(each.get("city"), each.get("postal_code")) for each in residences]),
         turn=case.first_turn(),
-        channel=case.channel,
-        purpose=case.purpose,
-        role=case.role,
-        recipient_id=case.recipient_id,
-        point_id=case.point_id,
-        org_id=case.org_id,
-        debt_ids=case.debt_ids,
-        creditors=case.creditors,
         facts=_flat(_HEADS, sources),
         disclosed=-1 if case.disclosures is None else mask(DISCLOSED, case.disclosures),
         claimed=mask(CLAIMED, case.claims),
@@ -347,6 +340,16 @@ def prepare(dossier: Facts) -> Record:
         codes=bytes(codes) if len(kinds) <= 256 else array("H", codes).tobytes(),
     )
     record.__dict__.update(
+        id=case.id,
+        cities=repr([(each.get("city"), each.get("postal_code")) for each in residences]),
+        channel=case.channel,
+        purpose=case.purpose,
+        role=case.role,
+        recipient_id=case.recipient_id,
+        point_id=case.point_id,
+        org_id=case.org_id,
+        debt_ids=case.debt_ids,
+        creditors=case.creditors,
         seldom=_flat(_SELDOM_HEADS, sources),
         case=case,
         dossier=dossier,
