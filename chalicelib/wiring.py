@@ -355,7 +355,15 @@ def pack_ports() -> Any:
         pdf=_review_pdf,
         zone_of=zone_of,
         scope_for=worker_scope,
+        lifts=lifts,
     )
+
+
+def lifts(scope: Scope) -> list[Any]:
+    """Return what a lender's experiments say about changes of strategy."""
+    from chalicelib.usecases import experiments
+
+    return experiments.lifts_of(experiment_ports(), scope)
 
 
 def _review_pdf(pack: Mapping[str, Any], language: str) -> bytes:

@@ -237,7 +237,7 @@ def read_scoreboard(principal: Principal, request: Request[None, ScoreboardQuery
     for scope in scopes_for(principal):
         _, last = _span(scope, None, request.query.to_day)
         who = org_of(principal) or request.query.agency
-        lines = scoreboard.get_scoreboard(wiring.kpi_ports(), scope, last, who)
+        lines = scoreboard.get_scoreboard(wiring.kpi_ports(), scope, last, who, lifts=wiring.lifts)
         shown = [line.as_json() for line in lines]
         found.append(ScoreboardView(lender=scope.tenant, to_day=last.isoformat(), agency=who, lines=shown))
     return ScoreboardList(scoreboards=found)

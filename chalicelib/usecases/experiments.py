@@ -17,7 +17,7 @@ from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import FieldError, InvalidInput, NotFound, NotPermitted, StateConflict
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.experiments.assignment import arm_of
-from chalicelib.domain.experiments.design import Arm, Design, design_faults
+from chalicelib.domain.experiments.design import Arm, ArmRole, Design, design_faults
 from chalicelib.domain.experiments.experiment import (
     MOST_EXPERIMENTS,
     Experiment,
@@ -26,8 +26,9 @@ from chalicelib.domain.experiments.experiment import (
     TrialState,
 )
 from chalicelib.domain.experiments.outcomes import outcome_of
-from chalicelib.domain.experiments.results import ArmCounts, Results, results
+from chalicelib.domain.experiments.results import ArmCounts, Results, results, text_of
 from chalicelib.domain.instants import from_text, local_date, to_text
+from chalicelib.domain.kpi.scoreboard import Lift
 from chalicelib.domain.strategies.facts import RIGHT_PARTY_OUTCOMES
 from chalicelib.domain.strategies.plan import Enrolment
 from chalicelib.usecases.cases import Caller, Context, lender_of
@@ -218,6 +219,35 @@ def get_experiment(ports: ExperimentPorts, scope: Scope, identity: str) -> Exper
 def results_of(ports: ExperimentPorts, scope: Scope, experiment: Experiment) -> Results:
     """Return what the experiment says now; looking changes nothing about the rate of false alarms."""
     return results(experiment.design, ports.experiments.counts(scope, experiment.id))
+
+
+def lifts_of(ports: ExperimentPorts, scope: Scope) -> list[Lift]:
+    """Return what every experiment that was started says of each challenger now, in the order in which they started.
+
+    A holdout is no change of strategy, so what it is compared for is left out.
+    """
+    started = sorted(
+        (each for each in ports.experiments.experiments(scope) if each.started_at is not None),
+        key=lambda each: (each.started_at or "", each.id),
+    )
+    return [
+        Lift(
+            experiment=experiment.id,
+            strategy=experiment.design.arm(each.arm).strategy or "",
+            metric=experiment.design.metric.value,
+            answer=each.answer,
+            because=each.because,
+            interval=None
+            if each.lift is None
+            else (text_of(each.lift.estimate), text_of(each.lift.low), text_of(each.lift.high)),
+            goal=each.goal,
+            n=each.measured,
+            planned=each.planned,
+        )
+        for experiment in started
+        for each in results_of(ports, scope, experiment).comparisons
+        if each.role is ArmRole.CHALLENGER
+    ]
 
 
 # Assigning and measuring

@@ -82,7 +82,7 @@ class PackPorts:
     pdf: Callable[[Mapping[str, Any], str], bytes]
     zone_of: Callable[[str], str]
     scope_for: Callable[[str], Scope]
-    lifts: scoreboard.Lifts = scoreboard.no_lifts
+    lifts: scoreboard.Lifts
 
 
 def make_due_packs(ports: PackPorts, lenders: Iterable[str], now: datetime) -> int:
@@ -171,10 +171,7 @@ def gather(ports: PackPorts, scope: Scope, week: str, *, now: datetime) -> dict[
         "charts": _charts(ports, scope, first, last),
         "agencies": _agencies(ports, scope, first, last),
         "rules": _rules(this),
-        "strategies": [
-            {"strategy": each.strategy, "value": each.value, "low": each.low, "high": each.high}
-            for each in ports.lifts(scope)
-        ],
+        "strategies": [each.as_json() for each in ports.lifts(scope)],
         "duties": _near(ports, scope, now),
         "feedback": _waiting(ports, scope, first, now),
         "risks": _listed(ports, scope, first, last, "risk_event_rate"),

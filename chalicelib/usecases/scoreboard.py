@@ -15,20 +15,14 @@ WEEKS = 4
 """How many weeks the figures of the scoreboard are made of, and its trend shows."""
 
 Lifts = Callable[[Scope], Sequence[Lift]]
-"""What finished experiments found about changes of strategy."""
+"""What experiments say about changes of strategy. See ``chalicelib.usecases.experiments.lifts_of``."""
 
 
-def no_lifts(scope: Scope) -> Sequence[Lift]:
-    """Return nothing: no experiment has ended."""
-    return ()
-
-
-def get_scoreboard(
-    ports: KpiPorts, scope: Scope, today: date, who: str | None = None, *, lifts: Lifts = no_lifts
-) -> list[Line]:
+def get_scoreboard(ports: KpiPorts, scope: Scope, today: date, who: str | None = None, *, lifts: Lifts) -> list[Line]:
     """Return a line for each target of the plan: the last 28 days, or the month for what is counted by persons.
 
-    The rise of the contact success rate is over the lender's first month. ``who`` is an agency; None the lender.
+    The rise of the contact success rate is over the lender's first month. ``who`` is an agency; None the lender. Strategies
+    and their experiments are the lender's: an agency is told nothing of them.
     """
     first = today - timedelta(days=7 * WEEKS - 1)
     span = kpis.get_kpis(ports, scope, first, today, who)
@@ -50,8 +44,10 @@ def _line(
     lifts: Lifts,
 ) -> Line:
     if target.id == "strategy_lift":
+        if who is not None:
+            return Line(target, State.NOT_MEASURED)
         found = tuple(lifts(scope))
-        return Line(target, scoreboard.of_lifts(target, found), lifts=found)
+        return Line(target, scoreboard.of_lifts(found), lifts=found)
     if target.kpi is None:
         return Line(target, State.NOT_MEASURED)
     if target.sense is Sense.RISE:

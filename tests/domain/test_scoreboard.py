@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.experiments.results import Answer, Goal
 from chalicelib.domain.kpi import scoreboard
 from chalicelib.domain.kpi.figures import ratio, wilson
 from chalicelib.domain.kpi.scoreboard import TARGETS, Lift, State
@@ -90,13 +91,13 @@ def test_a_base_of_nothing_makes_no_rise() -> None:
     assert scoreboard.of_rise(BY_ID["contact_success"], None) is State.NOT_ENOUGH_DATA
 
 
-def _lift(low: str, high: str) -> Lift:
-    return Lift("st-1", "right_party_contact", "0.15", low, high, 100)
+def _lift(goal: Goal) -> Lift:
+    interval = ("0.150000", "0.110000", "0.300000")
+    return Lift("exp_1", "evening@2", "paid", Answer.BETTER, None, interval, goal, 4_000, 6_000)
 
 
-def test_every_change_of_strategy_must_lift_by_a_tenth() -> None:
-    target = BY_ID["strategy_lift"]
-    assert scoreboard.of_lifts(target, []) is State.NOT_ENOUGH_DATA
-    assert scoreboard.of_lifts(target, [_lift("0.11", "0.30")]) is State.MET
-    assert scoreboard.of_lifts(target, [_lift("0.11", "0.30"), _lift("-0.05", "0.40")]) is State.NOT_ENOUGH_DATA
-    assert scoreboard.of_lifts(target, [_lift("0.11", "0.30"), _lift("-0.05", "0.05")]) is State.NOT_MET
+def test_every_change_of_strategy_must_reach_the_goal() -> None:
+    assert scoreboard.of_lifts([]) is State.NOT_ENOUGH_DATA
+    assert scoreboard.of_lifts([_lift(Goal.MET)]) is State.MET
+    assert scoreboard.of_lifts([_lift(Goal.MET), _lift(Goal.OPEN)]) is State.NOT_ENOUGH_DATA
+    assert scoreboard.of_lifts([_lift(Goal.MET), _lift(Goal.MISSED)]) is State.NOT_MET

@@ -14,7 +14,7 @@ from chalicelib.domain.experiments.experiment import Experiment, Trial
 from chalicelib.domain.experiments.outcomes import outcome_of
 from chalicelib.domain.experiments.results import ArmCounts
 from chalicelib.store.repository import Store
-from chalicelib.usecases import experiments
+from chalicelib.usecases import experiments, review_packs
 from tests.builders import LENDER, NOW, PERSON, Scope, a_case, stored
 from tests.every_route import HOLDOUT
 from tests.flows.test_cases_api import Api, api, body_of
@@ -155,20 +155,58 @@ def test_erased_person_is_lost_to_the_experiment(api: Api, clock: Clock, store: 
 
 def test_two_arms_that_differ_are_told_apart(api: Api) -> None:
     identity = started(api, arms=shares(5_000))
-    ports = wiring.experiment_ports()
-    for arm, yes in (("champion", 2_500), ("holdout", 1_500)):
-        trial = Trial(
-            id=f"tri_{arm}", experiment=identity, person="p", arm=arm, case="c", owed_minor=1,
-            assigned_at="2026-11-23T02:00:00Z", assigned_on="2026-11-23", ends_on="2026-12-23",
-        )  # fmt: skip
-        counts = ArmCounts(10_000, 10_000, yes, yes, yes)
-        ports.experiments.part_record(SCOPE, trial, counts, version=1).save()
+    counted(identity, champion=(10_000, 2_500), holdout=(10_000, 1_500))
     told = body_of(api.get("officer", f"{PATH}/{identity}"))["results"]
     (found,) = told["comparisons"]
     assert (found["arm"], found["answer"], found["goal"]) == ("holdout", "worse", "missed")
     assert (found["difference"]["estimate"], found["lift"]["estimate"]) == ("-0.100000", "-0.400000")
     assert float(found["difference"]["high"]) < 0
     assert (told["assigned"]["alarm"], told["measured"]["chi_square"]) == (False, "0.000000")
+
+
+def test_scoreboard_and_weekly_pack_are_told_what_each_challenger_is_worth(api: Api) -> None:
+    in_force(api)
+    assert [drafted(api, name={"zh": "晚间", "en": "Evenings"}).status_code, approved(api, 2).status_code] == [201, 201]
+    arms = [
+        {"name": "champion", "role": "champion", "share": 4_500, "strategy": "early@1"},
+        {"name": "evening", "role": "challenger", "share": 4_500, "strategy": "early@2"},
+        {"name": "holdout", "role": "holdout", "share": 1_000},
+    ]
+    identity = str(body_of(designed(api, arms=arms))["id"])
+    assert wiring.lifts(SCOPE) == []
+    assert api.post("officer-2", f"{PATH}/{identity}/start", WHY).status_code == 200
+    [line] = lift_lines(api)
+    assert (line["state"], [each["because"] for each in line["lifts"]]) == ("not_enough_data", ["too_few_measured"])
+    counted(identity, champion=(45_000, 11_250), evening=(45_000, 14_850), holdout=(10_000, 1_500))
+    [line] = lift_lines(api)
+    [lift] = line["lifts"]
+    assert (lift["strategy"], lift["answer"], lift["goal"], line["state"]) == ("early@2", "better", "met", "met")
+    [told] = [
+        each
+        for each in body_of(api.get("officer", f"{PATH}/{identity}"))["results"]["comparisons"]
+        if each["arm"] == "evening"
+    ]
+    assert {name: lift[name] for name in ("value", "low", "high")} == {
+        name: told["lift"][of] for name, of in (("value", "estimate"), ("low", "low"), ("high", "high"))
+    }
+    pack = review_packs.gather(wiring.pack_ports(), SCOPE, "2026-W48", now=NOW)
+    assert pack["strategies"] == line["lifts"]
+
+
+def lift_lines(api: Api) -> list[Any]:
+    [board] = body_of(api.get("lender", "/v1/scoreboard"))["scoreboards"]
+    return [line for line in board["lines"] if line["id"] == "strategy_lift"]
+
+
+def counted(identity: str, **arms: tuple[int, int]) -> None:
+    """Put the counts of the arms: persons measured, and how many of them with a yes."""
+    ports = wiring.experiment_ports()
+    for arm, (persons, yes) in arms.items():
+        trial = Trial(
+            id=f"tri_{arm}", experiment=identity, person="p", arm=arm, case="c", owed_minor=1,
+            assigned_at="2026-11-23T02:00:00Z", assigned_on="2026-11-23", ends_on="2026-12-23",
+        )  # fmt: skip
+        ports.experiments.part_record(SCOPE, trial, ArmCounts(persons, persons, yes, yes, yes), version=1).save()
 
 
 # Outcomes

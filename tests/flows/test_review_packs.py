@@ -1,5 +1,6 @@
 """Weekly review packs and the scoreboard, over a simulated month kept in memory, and over HTTP."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.errors import InvalidQuery, NotFound
+from chalicelib.domain.experiments.results import Answer, Because, Goal
 from chalicelib.domain.kpi.definitions import current
 from chalicelib.domain.kpi.scoreboard import Lift
 from chalicelib.gateways.review_pages import review_pdf
@@ -24,6 +26,13 @@ WEEK = "2026-W46"
 """9 to 15 November."""
 FRIDAY = datetime(2026, 11, 13, 2, 0, tzinfo=UTC)
 MONDAY_AFTER = datetime(2026, 11, 16, 2, 0, tzinfo=UTC)
+
+TODAY = date(2026, 11, 29)
+
+
+def untold(scope: Any) -> Sequence[Lift]:
+    """No experiment was started."""
+    return ()
 
 
 @dataclass
@@ -82,6 +91,7 @@ def ports(repository: MemoryKpiRepository, kept: Kept) -> PackPorts:
         pdf=review_pdf,
         zone_of=lambda tenant: ZONE,
         scope_for=Scope,
+        lifts=untold,
     )
 
 
@@ -149,12 +159,28 @@ def _streams(ports: PackPorts, name: str, part: str) -> set[str]:
     return {each.stream for each in found}
 
 
-def test_a_strategy_that_won_is_in_the_pack_and_on_the_scoreboard(ports: PackPorts) -> None:
-    won = Lift("st-evening", "right_party_contact", "0.21", "0.12", "0.30", 4_000)
-    told = PackPorts(**{name: getattr(ports, name) for name in ports.__slots__} | {"lifts": lambda scope: (won,)})
+WON = Lift(
+    "exp_1", "evening@2", "paid", Answer.BETTER, None, ("0.210000", "0.120000", "0.300000"), Goal.MET, 4_000, 6_000
+)
+UNTOLD = Lift("exp_2", "letters@3", "cured", Answer.NOT_ENOUGH_DATA, Because.TOO_FEW_MEASURED, None, Goal.OPEN, 7, 900)
+
+
+def test_strategies_that_won_and_those_nobody_can_tell_of_are_in_the_pack(ports: PackPorts, kept: Kept) -> None:
+    told = dataclasses.replace(ports, lifts=lambda scope: (WON, UNTOLD))
     pack = review_packs.gather(told, SCOPE, WEEK, now=MONDAY_AFTER)
-    assert pack["strategies"][0]["strategy"] == "st-evening"
-    assert {line["id"]: line["state"] for line in pack["scoreboard"]}["strategy_lift"] == "met"
+    assert [each["strategy"] for each in pack["strategies"]] == ["evening@2", "letters@3"]
+    [line] = [line for line in pack["scoreboard"] if line["id"] == "strategy_lift"]
+    assert (line["state"], line["lifts"]) == ("not_enough_data", pack["strategies"])
+    review_packs.make_pack(told, SCOPE, WEEK, now=MONDAY_AFTER)
+    page = kept.files[review_packs.path_of(LENDER, WEEK, "en", "html")].decode()
+    for words in ("won", "+21.0 % (+12.0, +30.0)", "4,000 / 6,000", "not enough data", "7 / 900"):
+        assert f"<td>{words}</td>" in page
+
+
+def test_an_agency_is_told_nothing_of_the_lenders_experiments(ports: PackPorts) -> None:
+    lines = scoreboard.get_scoreboard(ports.kpis, SCOPE, TODAY, "agency-north", lifts=lambda scope: (WON,))
+    [line] = [line for line in lines if line.target.id == "strategy_lift"]
+    assert (line.state, line.lifts) == ("not_measured", ())
 
 
 def test_an_unknown_week_is_not_found(ports: PackPorts) -> None:
@@ -166,7 +192,7 @@ def test_an_unknown_week_is_not_found(ports: PackPorts) -> None:
 
 
 def test_scoreboard_shows_the_figures_of_the_last_four_weeks_with_their_trend(ports: PackPorts) -> None:
-    lines = {line.target.id: line for line in scoreboard.get_scoreboard(ports.kpis, SCOPE, date(2026, 11, 29))}
+    lines = {line.target.id: line for line in scoreboard.get_scoreboard(ports.kpis, SCOPE, TODAY, lifts=untold)}
     risk = lines["risk_event_rate"]
     span = kpis.get_kpis(ports.kpis, SCOPE, date(2026, 11, 2), date(2026, 11, 29))
     expected = next(each for each in span.figures if each.figure.definition.id == "risk_event_rate")
@@ -182,7 +208,7 @@ def test_another_seed_gives_other_figures() -> None:
     for seed in (1, 2):
         made = MemoryKpiRepository(lambda tenant: ZONE)
         made.fold(a_month(seed, cases=30).events)
-        lines = scoreboard.get_scoreboard(KpiPorts(made), SCOPE, date(2026, 11, 29))
+        lines = scoreboard.get_scoreboard(KpiPorts(made), SCOPE, TODAY, lifts=untold)
         boards.append([line.as_json()["figure"] for line in lines])
     assert boards[0] != boards[1]
 

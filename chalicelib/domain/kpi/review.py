@@ -77,7 +77,17 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "due": ("到期", "due"),
     "owner": ("责任方", "owed by"),
     "strategy": ("策略", "strategy"),
-    "lift": ("提升（区间）", "lift (interval)"),
+    "metric": ("指标", "metric"),
+    "answer": ("结论", "answer"),
+    "lift": ("提升（区间，随时可看）", "lift (interval, valid at any look)"),
+    "goal": ("目标 +10 %", "goal +10 %"),
+    "measured": ("已测人数 / 计划", "persons measured / planned"),
+    "better": ("更好", "won"),
+    "worse": ("更差", "lost"),
+    "no_difference_found": ("未见差异", "no difference found"),
+    "goal_met": ("达到", "met"),
+    "goal_missed": ("未达到", "missed"),
+    "goal_open": ("尚无定论", "open"),
     "met": ("达标", "met"),
     "not_met": ("未达标", "not met"),
     "not_enough_data": ("数据不足", "not enough data"),
@@ -136,10 +146,7 @@ def blocks(pack: Mapping[str, Any], language: str) -> list[Block]:
     found += [Heading(said("rules")), _rules(pack["rules"], language)]
     found.append(Heading(said("strategies")))
     if pack["strategies"]:
-        rows = tuple(
-            (each["strategy"], f"{each['value']} ({each['low']}, {each['high']})") for each in pack["strategies"]
-        )
-        found.append(Table((said("strategy"), said("lift")), rows))
+        found.append(_strategies(pack["strategies"], language))
     else:
         found.append(Words(said("no_strategies")))
     found += [Heading(said("duties")), _duties(pack["duties"], language)]
@@ -167,6 +174,20 @@ def _targets(lines: Sequence[Mapping[str, Any]], language: str) -> Table:
         bound = f"{sign} {Decimal(line['bound']) * 100:.0f} %"
         rows.append((line["name"][language], bound, shown, word(line["state"], language)))
     return Table(tuple(word(name, language) for name in ("figure", "target", "value", "state")), tuple(rows))
+
+
+def _strategies(lifts: Sequence[Mapping[str, Any]], language: str) -> Table:
+    rows = []
+    for each in lifts:
+        lift = "–"
+        if each["value"] is not None:
+            value, low, high = (f"{Decimal(each[name]) * 100:+.1f}" for name in ("value", "low", "high"))
+            lift = f"{value} % ({low}, {high})"
+        measured = f"{each['n']:,} / {each['planned']:,}"
+        answer, goal = word(each["answer"], language), word(f"goal_{each['goal']}", language)
+        rows.append((each["strategy"], each["metric"], answer, lift, goal, measured))
+    names = ("strategy", "metric", "answer", "lift", "goal", "measured")
+    return Table(tuple(word(name, language) for name in names), tuple(rows))
 
 
 def _changes(figures: Sequence[Mapping[str, Any]], language: str) -> Table:

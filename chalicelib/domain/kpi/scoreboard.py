@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.domain.experiments.results import Answer, Because, Goal
 from chalicelib.domain.kpi.figures import PLACES
 
 
@@ -46,14 +47,38 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """What an experiment found: the relative change of the named metric with its interval, as decimal texts."""
+    """What an experiment says of one challenger: its answer, and the relative change of the named metric.
 
+    ``interval`` is (estimate, low, high) as decimal texts and holds at all looks at once; None while too little is known to
+    tell one. ``n`` persons were measured in the champion and this arm, of ``planned``. ``goal`` knows which way is better.
+    """
+
+    experiment: str
     strategy: str
     metric: str
-    value: str
-    low: str
-    high: str
+    answer: Answer
+    because: Because | None
+    interval: tuple[str, str, str] | None
+    goal: Goal
     n: int
+    planned: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the lift as the scoreboard and the weekly pack give it."""
+        value, low, high = self.interval or (None, None, None)
+        return {
+            "experiment": self.experiment,
+            "strategy": self.strategy,
+            "metric": self.metric,
+            "answer": self.answer.value,
+            "because": None if self.because is None else self.because.value,
+            "value": value,
+            "low": low,
+            "high": high,
+            "goal": self.goal.value,
+            "n": self.n,
+            "planned": self.planned,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +106,7 @@ class Line:
             "base": None if self.base is None else dict(self.base),
             "change": None if self.change is None else list(self.change),
             "trend": [dict(each) for each in self.trend],
-            "lifts": [
-                {
-                    "strategy": each.strategy,
-                    "metric": each.metric,
-                    "value": each.value,
-                    "low": each.low,
-                    "high": each.high,
-                }
-                for each in self.lifts
-            ],
+            "lifts": [each.as_json() for each in self.lifts],
             "missing": None if self.target.missing is None else dict(self.target.missing),
         }
 
@@ -181,11 +197,9 @@ def of_rise(target: Target, change: tuple[str, str, str] | None) -> State:
     return _beyond(Decimal(change[1]), Decimal(change[2]), Decimal(target.bound), upwards=True)
 
 
-def of_lifts(target: Target, lifts: Sequence[Lift]) -> State:
-    """Return what the experiments say: each change of strategy must lift by the bound."""
-    if not lifts:
-        return State.NOT_ENOUGH_DATA
-    states = {_beyond(Decimal(each.low), Decimal(each.high), Decimal(target.bound), upwards=True) for each in lifts}
-    if State.NOT_MET in states:
+def of_lifts(lifts: Sequence[Lift]) -> State:
+    """Return what the experiments say: each change of strategy must reach the goal with its whole interval."""
+    goals = {each.goal for each in lifts}
+    if Goal.MISSED in goals:
         return State.NOT_MET
-    return State.MET if states == {State.MET} else State.NOT_ENOUGH_DATA
+    return State.MET if goals == {Goal.MET} else State.NOT_ENOUGH_DATA
