@@ -295,6 +295,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return duties.project_duties(duty_ports(), events, scope_for=worker_scope, now=now())
 
+    def to_feedback(events: Any) -> list[str]:
+        from chalicelib.usecases import feedback
+
+        return feedback.project_feedback(feedback_ports(), events, scope_for=worker_scope, now=now())
+
     def to_plans(events: Any) -> list[str]:
         from chalicelib.usecases import plans
 
@@ -314,6 +319,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "reports": to_cases,
         "figures": to_figures,
         "duties": to_duties,
+        "feedback": to_feedback,
         "archive": to_archive,
         "decisions": to_decisions,
         "signatures": to_signatures,
@@ -330,6 +336,16 @@ def duty_ports() -> Any:
     from chalicelib.usecases import duties
 
     return duties.DutyPorts(store(), DutyRepository(), lambda person: places_of(person, load_packs()))
+
+
+@cache
+def feedback_ports() -> Any:
+    """Return what feedback needs."""
+    from chalicelib.store.duty_repository import DutyRepository
+    from chalicelib.store.feedback_repository import FeedbackRepository
+    from chalicelib.usecases import feedback
+
+    return feedback.FeedbackPorts(store(), FeedbackRepository(), DutyRepository())
 
 
 @cache

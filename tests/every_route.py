@@ -23,7 +23,7 @@ from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record, View
-from chalicelib.usecases import archive, archive_exports, compliance, dispatch, duties, feeds, portfolios
+from chalicelib.usecases import archive, archive_exports, compliance, dispatch, duties, feedback, feeds, portfolios
 from chalicelib.usecases import provider_events as carriers_word
 from scripts.sample import document
 from tests.builders import (
@@ -223,6 +223,13 @@ class Tour:
 
     # Workers
 
+    def follow_feedback(self, person: str) -> None:
+        """Let the projection open the feedback that the person's complaint is."""
+        events = self.store.events(SCOPE, keys.person_pk(LENDER, person))
+        heard = [event for event in events if event.type.value == "complaint.received"]
+        told: dict[str, Any] = {"scope_for": Scope, "now": self.clock.now}
+        assert feedback.project_feedback(wiring.feedback_ports(), heard, **told) == []
+
     def open_duties(self, person: str) -> None:
         """Let the projection open the duties that the person's complaint calls for."""
         events = self.store.events(SCOPE, keys.person_pk(LENDER, person))
@@ -398,6 +405,7 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     said_so = ProviderEvent("inbound", "sns", f"in2-{who.number}", recipient=who.mobile, text=f"我要投诉 {who.note}")
     yield worker("settle_provider_events", lambda: trip.hear(said_so), "inbound.received", "complaint.received")
     yield worker("project_events", lambda: trip.open_duties(who.id), *["duty.opened"] * 4, "duty.fulfilled")
+    yield worker("project_events", lambda: trip.follow_feedback(who.id), "feedback.received")
     owed = {duty["kind"]: f"/v1/duties/{duty['id']}" for duty in trip.duties(who.id)}
     done = {
         "at": trip.clock.now.isoformat(),
@@ -412,6 +420,7 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     yield step(f"{route}/waiver", "officer", f"{path}/waiver", {"reason": who.note}, "duty.waived")
     path = owed["complaint_first_reply"]
     yield step(f"{route}/fulfilments", "lender", f"{path}/fulfilments", done, "duty.fulfilled", status=201)
+    yield from _feedback_steps(trip, who, step)
     seen = {"field": "national_id", "reason": "verify_identity", "text": who.note}
     yield step(f"{case}/unmaskings", "officer", f"{a}/unmaskings", seen, "person.unmasked", status=201)
     asked = {"requested_by": "person", "identity_check": "file-1"}
@@ -428,6 +437,20 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     erase = {"reason": "purpose_met", "requested_by": "person", "identity_check": "file-2"}
     path = f"/v1/persons/{who.id}/erasure-requests"
     yield step(f"{person}/erasure-requests", "officer", path, erase, "erasure.requested", "erasure.decided", status=202)
+
+
+def _feedback_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator[Step]:
+    route, words = "POST /v1/feedback", {"text": who.note}
+    said = {"kind": "complaint", "source": "customer", "case": who.case("a"), **words}
+    events = ("complaint.received", "feedback.received")
+    yield step(route, "collector", "/v1/feedback", said, *events, status=201)
+    path, route = f"/v1/feedback/{trip.last['id']}", f"{route}/{{feedback_id}}"
+    owner = {"owner": "officer-9"}
+    yield step(f"{route}/assignments", "lender", f"{path}/assignments", owner, "feedback.assigned", status=201)
+    yield step(f"{route}/answers", "officer", f"{path}/answers", words, "feedback.answered", status=201)
+    closed = {"outcome": "not_upheld", "root_cause": "none_found", **words}
+    yield step(f"{route}/closures", "officer", f"{path}/closures", closed, "feedback.closed", status=201)
+    yield step(f"{route}/reopenings", "lender", f"{path}/reopenings", words, "feedback.reopened", status=201)
 
 
 def house_steps(trip: Tour, who: Who) -> Iterator[Step]:

@@ -17,7 +17,7 @@ from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.unmasking import Target
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.experiments.design import Design
-from chalicelib.domain.instants import to_text
+from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import Attempt
@@ -47,6 +47,7 @@ from chalicelib.usecases import (
     erasure,
     experiments,
     exporting,
+    feedback,
     holding,
     house_rules,
     keeping,
@@ -146,6 +147,7 @@ class World:
         self._inbound()
         self._cases()
         self._duties()
+        self._feedback()
         self._privacy()
         self._simulations()
         self._house_rules()
@@ -396,6 +398,28 @@ class World:
         for kind in ("complaint_acknowledgement", "dispute_verification"):
             over = self.now + timedelta(days=31)
             assert duties.finish_due(ports, SCOPE, by_kind[kind], now=over) == "duty_lapsed"
+
+    def _feedback(self) -> None:
+        ports, clocks, case = wiring.feedback_ports(), wiring.duty_ports(), self.case()
+        entered = feedback.Wish(feedback.Kind.COMPLAINT, feedback.Source.CUSTOMER, SECRET, case=case)
+        feedback.receive(ports, SCOPE, entered, AGENCYS, self.context, feedback="fb_world")
+        told: dict[str, Any] = {"scope_for": Scope, "now": self.now}
+        self._play(EventType.COMPLAINT_RECEIVED, lambda events: feedback.project_feedback(ports, events, **told))
+        self._play(EventType.FEEDBACK_RECEIVED, lambda events: duties.project_duties(clocks, events, **told))
+        opened = [event for event in self.events() if event.type is EventType.DUTY_OPENED]
+        for clock in [event.data for event in opened if event.data["duty_kind"] == "feedback_answer"]:
+            later = from_text(clock["due_at"]) - timedelta(hours=11)
+            assert duties.finish_due(clocks, SCOPE, clock["duty"], now=later) == "duty_escalated"
+        self._play(EventType.DUTY_ESCALATED, lambda events: feedback.project_feedback(ports, events, **told))
+        for item in [event.data["feedback"] for event in self.events() if event.type is EventType.FEEDBACK_RECEIVED]:
+            who: tuple[Any, ...] = (ports, SCOPE, item, OFFICERS, self.context)
+            feedback.assign(*who, owner="officer-9")
+            feedback.give_answer(*who, text=SECRET)
+            feedback.close(*who, outcome="upheld", root_cause="conduct", text=SECRET)
+            feedback.reopen(*who, text=SECRET)
+
+    def _play(self, kind: EventType, projection: Callable[[list[Event]], list[str]]) -> None:
+        assert projection([event for event in self.events() if event.type is kind]) == []
 
     def _house_rules(self) -> None:
         ports = wiring.house_ports()

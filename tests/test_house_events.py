@@ -22,7 +22,7 @@ from chalicelib.domain.kpi.counters import effect
 from chalicelib.domain.kpi.past import Past
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
-from chalicelib.usecases import activities, archive_exports, duties, projections, simulations
+from chalicelib.usecases import activities, archive_exports, duties, feedback, projections, simulations
 from tests.builders import LENDER, Scope
 from tests.conftest import ENVIRONMENT
 from tests.house import ROOT
@@ -272,6 +272,8 @@ def _assert_readers(events: list[Event]) -> None:
             read.add("figures")
         if event.type in duties.CONCERNED:
             read.add("duties")
+        if event.type in feedback.CONCERNED:
+            read.add("feedback")
         entered: list[Event] = []
         simulations.project(SimpleNamespace(enter=entered.extend), [event])  # type: ignore[arg-type]
         if entered:

@@ -15,7 +15,7 @@ from tests.house import ROOT, sources
 ROUTES = sorted(API, key=lambda route: route.key)
 
 UNSERVED = frozenset(
-    {"complaints:read", "complaints:write", "consents:write", "feedback:read", "feedback:write"}
+    {"complaints:read", "complaints:write", "consents:write"}
     | {"risk_events:read", "risk_events:write", "settlements:read"}
     | {"training:read", "training:write"}
 )

@@ -74,6 +74,13 @@ class EventType(StrEnum):
     DUTY_LAPSED = "duty.lapsed"
     DUTY_WAIVED = "duty.waived"
 
+    FEEDBACK_RECEIVED = "feedback.received"
+    FEEDBACK_ASSIGNED = "feedback.assigned"
+    FEEDBACK_ANSWERED = "feedback.answered"
+    FEEDBACK_ESCALATED = "feedback.escalated"
+    FEEDBACK_CLOSED = "feedback.closed"
+    FEEDBACK_REOPENED = "feedback.reopened"
+
     ERASURE_REQUESTED = "erasure.requested"
     ERASURE_DECIDED = "erasure.decided"
     PERSON_KEYS_DESTROYED = "person.keys_destroyed"

@@ -175,6 +175,21 @@ def duties_about_pk(tenant: str, subject: str) -> str:
     return f"T#{tenant}#DUTYOF#{subject}"
 
 
+def feedback_pk(tenant: str, feedback: str) -> str:
+    """Return the partition of an item of feedback; its events stand in the stream of its case or person."""
+    return f"T#{tenant}#FB#{feedback}"
+
+
+def feedback_list_pk(tenant: str) -> str:
+    """Return the view partition that lists a lender's feedback by state and due instant."""
+    return f"T#{tenant}#FEEDBACK"
+
+
+def feedback_about_pk(tenant: str, subject: str) -> str:
+    """Return the view partition of the feedback about a case or person that is not closed."""
+    return f"T#{tenant}#FEEDBACKOF#{subject}"
+
+
 def point_index_pk(tenant: str, index: str) -> str:
     """Return the view partition that leads from a blind index of a contact point to its persons."""
     return f"T#{tenant}#IX#{index}"

@@ -261,6 +261,9 @@ def _apply_effect(
         details: dict[str, Any] = {"id": f"hold_{source}"[:80], "written": report.written}
         if effect.hold == "bankruptcy":
             details["chapter"] = report.chapter
+        if effect.hold == "complaint":
+            # What the person complains of goes with the hold, which opens their feedback.
+            details["note"] = report.note
         placed.append(draft.place_hold(effect.hold, report.person, code.code, **details).id)
     elif effect.event is not None:
         draft.move_if_possible(effect.event, code.code)

@@ -163,7 +163,7 @@ def _open_by_event(ports: DutyPorts, scope: Scope, event: Event, facts: Mapping[
     openings = catalogue.opened_by_event(event.type, facts, on=at.date())
     if not openings or person is None:
         return
-    subject = str(facts.get("hold") or facts.get("complaint") or event.id)
+    subject = str(facts.get("subject") or facts.get("hold") or facts.get("complaint") or event.id)
     occasion = _occasion(ports, scope, event, person, subject=subject, at=at)
     if occasion is not None:
         _open_all(ports, scope, openings, occasion, now=now, actor=PROJECTOR, req=event.req)
@@ -314,9 +314,11 @@ def _discharge(ports: DutyPorts, scope: Scope, event: Event, facts: Mapping[str,
 
 
 def _same_subject(duty: Duty, event: Event, facts: Mapping[str, Any]) -> bool:
-    """Tell whether the event is about what the duty is about: that hold, that person, that case."""
+    """Tell whether the event is about what the duty is about: that hold, that feedback, that person, that case."""
     if event.type is EventType.HOLD_RELEASED:
         return bool(facts["hold"] == duty.subject)
+    if event.type in (EventType.FEEDBACK_ANSWERED, EventType.FEEDBACK_CLOSED):
+        return bool(facts["subject"] == duty.subject)
     if event.type is EventType.CONTACT_SENT:
         return bool(facts["person"] == duty.person and duty.case in (None, event.stream))
     return duty.case == event.stream
@@ -486,7 +488,7 @@ def _extended(ports: DutyPorts, scope: Scope, rule: DutyRule, duty: Duty, days: 
 def finish_due(ports: DutyPorts, scope: Scope, identity: str, *, now: datetime, req: str = "req_clock") -> str | None:
     """Do what the clock owes a duty: escalate it, or let it lapse. Return the kind of move, or None.
 
-    A lapse is a legal-risk event as well. Escalations that were slept through are told once, as the last of them.
+    A lapse of what the law obliges to is a legal-risk event as well. Escalations that were slept through are told once, as the last of them.
     """
 
     def once() -> str | None:
@@ -519,6 +521,10 @@ def _lapse(ports: DutyPorts, scope: Scope, duty: Duty, *, now: datetime, req: st
     unit = ports.store.unit(scope, actor=CLOCK, req=req, now=now)
     unit.replace(ports.duties.record(lapsed), expected=duty.version)
     unit.emit(_stream(scope, duty), EventType.DUTY_LAPSED, _data(lapsed))
+    rule = catalogue.rule_of(duty.rule, duty.kind, on=from_text(duty.opened_at).date())
+    if rule is not None and not rule.lapse_is_risk_event:
+        unit.commit()
+        return
     unit.emit(
         _stream(scope, duty),
         EventType.RISK_EVENT_RAISED,

@@ -176,7 +176,7 @@ def _receive_once(
         unit.emit(pk, EventType.CONSENT_CHANGED, stop)
     if intent is Intent.COMPLAINT:
         complaint = {"complaint": inbound_id, "category": "inbound", "person": person, "agency": _last_org(after)}
-        unit.emit(pk, EventType.COMPLAINT_RECEIVED, complaint)
+        unit.emit(pk, EventType.COMPLAINT_RECEIVED, complaint, subject=person, secret={"text": event.text})
     unit.replace(
         store.ledger_record(scope, after.model_copy(update={"version": ledger.version + 1})), expected=ledger.version
     )

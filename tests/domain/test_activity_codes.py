@@ -17,7 +17,7 @@ FLAGS = {
     **dict.fromkeys(("NOANS", "BUSY", "POWOFF", "SUSP", "BADNUM", "VMAIL"), "A"),
     **dict.fromkeys(("WRONG", "MSG3P", "HANGUP"), "AC"),
     **dict.fromkeys(("RPC-PTP", "RPC-PLAN", "RPC-NEG", "RPC-REF", "RPC-PAID", "RPC-DISP", "RPC-HARD"), "ACR"),
-    **dict.fromkeys(("RPC-CEASE", "ATTY", "RPC-CB", "VISIT-MET"), "ACR"),
+    **dict.fromkeys(("RPC-CEASE", "RPC-COMPL", "ATTY", "RPC-CB", "VISIT-MET"), "ACR"),
     **dict.fromkeys(("SENT", "DELIV", "OPEN", "FAIL", "BOUNCE"), "A"),
     **dict.fromkeys(("VISIT-ABSENT", "VISIT-MOVED", "VISIT-VEHICLE"), "A"),
     **dict.fromkeys(("SKIP", "PAY", "REV", "BKY", "DEC", "LEGAL-FILED", "REPO-SECURED", "OPTOUT"), ""),
@@ -46,6 +46,7 @@ def test_each_code_is_whole(code: ActivityCode) -> None:
     [
         ("RPC-DISP", "dispute", False, CaseEvent.DISPUTE),
         ("RPC-HARD", "hardship", False, CaseEvent.HOLD),
+        ("RPC-COMPL", "complaint", False, CaseEvent.HOLD),
         ("RPC-CEASE", "cease", True, CaseEvent.HOLD),
         ("ATTY", "attorney", True, CaseEvent.HOLD),
         ("BKY", "bankruptcy", True, CaseEvent.HOLD),

@@ -95,6 +95,7 @@ _ALL = (
     _talk("RPC-PAID", "客户提示已还款", "says it is paid"),
     _talk("RPC-DISP", "提出异议", "disputes the debt", Effect(hold="dispute", event=CaseEvent.DISPUTE)),
     _talk("RPC-HARD", "经济困难", "in hardship", Effect(hold="hardship", event=CaseEvent.HOLD)),
+    _talk("RPC-COMPL", "客户投诉", "complains", Effect(hold="complaint", event=CaseEvent.HOLD)),
     _talk("RPC-CEASE", "要求停止联系", "wants no more contact", _STOP_ALL),
     _talk("ATTY", "已委托律师", "has an attorney", Effect(hold="attorney", on_person=True, event=CaseEvent.HOLD)),
     _talk("RPC-CB", "约定回电", "call back at an agreed time"),

@@ -121,7 +121,10 @@ class Extension(_Value):
 
 
 class DutyRule(_Value):
-    """One entry: a rule may have several, each of its own ``kind``. ``from_`` and ``to`` are local dates in force."""
+    """One entry: a rule may have several, each of its own ``kind``. ``from_`` and ``to`` are local dates in force.
+
+    ``lapse_is_risk_event`` is false for what a plan promises and no law obliges to.
+    """
 
     rule: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]{2,59}$")]
     kind: Code
@@ -136,6 +139,7 @@ class DutyRule(_Value):
     extensions: list[Extension] = []
     escalate: list[Annotated[str, Field(pattern=r"^([1-9][0-9]?%|[1-9][0-9]{0,2}h)$")]]
     severity: Literal["low", "medium", "high"]
+    lapse_is_risk_event: bool = True
     citation: str = Field(min_length=1)
     source: str = Field(min_length=1)
     grade: Literal["statute", "regulation", "standard", "self-regulation", "guideline", "house"]
