@@ -146,6 +146,7 @@ class DutyRuleView(_Model):
     extensions: list[dict[str, Any]]
     escalate: list[str]
     severity: str
+    lapse_is_risk_event: bool
     citation: str
     source: str
     grade: str
