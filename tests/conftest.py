@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import botocore.loaders
+import botocore.session
+import pynamodb.connection.base
 import pytest
+from botocore.session import get_session
 from moto import mock_aws
 
 from chalicelib import settings as settings_module
@@ -68,11 +72,9 @@ QUEUES = (
 
 @pytest.fixture(scope="session", autouse=True)
 def _service_models_read_once() -> Iterator[None]:
-    """Let all clients of a run share the parsed service models: reading them is most of a fixture's time."""
-    load = botocore.loaders.JSONFileLoader.load_file
-    read_once = cache(lambda path: load(botocore.loaders.JSONFileLoader(), path))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda self, path: read_once(path))
+    """Let all clients of a run share one loader of service models: looking for them is most of a fixture's time."""
+    shared = cache(botocore.loaders.create_loader)
+    with patch.object(botocore.session, "create_loader", shared):
         yield
 
 
@@ -117,13 +119,15 @@ def aws(environment: None) -> Iterator[None]:
 @contextmanager
 def in_process() -> Iterator[None]:
     """Create the tables and the keys in the AWS that the process is in, and drop what it kept of them afterwards."""
-    _connect_afresh()
-    create_tables()
-    _create_keys()
-    try:
-        yield
-    finally:
-        _forget()
+    # Every model's connection otherwise makes a session of its own, which takes longer than what a test does with it.
+    with patch.object(pynamodb.connection.base, "get_session", cache(get_session)):
+        _connect_afresh()
+        create_tables()
+        _create_keys()
+        try:
+            yield
+        finally:
+            _forget()
 
 
 @pytest.fixture

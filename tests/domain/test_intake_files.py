@@ -378,8 +378,7 @@ def test_limits_on_rows_and_bytes_end_the_scan(monkeypatch: pytest.MonkeyPatch) 
 # Memory
 
 
-@pytest.mark.parametrize(("few", "many"), [(100, 1_000), pytest.param(2_000, 20_000, marks=pytest.mark.slow)])
-def test_memory_does_not_grow_with_the_number_of_rows(few: int, many: int) -> None:
+def test_memory_does_not_grow_with_the_number_of_rows() -> None:
     head, *rest = table([document(number) for number in range(1, 11)]).encode().split(b"\r\n")
     rows = [row for row in rest if row]
 
@@ -409,7 +408,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(few: int, many: int) -> No
         return found
 
     peak(50)
-    small, large = peak(few), peak(many)
+    small, large = peak(50), peak(600)
     # A chunk is 64 bytes of plan for 250 rows; everything else is one row at a time.
     assert large < small + 256 * 1024
 

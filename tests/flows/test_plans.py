@@ -1,6 +1,6 @@
 """Plans over the real store: handed out, looked at when due, asked for once, held to budgets, overridden, read by people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,16 @@ CASES = ("case_0", "case_1", "case_2")
 MESSAGE = contact_id(LENDER, "case_0", "early", "everybody", "first-text")
 
 
+class Unread:
+    """A queue that nobody reads: what is asked for here is ruled on only where a test says so."""
+
+    def send(self, queue: str, bodies: Sequence[Mapping[str, Any]], *, delay_seconds: int = 0) -> None:
+        """Take the bodies."""
+
+    def send_grouped(self, queue: str, bodies: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Take the bodies."""
+
+
 class Clock:
     """The schedule that looks at what is due, at an instant that a test turns on."""
 
@@ -40,7 +50,7 @@ class Clock:
         """Look once at everything that is due."""
         report = due.release_due(
             self.store,
-            wiring.queues(),
+            Unread(),
             Scope,
             wiring.due_handlers(),
             now=self.now,
