@@ -266,7 +266,7 @@ def of_engine(options: argparse.Namespace) -> bool:
         else:
             by[told.partition(" ")[0]] += 1
         _progress(number, len(chosen), len(survivors))
-        if number % 100 == 0:
+        if number % 25 == 0:
             kept.write()
     kept.write()
     print(file=sys.stderr)

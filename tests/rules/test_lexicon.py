@@ -1,5 +1,6 @@
 """The word lists on texts of their own: nothing lawful is held up, nothing of the forbidden gets through in disguise."""
 
+import copy
 import json
 import unicodedata
 from collections import Counter
@@ -120,6 +121,173 @@ def test_short_words_of_letters_are_whole_words(china: Lexicon) -> None:
 def test_where_a_word_was_found_is_a_place_in_the_text(text: str, china: Lexicon) -> None:
     (hit,) = china.hits("vehicle", f"您好。{text}")
     assert (hit.word, hit.at) == ("拖车", 3)
+
+
+# Where letters, characters and words begin and end
+
+LISTS_OF_ITS_OWN: dict[str, Any] = {
+    "lists": {
+        "words": {
+            "words": [
+                {"word": "owe"}, {"word": "owed"}, {"word": "a款"}, {"word": "q号"},
+                {"word": "他妈", "sounds": ["ta", "ma"]},
+                {"word": "拖车走", "sounds": ["tuo", "che", "zou"], "alike": True},
+                {"word": "甲乙丙丁", "sounds": ["jia", "yi", "bing", "ding"]},
+                {"word": "加v", "sounds": ["jia", "v"]}, {"word": "女人", "sounds": ["nv", "ren"]},
+                {"word": "好好"},
+            ],
+            "lawful": ["您说好好", "好好好", "拖车走吗", "请他妈"],
+        },
+    },
+    "simple": ("車", "车"),
+    "signs": {},
+    "sounds": {
+        "ta": "他她", "ma": "妈马", "tuo": "拖脱", "che": "车", "zou": "走奏", "jia": "甲加", "yi": "乙", "bing": "丙",
+        "ding": "丁", "v": "v", "nv": "女", "ren": "人",
+    },
+}  # fmt: skip
+
+
+def seen_in(text: str) -> list[tuple[str, int, str]]:
+    return [(hit.word, hit.at, hit.way) for hit in Lexicon(LISTS_OF_ITS_OWN).hits("words", text)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "after"),
+    [
+        (0x1F130, 0x1F149, "hv"),
+        (0x1F150, 0x1F169, "mc"),
+        (0x1F170, 0x1F189, ""),
+        (0x1F1E6, 0x1F1FF, "ほか"),
+    ],
+)
+def test_letters_in_boxes_and_circles_are_letters_from_the_first_to_the_last(first: int, last: int, after: str) -> None:
+    fold = Lexicon(LISTS_OF_ITS_OWN).fold
+    assert [fold(chr(code)).text for code in range(first, last + 1)] == [
+        chr(code) for code in range(ord("a"), ord("z") + 1)
+    ]
+    assert fold(chr(last + 1)).text == after and len(fold(chr(first - 1)).text) != 1
+
+
+@pytest.mark.parametrize("sign", ["\u3400", "\u9fff", "\u3007", "字"])
+def test_spelt_words_are_heard_beside_any_chinese_character(sign: str) -> None:
+    assert seen_in(f"{sign} ta ma") == [("他妈", 2, "sound")]
+
+
+@pytest.mark.parametrize("sign", ["\ua000", "が", "й", "ꥠ", "x", "!", "\x7f", "ß"])
+def test_spelt_words_are_not_heard_beside_anything_else(sign: str) -> None:
+    assert seen_in(f"{sign} ta ma") == []
+
+
+@pytest.mark.parametrize("text", ["tā ma", "ta mǎ x", "ta\u0304 ma", "ta ma\u030c.", "Tá mǎ"])
+def test_accents_say_that_words_are_spelt_out(text: str) -> None:
+    assert [word for word, _, _ in seen_in(text)] == ["他妈"]
+    assert Lexicon(LISTS_OF_ITS_OWN).fold(text).tones
+    assert not Lexicon(LISTS_OF_ITS_OWN).fold("ta ma ｔａ ⓣ").tones
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("他妈", [("他妈", 0, "word")]),
+        ("她马", []),
+        ("请他妈", []),
+        ("tama 中 x", [("他妈", 0, "sound")]),
+        ("x tama x 中", [("他妈", 2, "sound")]),
+        ("中 xtama", []),
+        ("中 xtama x", []),
+        ("中 tamax", []),
+        ("中 atama", []),
+        ("中 ztama", []),
+        ("中 tamaa", []),
+        ("中 tamaz", []),
+        ("中 x9tama", [("他妈", 4, "sound")]),
+        ("中 tama9x", [("他妈", 2, "sound")]),
+        ("中 x他ma", [("他妈", 3, "sound")]),
+        ("中 ta妈xx", [("他妈", 2, "sound")]),
+        ("中 xta妈", []),
+        ("中 他max", []),
+        ("中tama", [("他妈", 1, "sound")]),
+        ("tama中", [("他妈", 0, "sound")]),
+        ("脱车奏", [("拖车走", 0, "sound")]),
+        ("拖車走", [("拖车走", 0, "word")]),
+        ("拖车走吗", []),
+        ("脱车", []),
+        ("中 xtuochezoux", [("拖车走", 3, "sound")]),
+        ("中 xtuoche走", []),
+        ("中 tuoche走", [("拖车走", 2, "sound")]),
+        ("中 tu0che走", [("拖车走", 2, "sound")]),
+        ("中 jia yi bing ding", [("甲乙丙丁", 2, "sound")]),
+        ("中 jia yi bing che", []),
+        ("中 jia yi bing", []),
+        ("中 jia yi ding", []),
+        ("中 jia v", [("加v", 2, "sound")]),
+        ("中 jia u", []),
+        ("中 jia yu", []),
+        ("中 nv ren", [("女人", 2, "sound")]),
+        ("中 nu ren", [("女人", 2, "sound")]),
+        ("中 nyu ren", [("女人", 2, "sound")]),
+        ("ta ma", []),
+    ],
+)
+def test_a_word_is_heard_where_its_sounds_are_meant(text: str, hits: list[tuple[str, int, str]]) -> None:
+    assert seen_in(text) == hits
+
+
+def test_many_letters_are_heard_in_the_middle_of_a_run() -> None:
+    data = copy.deepcopy(LISTS_OF_ITS_OWN)
+    data["lists"]["words"]["words"] = [
+        {"word": "拖车", "sounds": ["tuo", "che"]},
+        {"word": "他车", "sounds": ["ta", "che"]},
+    ]
+    found = {text: [hit.word for hit in Lexicon(data).hits("words", text)] for text in ("中 xtuochex", "中 xtachex")}
+    assert found == {"中 xtuochex": ["拖车"], "中 xtachex": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("owe", ["owe"]),
+        ("owe x", ["owe"]),
+        ("x owe", ["owe"]),
+        ("aowe", []),
+        ("zowe", []),
+        ("owea", []),
+        ("owez", []),
+        ("x9owe", ["owe"]),
+        ("owe9", ["owe"]),
+        ("x9owedx", ["owed"]),
+        ("xowed", []),
+        ("xowe 9", []),
+        ("xa款", []),
+        ("x a款x", ["a款"]),
+        ("q号x", ["q号"]),
+        ("xq号", []),
+        ("好好", ["好好"]),
+        ("您说好好好", []),
+        ("您说好好，您好好", ["好好"]),
+        ("不好好好", []),
+        ("您说好好。x好好", ["好好"]),
+        ("您说好，好", []),
+        ("好好不", ["好好"]),
+    ],
+)
+def test_a_word_stands_where_it_is_whole_and_not_part_of_what_is_lawful(text: str, hits: list[str]) -> None:
+    assert [word for word, _, _ in seen_in(text)] == hits
+
+
+def test_a_word_is_looked_for_inside_itself() -> None:
+    data = copy.deepcopy(LISTS_OF_ITS_OWN)
+    data["lists"]["words"]["lawful"] = ["前好好"]
+    assert [hit.at for hit in Lexicon(data).hits("words", "前好好好")] == [2]
+    data["lists"]["words"]["lawful"] = ["好好"]
+    assert Lexicon(data).hits("words", "好好好") == ()
+
+
+def test_a_lawful_phrase_excuses_no_word_that_begins_before_it() -> None:
+    data = copy.deepcopy(LISTS_OF_ITS_OWN)
+    data["lists"]["words"]["lawful"] = ["车走吗"]
+    assert [hit.at for hit in Lexicon(data).hits("words", "拖车走吗")] == [0]
 
 
 # Days

@@ -9,12 +9,10 @@ which everything is looked at again.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.domain.compliance.decision import judge, program_of
+from chalicelib.domain.compliance.decision import judge
 from chalicelib.domain.compliance.form import check_dossier
-from chalicelib.domain.compliance.generate import look
-from chalicelib.domain.compliance.packs import Pack, PackSet, Rule
+from chalicelib.domain.compliance.packs import Pack, PackSet
 from chalicelib.domain.compliance.record import Record, prepare
-from chalicelib.domain.compliance.scene import Finding, Scene
 
 
 def rule(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ()) -> dict[str, Any]:
@@ -30,19 +28,6 @@ def rule(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ())
 def decide(record: Record, packs: PackSet, house: Sequence[Pack] = ()) -> dict[str, Any]:
     """Return the ruling on a record whose dossier was checked before it was prepared."""
     return judge(record, packs, house).ruling()
-
-
-def played(dossier: Mapping[str, Any], packs: PackSet, house: Sequence[Pack] = ()) -> list[tuple[Rule, Finding | None]]:
-    """Return every rule that can apply to a dossier with its finding, None where it stays silent.
-
-    This is the ruling before it is summed up, for counter-checks of packs and for what-if runs.
-    """
-    record = prepare(check_dossier(dossier))
-    found: list[tuple[Rule, Finding | None]] = []
-    for bound, pack, zones in program_of(record, packs, house).ruled:
-        answer = look(bound, Scene(record.case, zones, pack.calendars, pack.lexicon), record.at)
-        found.append((bound[4], answer if isinstance(answer, Finding) else None))
-    return found
 
 
 def fired(

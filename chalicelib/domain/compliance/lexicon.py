@@ -8,7 +8,7 @@ for ever; nothing here reads a dictionary of its own.
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 # Letters of other scripts (and one sign) that look like a Latin one, and digits that stand for one inside a word.
@@ -19,7 +19,12 @@ _LOOKS = {
 }  # fmt: skip
 _ALIKE = str.maketrans({look: letter for letter, looks in _LOOKS.items() for look in looks})
 _SPELT = str.maketrans("0135", "oies")
-_DROPPED = frozenset(("Cc", "Cf", "Mn", "Me", "So", "Sk", "Co", "Cn"))
+_BOXED = ((0x1F150, 0x1F169), (0x1F170, 0x1F189), (0x1F1E6, 0x1F1FF))
+"""Letters in circles and boxes and the halves of flags, which no normalisation form takes apart."""
+
+_REMEMBERED = 256
+"""How many texts a lexicon remembers what it found in."""
+
 _LONG = 6
 """From so many letters on, a word spelt by its sounds is also seen in the middle of a run of letters."""
 
@@ -42,12 +47,10 @@ def _is_han(char: str) -> bool:
 def _plain(char: str) -> str:
     """Return a character as words are compared: lower case, without marks, "" for what only separates or decorates."""
     code = ord(char)
-    for first, last in ((0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189), (0x1F1E6, 0x1F1FF)):
-        # Letters in boxes and circles and the halves of flags, which no normalisation form takes apart.
+    for first, last in _BOXED:
         if first <= code <= last:
             return chr(ord("a") + code - first)
-    parts = unicodedata.normalize("NFKD", char).lower().translate(_ALIKE)
-    return "".join(part for part in parts if part.isalnum() and unicodedata.category(part) not in _DROPPED)
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", char).lower().translate(_ALIKE)))
 
 
 class Folded(NamedTuple):
@@ -99,10 +102,9 @@ class Lexicon:
         for name, entries in data["lists"].items():
             self._words[name] = tuple(_word(self.fold(each["word"]).text, each) for each in entries["words"])
             self._lawful[name] = tuple(self.fold(phrase).text for phrase in entries["lawful"])
-        self._sounds: dict[str, tuple[str, ...]] | None = None
         self._begin: dict[tuple[str, ...], list[_Word]] = {}
         self._spelt: dict[str, list[tuple[str, str]]] = {}
-        self.scan = lru_cache(maxsize=256)(self._scan)
+        self.scan = lru_cache(maxsize=_REMEMBERED)(self._scan)
 
     def fold(self, text: str) -> Folded:
         """Return the text as the lists see it.
@@ -127,7 +129,7 @@ class Lexicon:
                 at.append(place)
                 fresh.append(gap)
                 gap = False
-            tones = tones or (char > "\x7f" and _is_latin(plain[0]) and unicodedata.decomposition(char)[:1] == "0")
+            tones = tones or (_is_latin(plain) and unicodedata.decomposition(char).startswith("0"))
         return Folded("".join(chars), tuple(at), tuple(fresh), tones)
 
     def hits(self, name: str, text: str) -> tuple[Hit, ...]:
@@ -140,7 +142,7 @@ class Lexicon:
         plain, heard = folded.text, self._heard(folded)
         found: dict[str, tuple[Hit, ...]] = {}
         for name, words in self._words.items():
-            seen = [word for word in words if word.written in plain or (heard and word in heard)]
+            seen = [word for word in words if heard or word.written in plain]
             if not seen:
                 continue
             lawful = tuple(_spans(plain, self._lawful[name]))
@@ -158,7 +160,9 @@ class Lexicon:
 
     # By sound
 
-    def _learn(self) -> dict[str, tuple[str, ...]]:
+    @cached_property
+    def _sounds(self) -> dict[str, tuple[str, ...]]:
+        """The sounds of each character. Also notes how they are spelt and with which two each word begins."""
         sounds: dict[str, tuple[str, ...]] = {}
         for syllable, chars in self._data["sounds"].items():
             for char in chars:
@@ -175,12 +179,10 @@ class Lexicon:
         """Return where words are spelt by their sounds, in letters or in characters that sound alike."""
         text = folded.text
         # A text in another language may hold the same letters as a spelt-out word.
-        if not self._data["sounds"] or not (folded.tones or any(map(_is_han, text))):
+        if not (folded.tones or any(map(_is_han, text))):
             return {}
-        if self._sounds is None:
-            self._sounds = self._learn()
-        spelt = text.translate(_SPELT)
-        steps = [self._steps(text, spelt, place) for place in range(len(text))] + [()]
+        sounds, spelt = self._sounds, text.translate(_SPELT)
+        steps = [self._steps(sounds, text, spelt, place) for place in range(len(text))] + [()]
         found: dict[_Word, list[tuple[int, int]]] = {}
         for start in range(len(text)):
             for first, middle in steps[start]:
@@ -191,13 +193,14 @@ class Lexicon:
                                 found.setdefault(word, []).append((start, end))
         return found
 
-    def _steps(self, text: str, spelt: str, place: int) -> tuple[tuple[str, int], ...]:
+    def _steps(
+        self, sounds: Mapping[str, tuple[str, ...]], text: str, spelt: str, place: int
+    ) -> tuple[tuple[str, int], ...]:
         """Return every sound that may begin at a place, with the place after it."""
         char = spelt[place]
         if _is_latin(char):
             spelt_so = self._spelt.get(char, ())
             return tuple((sound, place + len(each)) for each, sound in spelt_so if spelt.startswith(each, place))
-        sounds = self._sounds or {}
         return tuple((sound, place + 1) for sound in sounds.get(text[place], ()))
 
     def _counts(self, folded: Folded, start: int, end: int, word: _Word) -> bool:
@@ -205,7 +208,7 @@ class Lexicon:
         text = folded.text
         letters = sum(not _is_han(char) for char in text[start:end])
         if letters == 0:
-            return word.alike and text[start:end] != word.written
+            return word.alike
         if letters == end - start and letters >= _LONG:
             return True
         begins = folded.fresh[start] or _is_han(text[start]) or not _is_latin(text[start - 1])
@@ -241,23 +244,27 @@ def _spellings(syllable: str) -> tuple[str, ...]:
     return (syllable, syllable.replace("v", "u"), syllable.replace("v", "yu"))
 
 
+def _starts(text: str, part: str) -> Iterator[int]:
+    """Yield every place at which a part of a text begins, also inside another such part."""
+    start = text.find(part)
+    while start >= 0:
+        yield start
+        start = text.find(part, start + 1)
+
+
 def _spans(text: str, phrases: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     for phrase in phrases:
-        start = text.find(phrase)
-        while start >= 0:
+        for start in _starts(text, phrase):
             yield start, start + len(phrase)
-            start = text.find(phrase, start + 1)
 
 
 def _written(folded: Folded, written: str) -> Iterator[tuple[int, int]]:
     """Yield where a word stands: letters from the beginning of a word, few letters to its end too."""
     text = folded.text
-    start = text.find(written)
-    while start >= 0:
+    for start in _starts(text, written):
         end = start + len(written)
-        whole = not (_is_latin(written[0]) and start and _is_latin(text[start - 1])) or folded.fresh[start]
+        whole = folded.fresh[start] or not (_is_latin(written[0]) and _is_latin(text[start - 1]))
         if whole and len(written) < _SHORT and _is_latin(written[-1]):
             whole = end == len(text) or folded.fresh[end] or not _is_latin(text[end])
         if whole:
             yield start, end
-        start = text.find(written, start + 1)
