@@ -166,7 +166,7 @@ def _engine() -> tuple[Any, Any]:
     return importlib.import_module(f"{PACKAGE}.engine"), importlib.import_module(f"{PACKAGE}.packs")
 
 
-_lexicons: dict[str, Any] = {}
+_lexicons: dict[bytes, Any] = {}
 
 
 def _keep_lexicons() -> None:
@@ -175,7 +175,7 @@ def _keep_lexicons() -> None:
     build = packs.Lexicon
 
     def kept(data: Mapping[str, Any]) -> Any:
-        key = repr(data)
+        key = pickle.dumps(data)
         if key not in _lexicons:
             _lexicons[key] = build(data)
         return _lexicons[key]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.compliance import PackSet, load_packs, rule
+from chalicelib.domain.compliance import PackSet, gates, load_packs, rule
 from chalicelib.domain.compliance.case import Case
 from chalicelib.domain.compliance.lexicon import Lexicon
 from chalicelib.domain.compliance.packs import COMPILED
-from chalicelib.domain.compliance.scene import Scene
-from chalicelib.domain.compliance.timeline import day_of, instant_of, zone
+from chalicelib.domain.compliance.scene import Answer, Finding, Scene
+from chalicelib.domain.compliance.timeline import NEVER, day_of, instant_of, zone
 from scripts import lexicons
 from tests.rules.casebook import dossier_of
 
@@ -318,6 +318,37 @@ def test_before_its_first_day_a_word_is_quiet_until_that_days_midnight(packs: Pa
     midnight = instant_of("2026-05-26T16:00:00Z")
     assert scene.words("vehicle", midnight - 1) == ((), 0, midnight)
     assert scene.words("vehicle", midnight).seen == ("vehicle: 拖车 at 0",)
+
+
+def test_only_words_have_an_end() -> None:
+    """A word is forbidden until its last day is over; a claim beside it, a pattern or an exposure is so for ever."""
+    shanghai, last = (zone("Asia/Shanghai"),), day_of("2026-06-10")
+    params = {"lexicon": "vehicle", "claims": ["arrest"], "exposures": ["public"], "patterns": ["车辆"]}
+    check = gates.words(params)
+
+    def answer(**content: Any) -> Answer:
+        vector = {"rule": "lexicon", "base": "cn.sms", "at": "2026-06-10T02:00:00Z"}
+        dossier = dossier_of({**vector, "set": {f"act.content.{key}": value for key, value in content.items()}})
+        case = Case(dossier)
+        return check(Scene(case, shanghai, {}, dated(last=last)), case.at)
+
+    ends = {}
+    for what in ({}, {"claims": ["arrest"]}, {"exposure": "public"}, {"claims": ["arrest"], "exposure": "public"}):
+        found = answer(text="随时拖车", **what)
+        assert isinstance(found, Finding)
+        ends[found.because] = found.until
+    assert ends == {
+        "vehicle: 拖车 at 2": instant_of("2026-06-10T16:00:00Z"),
+        "arrest, vehicle: 拖车 at 2": NEVER,
+        "exposure public, vehicle: 拖车 at 2": NEVER,
+        "arrest, exposure public, vehicle: 拖车 at 2": NEVER,
+    }
+    found = answer(text="拖车 车 辆")
+    assert isinstance(found, Finding) and (found.because, found.until) == (
+        "a forbidden pattern, vehicle: 拖车 at 0",
+        NEVER,
+    )
+    assert answer(text="您好", exposure="envelope_reveals") == NEVER
 
 
 # What is compiled is what the libraries say, and all that is needed
