@@ -377,6 +377,9 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     path = f"{a}/pauses/{trip.last['id']}/cancellation"
     route = f"{case}/pauses/{{pause_id}}/cancellation"
     yield step(route, "lender", path, {"reason": who.note}, "pause.cancelled")
+    signed = {"kind": "acknowledgement", "on": "2026-11-20", "proof": "signed", "sha256": "ab" * 32}
+    route = f"{case}/limitation/entries"
+    yield step(route, "counsel", f"{a}/limitation/entries", signed, "limitation.recorded", status=201)
     held = {"kind": "hardship", "reason": who.note}
     yield step(f"{case}/holds", "agency", f"{a}/holds", held, "hold.placed", "case.changed", status=201)
     path = f"{a}/holds/{trip.last['id']}/release"

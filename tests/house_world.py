@@ -19,6 +19,7 @@ from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.experiments.design import Design
 from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
+from chalicelib.domain.litigation.limitation import Entry, Proof
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
@@ -52,6 +53,7 @@ from chalicelib.usecases import (
     house_rules,
     keeping,
     key_versions,
+    litigation,
     messages,
     organisations,
     plans,
@@ -369,6 +371,8 @@ class World:
         span = {"paused_from": today, "paused_to": today}
         _, pause = cases.record_pause(store, SCOPE, case, LENDERS, self.context, kind="freeze", reason=SECRET, **span)
         cases.cancel_pause(store, SCOPE, case, pause.id, LENDERS, self.context, reason=SECRET)
+        entry = Entry(id="lim_1", kind="acknowledgement", on=today, proof=Proof.SIGNED)
+        litigation.record_limitation_entry(store, SCOPE, case, LENDERS, self.context, entry)
         _, hold = cases.place_hold(store, SCOPE, case, LENDERS, self.context, kind="hardship", reason=SECRET)
         cases.release_hold(store, SCOPE, case, hold.id, LENDERS, self.context, reason=SECRET)
         cases.request_recall(store, SCOPE, case, LENDERS, self.context, reason="RECALLED")

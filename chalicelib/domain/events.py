@@ -47,6 +47,7 @@ class EventType(StrEnum):
     PAYMENT_REVERSED = "payment.reversed"
     PAUSE_RECORDED = "pause.recorded"
     PAUSE_CANCELLED = "pause.cancelled"
+    LIMITATION_RECORDED = "limitation.recorded"
     COMPLAINT_RECEIVED = "complaint.received"
     RISK_EVENT_RAISED = "risk_event.raised"
 

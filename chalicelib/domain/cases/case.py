@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.domain.cases.lifecycle import FINAL, WORKABLE, CaseState
 from chalicelib.domain.cases.repayment_ledger import Instalment, Pause, Payment, RepaymentLedger, bucket_of
+from chalicelib.domain.litigation.limitation import Entry
 from chalicelib.domain.people.person import HoldEntry
 
 SCHEMA = 1
@@ -103,6 +104,7 @@ class Case(_Value):
     pauses: tuple[Pause, ...] = ()
     holds: tuple[HoldEntry, ...] = ()
     notices: tuple[Notice, ...] = ()
+    limitation_entries: tuple[Entry, ...] = ()
     recall_due_at: str | None = None
     version: int = 1
 

@@ -499,6 +499,9 @@ class Guarantee:
     doubts: tuple[str, ...] = ()
 
 
+Role = Literal["guarantor_joint", "guarantor_general"]
+"""Whether a guarantor is liable with the debtor, or only when the debtor's assets are not enough."""
+
 _GENERAL = frozenset({"suit", "arbitration"})
 _JOINT = _GENERAL | {"demand", "payment_order"}
 
@@ -507,7 +510,7 @@ def guarantee(
     entries: Iterable[Entry],
     *,
     country: str,
-    role: Literal["guarantor_joint", "guarantor_general"],
+    role: Role,
     main_due_on: date | None,
     agreed_until: date | None,
     today: date,

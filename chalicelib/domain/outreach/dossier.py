@@ -12,6 +12,7 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
 from chalicelib.domain.instants import local_date, to_seconds_text
+from chalicelib.domain.litigation.ledger import limitation_of
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.people.person import ContactLedger, ContactPoint, Person
 
@@ -56,7 +57,7 @@ def build(
             "registered_line": True,
             "corporate_account": True,
         }
-    debts = {case.id: _debt(case, lender, now)}
+    debts = {case.id: _debt(case, lender, ledgers, now)}
     for entry in history:
         for debt in entry.get("debts", ()):
             debts.setdefault(debt, {"creditor": lender.id})
@@ -188,7 +189,7 @@ def _point(point: ContactPoint, party: str) -> dict[str, Any]:
     return fact
 
 
-def _debt(case: Case, lender: Lender, now: datetime) -> dict[str, Any]:
+def _debt(case: Case, lender: Lender, ledgers: Mapping[str, ContactLedger], now: datetime) -> dict[str, Any]:
     today = local_date(now, lender.zone)
     debt: dict[str, Any] = {
         "product": case.product,
@@ -203,8 +204,10 @@ def _debt(case: Case, lender: Lender, now: datetime) -> dict[str, Any]:
         "currency": case.currency,
         **case.debt_facts,
     }
-    if case.limitation_expires_on is not None:
-        debt["limitation_expires_on"] = case.limitation_expires_on.isoformat()
+    contacts = (entry for ledger in ledgers.values() for entry in ledger.history)
+    expires_on = limitation_of(case, contacts, zone=lender.zone, today=today).expires_on
+    if expires_on is not None:
+        debt["limitation_expires_on"] = expires_on.isoformat()
     if case.collection_began_on is not None:
         debt["collection_began_on"] = case.collection_began_on.isoformat()
     return debt
