@@ -313,6 +313,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return archive_exports.project(export_ports().exports, events)
 
+    def to_duplicates(events: Any) -> list[str]:
+        from chalicelib.usecases import duplicates
+
+        return duplicates.project_duplicates(duplicate_ports(), events, scope_for=worker_scope)
+
     return {
         "queues": to_queues,
         "feeds": to_feeds,
@@ -324,7 +329,33 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "decisions": to_decisions,
         "signatures": to_signatures,
         "plans": to_plans,
+        "duplicates": to_duplicates,
     }
+
+
+@cache
+def person_ports() -> Any:
+    """Return what the customer database needs."""
+    from chalicelib.domain.intake.values import telephone
+    from chalicelib.store.person_repository import PersonRepository
+    from chalicelib.usecases import persons
+
+    repository = PersonRepository(store())
+    return persons.PersonPorts(
+        store(),
+        repository,
+        telephone=lambda text, country: telephone(text, country=country),
+        point_id=repository.point_id,
+    )
+
+
+@cache
+def duplicate_ports() -> Any:
+    """Return what finding, merging and splitting records needs."""
+    from chalicelib.store.person_repository import PersonRepository
+    from chalicelib.usecases import duplicates
+
+    return duplicates.DuplicatePorts(store(), PersonRepository(store()))
 
 
 @cache

@@ -426,6 +426,7 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     yield from _feedback_steps(trip, who, step)
     seen = {"field": "national_id", "reason": "verify_identity", "text": who.note}
     yield step(f"{case}/unmaskings", "officer", f"{a}/unmaskings", seen, "person.unmasked", status=201)
+    yield from _customer_steps(trip, who, step)
     asked = {"requested_by": "person", "identity_check": "file-1"}
     person = "POST /v1/persons/{person_id}"
     yield step(f"{person}/exports", "officer", f"/v1/persons/{who.id}/exports", asked, "person.exported", status=202)
@@ -454,6 +455,35 @@ def _feedback_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator
     closed = {"outcome": "not_upheld", "root_cause": "none_found", **words}
     yield step(f"{route}/closures", "officer", f"{path}/closures", closed, "feedback.closed", status=201)
     yield step(f"{route}/reopenings", "lender", f"{path}/reopenings", words, "feedback.reopened", status=201)
+
+
+def _customer_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator[Step]:
+    route, path = "POST /v1/persons/{person_id}", f"/v1/persons/{who.id}"
+    twin = replace(who, number=who.number + 50_000)
+    stored(trip.store, a_person(id=twin.id, name=who.name, national_id=None, points=()))
+    added = {"kind": "email", "value": f"zwei.{who.email}", "source": "left_by_debtor", "reason": "person_gave_it"}
+    added["consent"] = {"medium": "email", "state": "granted"}  # type: ignore[assignment]
+    events = ("consent.changed", "person.point_added")
+    yield step(f"{route}/contact-points", "agency", f"{path}/contact-points", added, *events, status=201)
+    point = f"{path}/contact-points/{trip.last['point']}"
+    found, route_of_point = {"result": "ok", "how": "lender_record"}, f"{route}/contact-points/{{point_id}}"
+    yield step(f"{route_of_point}/verification", "lender", f"{point}/verification", found, "person.point_verified")
+    gone = {"reason": "person_asked"}
+    yield step(f"{route_of_point}/retirement", "agency", f"{point}/retirement", gone, "person.point_retired")
+    wished = {"language": "zh", "channel": "sms", "hours_from": "18:00", "hours_to": "20:00", "how": "inbound"}
+    yield step(f"{route}/preferences", "collector", f"{path}/preferences", wished, "person.preferences_set")
+    right = {"group": "identity", "how": "document", "name": who.name}
+    yield step(f"{route}/confirmations", "lender", f"{path}/confirmations", right, "person.data_confirmed")
+    same = {"other": twin.id, "reason": "person_says_so", "note": who.note}
+    yield step(f"{route}/merges", "lender", f"{path}/merges", same, *["person.merged"] * 2, status=201)
+    split = {"reason": "merged_in_error", "note": who.note}
+    taken_back = f"{path}/merges/{trip.last['id']}/split"
+    yield step(f"{route}/merges/{{merge_id}}/split", "officer", taken_back, split, *["person.split"] * 2)
+    two = {"reason": "family_member", "note": who.note}
+    stored(trip.store, a_person(id=f"{twin.id}-kin", name="无关", national_id=None, points=()))
+    dismissed = f"{path}/duplicates/{twin.id}-kin/dismissal"
+    named = f"{route}/duplicates/{{other_id}}/dismissal"
+    yield step(named, "lender", dismissed, two, "person.duplicate_dismissed")
 
 
 def house_steps(trip: Tour, who: Who) -> Iterator[Step]:

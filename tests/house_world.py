@@ -44,6 +44,7 @@ from chalicelib.usecases import (
     compliance,
     cosigning,
     dispatch,
+    duplicates,
     duties,
     erasure,
     experiments,
@@ -56,6 +57,7 @@ from chalicelib.usecases import (
     litigation,
     messages,
     organisations,
+    persons,
     plans,
     portfolios,
     simulations,
@@ -150,6 +152,7 @@ class World:
         self._cases()
         self._duties()
         self._feedback()
+        self._customers()
         self._privacy()
         self._simulations()
         self._house_rules()
@@ -506,6 +509,23 @@ class World:
         wish = erasure.Wish("purpose_met", "person", "check-1")
         told: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}
         erasure.request_erasure(self.store, SCOPE, case.debtor, wish, erasure_id="era_1", **told)
+
+    def _customers(self) -> None:
+        ports, pairs = wiring.person_ports(), wiring.duplicate_ports()
+        cases = self.store.cases(SCOPE, [self.case() for _ in range(3)])
+        first, second, third = (case.debtor for case in cases.values())
+        told: tuple[Any, ...] = (LENDERS, self.context)
+        wish = persons.NewPoint("email", "wei@mail.test", "left_by_debtor", "person_gave_it", None, "granted", "email")
+        added = persons.add_point(ports, SCOPE, first, wish, *told)
+        proof = persons.Proof("lender_record")
+        persons.verify_point(ports, SCOPE, first, added.point or "", "ok", proof, *told)
+        persons.retire_point(ports, SCOPE, first, added.point or "", "person_asked", *told)
+        persons.set_preferences(ports, SCOPE, first, persons.Wishes("zh", "sms"), proof, *told)
+        persons.confirm_data(ports, SCOPE, first, "identity", persons.Corrections(name=SECRET), proof, *told)
+        why = duplicates.Why("same_document", SECRET)
+        merge = duplicates.merge_persons(pairs, SCOPE, first, second, why, *told, merge_id="mrg_1")
+        duplicates.split_person(pairs, SCOPE, first, merge.id, why, *told)
+        duplicates.dismiss(pairs, SCOPE, first, third, why, *told)
 
     def _holds(self, person: str) -> None:
         who: dict[str, Any] = {"actor": LENDERS.actor, "now": self.now, "req": "req_world"}

@@ -195,6 +195,26 @@ def point_index_pk(tenant: str, index: str) -> str:
     return f"T#{tenant}#IX#{index}"
 
 
+def identity_index_pk(tenant: str, index: str) -> str:
+    """Return the view partition that leads from a blind index of an identity to the records that have it; sk is the person."""
+    return f"T#{tenant}#SAME#{index}"
+
+
+def duplicates_pk(tenant: str) -> str:
+    """Return the view partition of pairs of records that may be one person's; sk is ``<person>#<person>``."""
+    return f"T#{tenant}#DUPS"
+
+
+def duplicates_of_pk(tenant: str, person: str) -> str:
+    """Return the view partition that leads from a record to those that may be its doubles; sk is the other record."""
+    return f"T#{tenant}#DUPOF#{person}"
+
+
+def not_same_sk(other: str) -> str:
+    """Return the sort key, beside the first record of a pair, of the decision that the other one is another person's."""
+    return f"NOTSAME#{other}"
+
+
 def person_cases_pk(tenant: str, person: str) -> str:
     """Return the view partition that leads from a person to the cases they are a party of; sk is the case."""
     return f"T#{tenant}#PERC#{person}"

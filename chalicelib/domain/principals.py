@@ -27,7 +27,15 @@ class Role(StrEnum):
 
 
 READING = frozenset(
-    {"cases:read", "portfolios:read", "organisations:read", "messages:read", "templates:read", "kpis:read"}
+    {
+        "cases:read",
+        "kpis:read",
+        "messages:read",
+        "organisations:read",
+        "persons:read",
+        "portfolios:read",
+        "templates:read",
+    }
 )
 """What lenders, compliance officers and legal counsel may read alike."""
 
@@ -50,6 +58,8 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "complaints:read",
         "complaints:write",
         "messages:write",
+        "persons:merge",
+        "persons:write",
         "strategies:read",
         "strategies:write",
         "settlements:read",
@@ -88,6 +98,8 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
             "messages:write",
             "organisations:read",
             "personal_data:unmask",
+            "persons:read",
+            "persons:write",
             "rules:read",
             "rulings:read",
             "settlements:read",
@@ -108,6 +120,8 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
             "messages:read",
             "messages:write",
             "personal_data:unmask",
+            "persons:read",
+            "persons:write",
             "rules:read",
             "rulings:read",
             "templates:read",
@@ -136,6 +150,8 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "messages:review",
         "personal_data:export",
         "personal_data:unmask",
+        "persons:merge",
+        "persons:write",
         "risk_events:read",
         "risk_events:write",
         "rulings:read",

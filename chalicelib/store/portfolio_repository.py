@@ -11,6 +11,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.intake.placement import KeyedIdentities
 from chalicelib.domain.intake.portfolio import CHUNKS_PER_PAGE, LoadedChunk, PlanPage, Portfolio
+from chalicelib.domain.people.duplicates import looked_up
 from chalicelib.domain.people.person import Person
 from chalicelib.store.repository import Scope, Store
 from chalicelib.store.tables import Record, View
@@ -41,11 +42,13 @@ class PortfolioRepository:
         return self._store.sealer.create_subjects(scope.tenant, persons)
 
     def write_points(self, scope: Scope, persons: Iterable[Person]) -> None:
-        """Write the index rows that lead from telephones, e-mail and WeChat to persons; repeating changes nothing."""
+        """Write the index rows that lead from telephones, e-mail, WeChat and identities to persons; repeating changes nothing."""
         index = self.identities(scope).blind_index
         with View.batch_write() as batch:
             written: set[tuple[str, str]] = set()
             for person in persons:
+                for label, value in looked_up(person):
+                    batch.save(View(keys.identity_index_pk(scope.tenant, index(label, value)), person.id))
                 for point in person.points:
                     if point.kind not in _REACHED_BY:
                         continue

@@ -23,6 +23,7 @@ from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook
 from chalicelib.domain.outreach.templates import Template
+from chalicelib.domain.people.duplicates import looked_up, pair_of
 from chalicelib.domain.people.erasure import ErasureRequest
 from chalicelib.domain.people.export import ExportJob
 from chalicelib.domain.people.person import ContactLedger, Person
@@ -240,9 +241,23 @@ class Store:
         return Record(pk, "LEDGER", v=ledger.version + 1, s=ERASED, k=ledger.person, stop_epoch=ledger.stop_epoch)
 
     def rows_of_person(self, scope: Scope, person: Person, cases: Iterable[str]) -> list[View]:
-        """Return every index row that leads to the person: from contact points, and to their cases."""
+        """Return every index row that leads to the person: from contact points and identities, to cases and to doubles."""
         parties = [View(keys.person_cases_pk(scope.tenant, person.id), case) for case in cases]
-        return [*self.point_views(scope, person), *parties]
+        same = [
+            View(keys.identity_index_pk(scope.tenant, self.blind_index(scope, label=label, value=value)), person.id)
+            for label, value in looked_up(person)
+        ]
+        doubles = [item.sk for item in View.query(keys.duplicates_of_pk(scope.tenant, person.id), consistent_read=True)]
+        pairs = [
+            row
+            for other in doubles
+            for row in (
+                View(keys.duplicates_pk(scope.tenant), "#".join(pair_of(person.id, other))),
+                View(keys.duplicates_of_pk(scope.tenant, person.id), other),
+                View(keys.duplicates_of_pk(scope.tenant, other), person.id),
+            )
+        ]
+        return [*self.point_views(scope, person), *same, *parties, *pairs]
 
     def drop_views(self, rows: Iterable[View]) -> None:
         """Delete rows of views; one that is not there is no matter."""

@@ -77,10 +77,11 @@ class Unit:
     def destroy_keys(self, person: str, purposes: Sequence[str]) -> None:
         """Destroy those keys (``ops``, ``evidence``) of the person for good, with everything else or not at all.
 
-        The commit is a conflict when one of them is destroyed already. One person a unit.
+        The commit is a conflict when one of them is destroyed already.
         """
-        at = to_text(self.now)
-        self._shreds[person] = self._sealer.destruction(self.tenant, person, purposes, at=at)
+        writes = self._sealer.destruction(self.tenant, person, purposes, at=to_text(self.now))
+        # The lender's shred generation moves on once a commit: a transaction takes one action an item.
+        self._shreds[person] = [write for write in writes if write.condition is not None] if self._shreds else writes
 
     def writes(self, pk: str, sk: str) -> bool:
         """Tell whether this unit already puts that item (a transaction takes one action an item)."""

@@ -287,8 +287,8 @@ def _learn(draft: CaseDraft, code: ActivityCode, report: Report, at: str) -> Non
         since = person.stop_requested_at or at
         draft.set_person(person.model_copy(update={"stop_requested_at": since}))
     if code.effect.point_status is not None and report.point is not None:
-        person = draft.person(report.person)
-        point = person.point(report.point)
-        if point is None:
+        record = draft.record_with_point(report.person, report.point)
+        point = None if record is None else record.point(report.point)
+        if record is None or point is None:
             raise InvalidInput("/point", "unknown_contact_point", "the person has no such contact point")
-        draft.set_person(person.with_point(point.model_copy(update={"status": code.effect.point_status})))
+        draft.set_person(record.with_point(point.model_copy(update={"status": code.effect.point_status})))

@@ -150,6 +150,11 @@ class CaseDraft:
             self._persons[person_id] = (found, found)
         return self._persons[person_id][1]
 
+    def record_with_point(self, person_id: str, point: str) -> Person | None:
+        """Return the record of the person that has the contact point: theirs, or one that is merged with it."""
+        records = (person_id, *self.ledger(person_id).counted_with)
+        return next((each for record in records if (each := self.person(record)).point(point) is not None), None)
+
     def set_person(self, person: Person) -> None:
         """Take the person as changed."""
         read, _ = self._persons[person.id]

@@ -21,6 +21,7 @@ from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.instants import from_text, local_date, to_seconds_text, to_text
 from chalicelib.domain.people.person import ContactLedger, HoldEntry, Person
 from chalicelib.usecases.case_draft import CaseDraft, find_case
+from chalicelib.usecases.one_person import records_of
 from chalicelib.usecases.ports import Scope, Store
 
 CLOCK = Actor("system", "release_due", "role")
@@ -690,10 +691,13 @@ def case_view(store: Store, scope: Scope, case_id: str, *, org: str | None, role
     if org is not None and case.state in FINAL:
         raise NotFound("case", case_id)
     people = [party.person for party in case.parties]
-    persons = store.persons(scope, people)
+    known = records_of(store, scope, people)
+    persons = known.persons
     today = local_date(now, lender_of(store, scope).zone)
     locked = locked_for(role, case, persons)
-    whole = outer_form(case, persons, store.ledgers(scope, people), today=today, agency=org is not None, locked=locked)
+    whole = outer_form(
+        case, persons, {**known.others, **known.ledgers}, today=today, agency=org is not None, locked=locked
+    )
     return visible(whole, role=role, withheld=case.debtor in locked or mandate_is_over(case, org, today=today))
 
 

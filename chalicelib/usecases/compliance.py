@@ -6,7 +6,7 @@ agencies ask at once; who loses the race rules again on what is true then.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -24,7 +24,9 @@ from chalicelib.domain.outreach import dossier as dossiers
 from chalicelib.domain.outreach.approval import APPROVAL_LIFE, CLEARANCE_LIFE
 from chalicelib.domain.outreach.attempt import Approved, Attempt, AttemptState
 from chalicelib.domain.outreach.template_book import InForce
+from chalicelib.domain.people.merging import counted
 from chalicelib.domain.people.person import ContactEntry, ContactLedger, Person
+from chalicelib.usecases.one_person import records_of
 from chalicelib.usecases.ports import Scope, Store
 
 ENGINE = Actor("system", "check_compliance", "role")
@@ -75,7 +77,8 @@ class Facts:
     """What one ruling rests on, as read at one instant.
 
     ``template`` is the version of the attempt's template that may be sent at that instant; None when no version may, or
-    when the attempt has no template.
+    when the attempt has no template. ``persons`` are the case's parties, each as one with the records that were merged; ``ledgers``
+    are the parties' own, ``others`` those of such records, which count as much.
     """
 
     attempt: Attempt
@@ -85,12 +88,29 @@ class Facts:
     collector: Collector | None
     persons: Mapping[str, Person]
     ledgers: Mapping[str, ContactLedger]
+    others: Mapping[str, ContactLedger] = field(default_factory=dict)
     template: InForce | None = None
     house: HouseIndex = HouseIndex()
 
     def house_at(self, at: datetime) -> tuple[HouseRef, ...]:
         """Return the lender's house packs that are in force at an instant."""
         return self.house.in_force(self.case.tenant, at)
+
+    @property
+    def counted(self) -> dict[str, ContactLedger]:
+        """Return the parties' ledgers as caps and stops are read from them, those of merged records included."""
+        return {person: counted(ledger, self.everything) for person, ledger in self.ledgers.items()}
+
+    @property
+    def everything(self) -> dict[str, ContactLedger]:
+        """Return every ledger that was read: all of them are conditions of the commit."""
+        return {**self.others, **self.ledgers}
+
+    @property
+    def other_stop_epochs(self) -> dict[str, int]:
+        """Return the stop epochs of the records that the addressee's ledger is counted with."""
+        everything = self.everything
+        return {other: everything[other].stop_epoch for other in self.ledgers[self.attempt.person].counted_with}
 
 
 Refresh = Callable[[Facts, datetime], Attempt]
@@ -180,15 +200,17 @@ def gather(store: Store, scope: Scope, attempt: Attempt, *, now: datetime) -> Fa
     if case is None or lender is None:
         raise CaseGone(f"the case or lender of {attempt.id} is gone")
     is_lender = attempt.org == scope.tenant
-    parties = [party.person for party in case.parties]
+    # Ledgers before persons: which records are one person's stands in the ledger, and its version is a condition.
+    known = records_of(store, scope, [party.person for party in case.parties])
     return Facts(
         attempt=attempt,
         case=case,
         lender=lender,
         agency=None if is_lender else store.agency(scope, attempt.org),
         collector=store.collector(scope, attempt.org, attempt.collector) if attempt.collector else None,
-        persons=store.persons(scope, parties),
-        ledgers=store.ledgers(scope, parties),
+        persons=known.persons,
+        ledgers=known.ledgers,
+        others=known.others,
         template=in_force(store, scope, attempt.template.partition("@")[0], now=now) if attempt.template else None,
         house=store.house_index(scope),
     )
@@ -203,7 +225,7 @@ def dossier_of(facts: Facts, *, now: datetime) -> dict[str, Any]:
         agency=facts.agency,
         collector=facts.collector,
         persons=facts.persons,
-        ledgers=facts.ledgers,
+        ledgers=facts.counted,
         now=now,
     )
 
@@ -277,6 +299,7 @@ def _commit(
             "state": AttemptState.APPROVED,
             "approved": Approved(**{name: approval[name] for name in Approved.model_fields}),
             "stop_epoch": reserved.stop_epoch,
+            "other_stop_epochs": facts.other_stop_epochs,
             "case_version": facts.case.version,
             "due_at": to_text(from_text(approval["not_after"]) + USE_GRACE),
         }
@@ -430,12 +453,14 @@ def _waiting(attempt: Attempt, verdict: str, due: str | None) -> dict[str, Any]:
 
 
 def _check_ledgers(unit: Any, scope: Scope, facts: Facts) -> None:
-    """Make the ledger of every party a condition of the commit; the case is one already, as its stream is watched.
+    """Make the ledger of every party, and of every record merged with one, a condition of the commit.
+
+    The case is one already, as its stream is watched.
 
     Lender, agency, collector and contact point are read again by the dispatcher instead: a condition on an item that
     all of a lender's rulings share would make them collide.
     """
-    for person, ledger in facts.ledgers.items():
+    for person, ledger in facts.everything.items():
         pk = keys.person_pk(scope.tenant, person)
         if not unit.writes(pk, "LEDGER"):
             unit.check_version(pk, "LEDGER", ledger.version)

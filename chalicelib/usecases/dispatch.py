@@ -103,7 +103,7 @@ def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Fac
     """Return why the approval must not be acted on now, or None."""
     attempt, person = facts.attempt, facts.persons.get(facts.attempt.person)
     point = person.point(attempt.point) if person is not None and attempt.point else None
-    if point is None or point.do_not_use or point.status not in ("ok", "unverified"):
+    if point is None or not point.is_usable:
         return "the contact point may not be used any more"
     if facts.agency is None and attempt.org != scope.tenant:
         return "the agency is not listed any more"
@@ -150,6 +150,8 @@ def _claim(store: Store, scope: Scope, attempt: Attempt, unit: Any) -> Attempt:
     )
     unit.replace(store.attempt_record(scope, claimed), expected=attempt.version)
     unit.check_stop_epoch(attempt.person, attempt.stop_epoch or 0)
+    for other, stop_epoch in attempt.other_stop_epochs.items():
+        unit.check_stop_epoch(other, stop_epoch)
     unit.emit(
         keys.case_pk(scope.tenant, attempt.case),
         EventType.CONTACT_CLAIMED,

@@ -5,7 +5,7 @@ nothing was added meanwhile is its condition: the versions of person, ledger and
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from chalicelib.domain.people.erasure import Decision, ErasureRequest, Outcome, 
 from chalicelib.domain.people.person import ContactLedger, Person
 from chalicelib.domain.people.retention import Ended, kept
 from chalicelib.usecases.cases import lender_of
+from chalicelib.usecases.one_person import all_records, records_of
 from chalicelib.usecases.ports import Scope, Store
 
 CLOCK = Actor("system", "release_due", "role")
@@ -43,6 +44,9 @@ NO_ACTIVITY = frozenset(
 
 MOST_CHECKED = 30
 """Cases whose version is a condition, and index rows that go with the commit; more index rows go right before it."""
+
+MOST_CHECKED_TOGETHER = 24
+"""The same over all records of a merged person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ def request_erasure(
 ) -> ErasureRequest:
     """Take a request down and do at once what may be done; the same ``erasure_id`` again is the same request.
 
-    A new request takes the place of one that was postponed or led to a lock. Raises NotFound for a person whom the
+    A request about one of several merged records is about the person: it is decided on what all records hold, and carried
+    out in all of them at once. A new request takes the place of one that was postponed or led to a lock. Raises NotFound for a person whom the
     lender does not know, StateConflict for one whose profile is destroyed already.
     """
     zone = lender_of(store, scope).zone
@@ -94,35 +99,38 @@ def request_erasure(
             return before
         if before is not None and before.outcome in (Outcome.HELD, Outcome.ERASED):
             raise StateConflict("already_erased", f"the person is {before.outcome}")
-        known = _look(store, scope, person_id, zone)
-        if known.person is None:
+        everything = _look_at_all(store, scope, person_id, zone)
+        if everything[person_id].person is None:
             raise NotFound("person", person_id)
-        request = ErasureRequest(
-            id=erasure_id,
-            person=person_id,
-            reason=wish.reason,
-            requested_by=wish.requested_by,
-            identity_check=wish.identity_check,
-            claims_waived=wish.claims_waived,
-            requested_at=to_text(now),
-            decided_at=to_text(now),
-            outcome=Outcome.POSTPONED,
-            version=before.version if before is not None else 0,
-        )
         unit = store.unit(scope, actor=actor, req=req, now=now)
-        unit.emit(
-            keys.person_pk(scope.tenant, person_id),
-            EventType.ERASURE_REQUESTED,
-            {
-                "erasure": erasure_id,
-                "person": person_id,
-                "reason": wish.reason,
-                "requested_by": wish.requested_by,
-                "identity_check": wish.identity_check,
-                "claims_waived": wish.claims_waived,
-            },
-        )
-        return _carry_out(store, scope, unit, request, known, zone, now, is_news=True)
+        requests = {}
+        for record in everything:
+            earlier = before if record == person_id else store.erasure(scope, record)
+            requests[record] = ErasureRequest(
+                id=erasure_id,
+                person=record,
+                reason=wish.reason,
+                requested_by=wish.requested_by,
+                identity_check=wish.identity_check,
+                claims_waived=wish.claims_waived,
+                requested_at=to_text(now),
+                decided_at=to_text(now),
+                outcome=Outcome.POSTPONED,
+                version=earlier.version if earlier is not None else 0,
+            )
+            unit.emit(
+                keys.person_pk(scope.tenant, record),
+                EventType.ERASURE_REQUESTED,
+                {
+                    "erasure": erasure_id,
+                    "person": record,
+                    "reason": wish.reason,
+                    "requested_by": wish.requested_by,
+                    "identity_check": wish.identity_check,
+                    "claims_waived": wish.claims_waived,
+                },
+            )
+        return _carry_out(store, scope, unit, requests, everything, zone, now, is_news=True)[person_id]
 
     return retrying(once)
 
@@ -138,9 +146,11 @@ def reconsider(store: Store, scope: Scope, person_id: str, *, now: datetime, req
         unit = store.unit(scope, actor=CLOCK, req=req, now=now)
         if request.outcome is Outcome.HELD:
             return _finish(store, scope, unit, request, zone, now)
-        known = _look(store, scope, person_id, zone)
-        after = _carry_out(store, scope, unit, request, known, zone, now, is_news=False)
-        return f"erasure_{after.outcome.value}"
+        everything = _look_at_all(store, scope, person_id, zone)
+        found = {record: store.erasure(scope, record) for record in everything}
+        requests = {record: each for record, each in found.items() if each is not None and not _is_destroyed(each)}
+        after = _carry_out(store, scope, unit, requests, everything, zone, now, is_news=False)
+        return f"erasure_{after[person_id].outcome.value}"
 
     return retrying(once)
 
@@ -154,6 +164,30 @@ def find_request(store: Store, scope: Scope, person_id: str, erasure_id: str) ->
 
 
 # Looking
+
+
+def _is_destroyed(request: ErasureRequest) -> bool:
+    return request.outcome in (Outcome.HELD, Outcome.ERASED)
+
+
+def _look_at_all(store: Store, scope: Scope, person_id: str, zone: str) -> dict[str, _Known]:
+    """Return what is known of each record of the person, the one that was named first."""
+    return {record: _look(store, scope, record, zone) for record in all_records(store, scope, person_id)}
+
+
+def _together(everything: Iterable[_Known]) -> _Known:
+    """Return all records as one, to decide on: what keeps one of them keeps them all."""
+    known = list(everything)
+    return replace(
+        known[0],
+        ledger=known[0].ledger.model_copy(update={"holds": tuple(h for each in known for h in each.ledger.holds)}),
+        cases={name: case for each in known for name, case in each.cases.items()},
+        complaints=tuple(at for each in known for at in each.complaints),
+        ended=tuple(ended for each in known for ended in each.ended),
+        owed_until=tuple(day for each in known for day in each.owed_until),
+        years=tuple(sorted({year for each in known for year in each.years})),
+        log_held=any(each.log_held for each in known),
+    )
 
 
 def _look(store: Store, scope: Scope, person_id: str, zone: str) -> _Known:
@@ -221,37 +255,44 @@ def _carry_out(
     store: Store,
     scope: Scope,
     unit: Any,
-    request: ErasureRequest,
-    known: _Known,
+    requests: Mapping[str, ErasureRequest],
+    everything: Mapping[str, _Known],
     zone: str,
     now: datetime,
     *,
     is_news: bool,
-) -> ErasureRequest:
+) -> dict[str, ErasureRequest]:
+    """Decide on all records of the person together, and do it in each of them in one transaction."""
     today = local_date(now, zone)
+    whole = _together(everything.values())
     decision = decide(
-        known.cases.values(),
-        known.ledger,
-        known.complaints,
-        kept(known.ended, today=today),
-        claims_waived=request.claims_waived,
+        whole.cases.values(),
+        whole.ledger,
+        whole.complaints,
+        kept(whole.ended, today=today),
+        claims_waived=all(request.claims_waived for request in requests.values()),
         now=now,
         today=today,
-        owed_until=known.owed_until,
-        log_held=known.log_held,
+        owed_until=whole.owed_until,
+        log_held=whole.log_held,
     )
-    decided = request.decided(decision, at=to_text(now), due_at=_due(decision, zone, now))
-    decided = decided.model_copy(update={"version": request.version + 1, "years": known.years})
-    unit.replace(store.erasure_record(scope, decided), expected=request.version)
-    if is_news or _told(decided) != _told(request):
-        _emit_decision(unit, scope, decided)
-    if decision.outcome in (Outcome.HELD, Outcome.ERASED):
-        purposes = [OPS] if decision.outcome is Outcome.HELD else [OPS, EVIDENCE]
-        _destroy(store, scope, unit, decided, known, purposes)
-    elif known.person is not None:
-        _lock(store, scope, unit, known.person, locked=decision.outcome is Outcome.LOCKED, now=now)
+    done = {}
+    checked: set[str] = set()
+    for record, request in requests.items():
+        known = everything[record]
+        decided = request.decided(decision, at=to_text(now), due_at=_due(decision, zone, now))
+        decided = decided.model_copy(update={"version": request.version + 1, "years": whole.years})
+        unit.replace(store.erasure_record(scope, decided), expected=request.version)
+        if is_news or _told(decided) != _told(request):
+            _emit_decision(unit, scope, decided)
+        if decision.outcome in (Outcome.HELD, Outcome.ERASED):
+            purposes = [OPS] if decision.outcome is Outcome.HELD else [OPS, EVIDENCE]
+            _destroy(store, scope, unit, decided, known, purposes, share=len(requests), checked=checked)
+        elif known.person is not None:
+            _lock(store, scope, unit, known.person, locked=decision.outcome is Outcome.LOCKED, now=now)
+        done[record] = decided
     unit.commit()
-    return decided
+    return done
 
 
 def _told(request: ErasureRequest) -> tuple[Any, ...]:
@@ -282,21 +323,31 @@ def _emit_decision(unit: Any, scope: Scope, request: ErasureRequest) -> None:
 
 
 def _destroy(
-    store: Store, scope: Scope, unit: Any, request: ErasureRequest, known: _Known, purposes: Sequence[str]
+    store: Store,
+    scope: Scope,
+    unit: Any,
+    request: ErasureRequest,
+    known: _Known,
+    purposes: Sequence[str],
+    *,
+    share: int,
+    checked: set[str],
 ) -> None:
     person = known.person
     if person is None:
         raise NotFound("person", request.person)
+    most = MOST_CHECKED if share == 1 else MOST_CHECKED_TOGETHER // share
     rows = list(store.rows_of_person(scope, person, known.case_ids))
-    for row in rows[:MOST_CHECKED]:
+    for row in rows[:most]:
         unit.drop(row)
-    store.drop_views(rows[MOST_CHECKED:])
+    store.drop_views(rows[most:])
     unit.replace(store.erased_person_record(scope, person), expected=person.version)
     if EVIDENCE in purposes and known.ledger.version:
         unit.replace(store.erased_ledger_record(scope, known.ledger), expected=known.ledger.version)
     else:
         unit.check_version(keys.person_pk(scope.tenant, person.id), "LEDGER", known.ledger.version)
-    for case in list(known.cases.values())[:MOST_CHECKED]:
+    for case in [case for case in known.cases.values() if case.id not in checked][:most]:
+        checked.add(case.id)
         unit.check_version(keys.case_pk(scope.tenant, case.id), "CASE", case.version)
     own = sorted(case.id for case in known.cases.values() if case.debtor == person.id)
     _emit_destruction(unit, scope, request, purposes, own)
@@ -329,11 +380,15 @@ def _lock(store: Store, scope: Scope, unit: Any, person: Person, *, locked: bool
 
 def _finish(store: Store, scope: Scope, unit: Any, request: ErasureRequest, zone: str, now: datetime) -> str:
     """Destroy the evidence whose time is over, or look again later when a legal hold is on it."""
-    ledger = store.ledger(scope, request.person)
+    records = records_of(store, scope, [request.person])
+    ledger = records.ledgers[request.person]
+    holds = tuple(hold for each in (ledger, *records.others.values()) for hold in each.holds)
     # Nothing leads to the person's cases any more, so what was seen of them then is what counts.
     since = _years(store.events(scope, keys.person_pk(scope.tenant, request.person)))
     log_held = _is_log_held(store, scope, {*request.years, *since})
-    if not may_destroy_evidence(request, ledger, today=local_date(now, zone), log_held=log_held):
+    if not may_destroy_evidence(
+        request, ledger.model_copy(update={"holds": holds}), today=local_date(now, zone), log_held=log_held
+    ):
         later = {"due_at": to_text(now + LOOK_AGAIN[Outcome.HELD]), "version": request.version + 1}
         unit.replace(store.erasure_record(scope, request.model_copy(update=later)), expected=request.version)
         unit.commit()

@@ -10,6 +10,7 @@ from chalicelib.domain.errors import NotFound
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.people.export import ExportJob, document
+from chalicelib.usecases.one_person import records_of
 from chalicelib.usecases.ports import Scope, Store
 
 LIFE = timedelta(hours=24)
@@ -71,31 +72,33 @@ def find_export(
 ) -> dict[str, Any]:
     """Return the whole of what is known of the person, as it is now. Raises NotFound; also when the time is over."""
     job = store.export(scope, person_id, export_id)
-    person = store.person(scope, person_id)
+    known = records_of(store, scope, [person_id])
+    person = known.persons.get(person_id)
     if job is None or person is None or job.by != by or now >= from_text(job.expires_at):
         raise NotFound("export", export_id)
-    case_ids = store.cases_of(scope, person_id)
+    records = (person_id, *known.others)
+    case_ids = list(dict.fromkeys(case for record in records for case in store.cases_of(scope, record)))
     cases = store.cases(scope, case_ids)
-    own = store.events(scope, keys.person_pk(scope.tenant, person_id))
+    own = [event for record in records for event in store.events(scope, keys.person_pk(scope.tenant, record))]
     of_cases = [event for case in case_ids for event in store.events(scope, keys.case_pk(scope.tenant, case))]
-    borrowed = {case.id for case in cases.values() if case.debtor == person_id}
-    events = [*own, *(event for event in of_cases if _is_about(event, person_id, borrowed))]
+    borrowed = {case.id for case in cases.values() if case.debtor in records}
+    events = [*own, *(event for event in of_cases if _is_about(event, records, borrowed))]
     contacts = dict.fromkeys(str(event.data["contact"]) for event in events if _is_request(event))
     found = (store.attempt(scope, contact) for contact in contacts)
-    messages = [attempt for attempt in found if attempt is not None and attempt.person == person_id]
+    messages = [attempt for attempt in found if attempt is not None and attempt.person in records]
     return document(
         job,
         person,
-        store.ledger(scope, person_id),
+        {**known.ledgers, **known.others},
         cases.values(),
         messages,
-        _opened(store, scope, person_id, sorted(events, key=lambda event: (event.at, event.id))),
+        _opened(store, scope, records, sorted(events, key=lambda event: (event.at, event.id))),
     )
 
 
-def _is_about(event: Event, person_id: str, borrowed: set[str]) -> bool:
+def _is_about(event: Event, records: Sequence[str], borrowed: set[str]) -> bool:
     named = event.data.get("person")
-    return named == person_id or (named is None and event.stream in borrowed)
+    return named in records or (named is None and event.stream in borrowed)
 
 
 def _is_request(event: Event) -> bool:
@@ -103,8 +106,8 @@ def _is_request(event: Event) -> bool:
 
 
 def _opened(
-    store: Store, scope: Scope, person_id: str, events: Sequence[Event]
+    store: Store, scope: Scope, records: Sequence[str], events: Sequence[Event]
 ) -> Iterator[tuple[Event, Mapping[str, Any] | None]]:
     for event in events:
-        theirs = event.sealed is not None and event.key == person_id
+        theirs = event.sealed is not None and event.key in records
         yield event, store.opened(scope, event) if theirs else None

@@ -29,6 +29,7 @@ from chalicelib.domain.people.person import ContactPoint, Person
 from chalicelib.usecases.cases import lender_of, locked_for, mandate_is_over
 from chalicelib.usecases.compliance import Facts, event_data, in_force
 from chalicelib.usecases.dispatch import WAKE_UP
+from chalicelib.usecases.one_person import person_as_one
 from chalicelib.usecases.ports import Queues, Scope, Store
 
 MESSAGE_LIFE = timedelta(hours=72)
@@ -237,7 +238,7 @@ def _addressee(store: Store, scope: Scope, case: Case, wish: Wish) -> Person:
     wanted = wish.to or case.debtor
     if case.role_of(wanted) is None:
         raise NotFound("person", wanted)
-    person = store.person(scope, wanted)
+    person = person_as_one(store, scope, wanted)
     if person is None:
         raise NotFound("person", wanted)
     return person
@@ -249,6 +250,8 @@ def _point(person: Person, wish: Wish) -> ContactPoint | None:
         point = person.point(wish.point)
         if point is None or point.kind not in kinds:
             raise InvalidInput("/point", "unknown_contact_point", f"no such contact point for {wish.channel}")
+        if point.retired_at is not None:
+            raise InvalidInput("/point", "retired_contact_point", "the contact point was retired")
         return point
     for kind in kinds:
         point = person.first_point(kind)

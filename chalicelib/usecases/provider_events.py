@@ -19,6 +19,7 @@ from chalicelib.domain.outreach.keywords import Intent, intent_of
 from chalicelib.domain.outreach.provider_events import ProviderEvent, parse_provider_events
 from chalicelib.domain.people.person import ConsentEntry, ContactEntry
 from chalicelib.usecases.compliance import event_data, index_label
+from chalicelib.usecases.one_person import all_records, record_with_point
 from chalicelib.usecases.ports import Scope, Store
 
 CARRIER = Actor("system", "settle_provider_events", "role")
@@ -112,7 +113,7 @@ def settle_delivery(
 
 def _mark_vacant(store: Store, scope: Scope, unit: object, person_id: str, point_id: str) -> None:
     """Suspend a contact point that a carrier calls dead, so that nobody tries it again unverified."""
-    person = store.person(scope, person_id)
+    person = record_with_point(store, scope, all_records(store, scope, person_id), point_id)
     point = person.point(point_id) if person is not None else None
     if person is None or point is None or point.status == "vacant":
         return

@@ -13,6 +13,7 @@ from chalicelib.domain.events import EventType
 from chalicelib.domain.instants import local_date
 from chalicelib.usecases.case_draft import find_case
 from chalicelib.usecases.cases import Caller, Context, lender_of, locked_for, mandate_is_over
+from chalicelib.usecases.one_person import person_as_one
 from chalicelib.usecases.ports import Scope, Store
 
 
@@ -57,7 +58,7 @@ def unmask(
 
     def once() -> Unmasked:
         case = find_case(store, scope, case_id, org=caller.org)
-        person = store.person(scope, target.person)
+        person = person_as_one(store, scope, target.person)
         if case.role_of(target.person) is None or (caller.org is not None and case.state in FINAL):
             raise NotFound("person", target.person)
         hidden = person is not None and locked_for(role, case, {person.id: person})

@@ -52,7 +52,8 @@ def masked_vin(value: str) -> str:
     return f"{'*' * (len(value) - 6)}{value[-6:]}" if len(value) > 6 else "*" * len(value)
 
 
-def _year(value: str) -> str:
+def year_of(value: str) -> str:
+    """Return the year of a date."""
     return value[:4]
 
 
@@ -186,7 +187,7 @@ MASKED: Mapping[str, Mask] = {
     "parties[].name": masked_name,
     "parties[].name_local": masked_name,
     "parties[].national_id": masked_identity,
-    "parties[].birth_date": _year,
+    "parties[].birth_date": year_of,
     "vehicles[].vin": masked_vin,
     "vehicles[].plate": masked_plate,
 }
@@ -198,10 +199,46 @@ PERSONAL = frozenset(MASKED) | {"account", "parties[].points[].value"}
 _OPEN_MAPS = frozenset({"owed", "charges", "instalments[].owed", "payments[].split", "payments[].stated_split"})
 """Maps whose members are figures of one kind and are shown whole."""
 
-_RECORD_LISTS = frozenset(
-    path[: at + 2] for path in (*CLEAR, *MASKED) for at in range(len(path)) if path.startswith("[]", at)
-)
-"""The lists of records that the tables know: ``parties[]``, ``parties[].points[]`` and so on."""
+
+class Sight:
+    """What roles see of one kind of record: who sees a field as it is, how it is masked for others, and nothing else."""
+
+    def __init__(
+        self, *, clear: Mapping[str, frozenset[str]], masked: Mapping[str, Mask], open_maps: frozenset[str]
+    ) -> None:
+        """Take the tables. Lists of records (``parties[]``, ``parties[].points[]``) are those that stand in them."""
+        self._clear, self._masked, self._open_maps = clear, masked, open_maps
+        self._record_lists = frozenset(
+            path[: at + 2] for path in (*clear, *masked) for at in range(len(path)) if path.startswith("[]", at)
+        )
+
+    def shown(self, value: Mapping[str, Any], role: str, hidden: frozenset[str]) -> dict[str, Any]:
+        """Return what a role may see of a value in its outer form, without the paths ``hidden``; an unknown role sees nothing."""
+        return self._shown(value, "", role, hidden) if role in EVERYBODY else {}
+
+    def _shown(self, record: Mapping[str, Any], prefix: str, role: str, hidden: frozenset[str]) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        for name, member in record.items():
+            path = f"{prefix}{name}"
+            if path in hidden:
+                continue
+            if f"{path}[]" in self._record_lists and isinstance(member, list | tuple):
+                shown[name] = [self._shown(entry, f"{path}[].", role, hidden) for entry in member]
+            elif isinstance(member, Mapping) and path not in self._open_maps:
+                continue
+            elif role in self._clear.get(path, frozenset()):
+                shown[name] = member
+            elif member is not None and (mask := self._mask_of(path, record)) is not None:
+                shown[name] = mask(str(member))
+        return shown
+
+    def _mask_of(self, path: str, record: Mapping[str, Any]) -> Mask | None:
+        if path.endswith("points[].value"):
+            return _POINT_MASKS.get(str(record.get("kind")))
+        return self._masked.get(path)
+
+
+_SIGHT = Sight(clear=CLEAR, masked=MASKED, open_maps=_OPEN_MAPS)
 
 
 def visible(value: Mapping[str, Any], *, role: str, withheld: bool = False) -> dict[str, Any]:
@@ -212,27 +249,4 @@ def visible(value: Mapping[str, Any], *, role: str, withheld: bool = False) -> d
     >>> visible({"state": "in_work", "shoe_size": 43}, role="collector")
     {'state': 'in_work'}
     """
-    return _shown(value, "", role, PERSONAL if withheld else frozenset()) if role in EVERYBODY else {}
-
-
-def _shown(record: Mapping[str, Any], prefix: str, role: str, hidden: frozenset[str]) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    for name, member in record.items():
-        path = f"{prefix}{name}"
-        if path in hidden:
-            continue
-        if f"{path}[]" in _RECORD_LISTS and isinstance(member, list | tuple):
-            shown[name] = [_shown(entry, f"{path}[].", role, hidden) for entry in member]
-        elif isinstance(member, Mapping) and path not in _OPEN_MAPS:
-            continue
-        elif role in CLEAR.get(path, frozenset()):
-            shown[name] = member
-        elif member is not None and (mask := _mask_of(path, record)) is not None:
-            shown[name] = mask(str(member))
-    return shown
-
-
-def _mask_of(path: str, record: Mapping[str, Any]) -> Mask | None:
-    if path == "parties[].points[].value":
-        return _POINT_MASKS.get(str(record.get("kind")))
-    return MASKED.get(path)
+    return _SIGHT.shown(value, role, PERSONAL if withheld else frozenset())

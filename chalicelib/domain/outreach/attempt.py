@@ -123,6 +123,9 @@ class Attempt(BaseModel):
     ``template`` is ``id@version`` of the approved text it was rendered from and ``template_sha256`` that version's digest;
     both are None for a free text and for a clearance without a script.
 
+    ``stop_epoch`` is that of the person's ledger when the attempt was approved, ``other_stop_epochs`` those of the records
+    that are merged with it.
+
     ``decided_seq`` is the number, in the stream of its case, of the event that holds the ruling last given, with all
     that it rests on and the signed approval: they are written once and read when they are needed.
     """
@@ -157,6 +160,7 @@ class Attempt(BaseModel):
     decided_seq: int | None = None
     approved: Approved | None = None
     stop_epoch: int | None = None
+    other_stop_epochs: dict[str, int] = {}
     case_version: int | None = None
     review: dict[str, Any] | None = None
     due_at: str | None = None

@@ -43,7 +43,7 @@ def build(
 
     ``agency`` is None when the lender acts itself; ``persons`` and ``ledgers`` cover every party of the case.
     """
-    history = [entry.model_dump(exclude_none=True) for ledger in ledgers.values() for entry in ledger.history]
+    history = _history(ledgers)
     for entry in history:
         if "debts" in entry:
             entry["debts"] = list(entry["debts"])
@@ -88,6 +88,23 @@ def build(
         + [_hold(hold) for ledger in ledgers.values() for hold in ledger.holds],
         "notices": [notice.model_dump(exclude_none=True) for notice in case.notices],
     }
+
+
+def _history(ledgers: Mapping[str, ContactLedger]) -> list[dict[str, Any]]:
+    """Return the contacts with every party, each under an id of its own.
+
+    A contact with a person who is two parties of one case by two records stands in the dossier for both.
+    """
+    found: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for ledger in ledgers.values():
+        for entry in ledger.history:
+            told = entry.model_dump(exclude_none=True)
+            again = seen[entry.id] = seen.get(entry.id, 0) + 1
+            if again > 1:
+                told["id"] = f"{entry.id[:70]}-again{again}"
+            found.append(told)
+    return found
 
 
 def _act(attempt: Attempt, *, case: Case, line: str, history: list[dict[str, Any]], now: datetime) -> dict[str, Any]:

@@ -42,36 +42,48 @@ class ExportJob(BaseModel):
 def document(
     job: ExportJob,
     person: Person,
-    ledger: ContactLedger,
+    ledgers: Mapping[str, ContactLedger],
     cases: Iterable[Case],
     messages: Iterable[Attempt],
     events: Iterable[tuple[Event, Mapping[str, Any] | None]],
 ) -> dict[str, Any]:
-    """Return everything as JSON values; ``events`` come with what is sealed in them, opened."""
+    """Return everything as JSON values; ``events`` come with what is sealed in them, opened.
+
+    ``ledgers`` are those of all records of the person, by record: what stands in any of them is theirs.
+    """
     happened = list(events)
+    records = frozenset(ledgers)
     decisions = {e.data["contact"]: e.decision for e, _ in happened if e.type is EventType.CONTACT_DECIDED}
     return {
         "format": FORMAT,
         "export": job.id,
         "created_at": job.created_at,
         "person": person.model_dump(mode="json", exclude={"version"}, exclude_none=True),
-        "cases": [_case(case, person.id) for case in cases],
-        "contacts": [entry.model_dump(mode="json", exclude_none=True) for entry in ledger.history],
-        "consents": [entry.model_dump(mode="json", exclude_none=True) for entry in ledger.consents],
-        "holds": [hold.model_dump(mode="json", by_alias=True, exclude_none=True) for hold in ledger.holds],
+        "cases": [_case(case, records) for case in cases],
+        "contacts": [
+            entry.model_dump(mode="json", exclude_none=True) for ledger in ledgers.values() for entry in ledger.history
+        ],
+        "consents": [
+            entry.model_dump(mode="json", exclude_none=True) for ledger in ledgers.values() for entry in ledger.consents
+        ],
+        "holds": [
+            hold.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for ledger in ledgers.values()
+            for hold in ledger.holds
+        ],
         "messages": [_message(attempt, decisions.get(attempt.id)) for attempt in messages],
         "events": [_event(event, opened) for event, opened in happened],
     }
 
 
-def _case(case: Case, person: str) -> dict[str, Any]:
-    theirs = case.debtor == person
+def _case(case: Case, records: frozenset[str]) -> dict[str, Any]:
+    theirs = case.debtor in records
     names = set(Case.model_fields) - {"version", "tenant", "parties"} if theirs else _OF_ANOTHERS
     told = case.model_dump(mode="json", by_alias=True, include=names, exclude_none=True)
     for name in ("promises", "holds", "notices"):
         if name in told:
-            told[name] = [each for each in told[name] if _named(each) in (None, person)]
-    mine = [party.model_dump(mode="json", exclude_none=True) for party in case.parties if party.person == person]
+            told[name] = [each for each in told[name] if _named(each) in (None, *records)]
+    mine = [party.model_dump(mode="json", exclude_none=True) for party in case.parties if party.person in records]
     return {**told, "lender": case.tenant, "parties": mine}
 
 

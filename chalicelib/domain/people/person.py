@@ -40,6 +40,50 @@ class ContactPoint(_Value):
     last_verified: date | None = None
     preference: int | None = None
     do_not_use: bool = False
+    verified_by: str | None = None
+    verified_how: str | None = None
+    retired_at: str | None = None
+    retired_because: str | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether anybody may still try to reach the person here."""
+        return self.status in ("ok", "unverified") and not self.do_not_use and self.retired_at is None
+
+
+class Confirmation(_Value):
+    """That a group of a person's data was found to be right: the lender's local day, the organisation, and by what means."""
+
+    on: date
+    by: str
+    how: str
+
+
+class Preferences(_Value):
+    """How the person wishes to be reached. ``hours_from`` (closed) and ``hours_to`` (open) are local ``HH:MM``.
+
+    A wish narrows what is planned; it never opens an hour or a channel that the law closes.
+    """
+
+    channel: str | None = None
+    hours_from: str | None = None
+    hours_to: str | None = None
+
+
+class Employment(_Value):
+    """Where the person works and how much they earn, as told: ``income_band`` is the lender's own band."""
+
+    employer: str | None = None
+    job: str | None = None
+    income_band: str | None = None
+
+
+class Merge(_Value):
+    """That another record was found to be this person's too: the merge's id, the record, and since when."""
+
+    id: str
+    person: str
+    at: str
 
 
 class LostContact(_Value):
@@ -62,7 +106,9 @@ class Person(_Value):
     """Identity, residences and contact points of one person of one lender; sealed as a whole under their key.
 
     ``locked_since`` is set when an erasure was asked for and the law bars it: the data are stored, and shown to the
-    lender's compliance officers only.
+    lender's compliance officers only. ``merges`` are the records that were found to be of the same person, and
+    ``merged_into`` is the record that this one was merged into; both records stay, see ``domain.people.merging``.
+    ``confirmed`` says per group of data (``domain.people.upkeep``) when it was last found to be right.
     """
 
     id: str
@@ -81,6 +127,11 @@ class Person(_Value):
     attorney: Attorney | None = None
     in_xinjiang: bool | None = None
     locked_since: str | None = None
+    preferences: Preferences | None = None
+    employment: Employment | None = None
+    confirmed: dict[str, Confirmation] = {}
+    merges: tuple[Merge, ...] = ()
+    merged_into: str | None = None
     version: int = 0
 
     def point(self, point_id: str) -> ContactPoint | None:
@@ -89,7 +140,7 @@ class Person(_Value):
 
     def first_point(self, kind: str) -> ContactPoint | None:
         """Return the usable point of this kind with the lowest preference number, then the first on file; or None."""
-        usable = [p for p in self.points if p.kind == kind and p.status in ("ok", "unverified") and not p.do_not_use]
+        usable = [p for p in self.points if p.kind == kind and p.is_usable]
         return min(usable, key=lambda p: p.preference or 1_000, default=None)
 
     def with_point(self, changed: ContactPoint) -> "Person":
@@ -169,7 +220,9 @@ class ContactLedger(_Value):
 
     Counters are never kept: each ruling counts ``history`` anew. ``stop_epoch`` grows with every stop (opt-out, hold,
     a case of the person closed or recalled), so that one number tells a dispatcher whether an approval is stale.
-    ``is_erased`` says that what it held is unreadable for good; it is never written so.
+    ``is_erased`` says that what it held is unreadable for good; it is never written so. ``counted_with`` are the other
+    records of the same person, each with the instant since when: what stands in their ledgers counts here too. It changes
+    in all of them in one transaction.
     """
 
     person: str
@@ -179,6 +232,7 @@ class ContactLedger(_Value):
     history: tuple[ContactEntry, ...] = ()
     consents: tuple[ConsentEntry, ...] = ()
     holds: tuple[HoldEntry, ...] = ()
+    counted_with: dict[str, str] = {}
 
     def with_contact(self, entry: ContactEntry) -> "ContactLedger":
         """Return the ledger with the entry of the same id replaced, or the entry appended."""

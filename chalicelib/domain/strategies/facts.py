@@ -199,15 +199,14 @@ def reachable_channels(person: Person) -> frozenset[str]:
 
 
 def preferred_channel(person: Person, ledger: ContactLedger) -> str:
-    """Return the channel of the usable contact point that the person ranks first, ``none`` when they rank none."""
+    """Return the channel that the person asked for, else that of the usable contact point that they rank first; or ``none``."""
+    if person.preferences is not None and person.preferences.channel is not None:
+        return person.preferences.channel
     ranked = [
         (point.preference, place, channel)
         for channel, kinds in POINT_KINDS.items()
         for place, point in enumerate(person.points)
-        if point.preference is not None
-        and point.kind in kinds
-        and point.status in ("ok", "unverified")
-        and not point.do_not_use
+        if point.preference is not None and point.kind in kinds and point.is_usable
     ]
     return min(ranked, key=lambda each: (each[0], each[1], CHANNELS.index(each[2])))[2] if ranked else "none"
 
