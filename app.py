@@ -43,6 +43,7 @@ from chalicelib.edge.http import native_errors_as_problems
 
 app = Chalice(app_name="forbear", configure_logs=False)
 app.register_middleware(native_errors_as_problems, "http")
+app.api.binary_types.append("application/pdf")
 for module in (
     authorizer,
     organisations_api,

@@ -406,6 +406,15 @@ def pack_ports() -> Any:
     )
 
 
+@cache
+def month_ports() -> Any:
+    """Return what closing months, and reading roll rates, needs."""
+    from chalicelib.store.roll_repository import RollRepository
+    from chalicelib.usecases import month_close
+
+    return month_close.MonthPorts(RollRepository(), feed_repository(), store(), zone_of, worker_scope)
+
+
 def lifts(scope: Scope) -> list[Any]:
     """Return what a lender's experiments say about changes of strategy."""
     from chalicelib.usecases import experiments

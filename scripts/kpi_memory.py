@@ -28,6 +28,7 @@ class MemoryKpiRepository:
         """Take what gives a lender's zone."""
         self._zone_of = zone_of
         self._folded: dict[tuple[str, str], int] = {}
+        self._newest: dict[str, str] = {}
         self._cells: kpi.Counters = {}
         self._persons: dict[tuple[Cell, str], int] = {}
         self._due: dict[tuple[str, str], int] = {}
@@ -50,7 +51,12 @@ class MemoryKpiRepository:
                 failed.append(event.id)
                 continue
             self._folded[stream] = event.seq
+            self._newest[event.tenant] = max(event.at, self._newest.get(event.tenant, ""))
         return failed
+
+    def newest(self, tenant: str) -> str | None:
+        """Return the instant of the newest event folded, or None."""
+        return self._newest.get(tenant)
 
     def _count(self, event: Event) -> bool:
         stream = (event.tenant, event.stream)

@@ -42,6 +42,7 @@ class Month:
 
 class _Maker:
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.dice = random.Random(seed)
         self.month = Month()
         self._seq: dict[str, int] = {}
@@ -93,14 +94,47 @@ def _a_case(made: _Maker, case: str, person: str) -> None:
         "region": dice.choice(("CN-31", "CN-44")) if china else dice.choice(("US-CA", None)),
     }
     portfolio = {"portfolio": dice.choice(("pf_1", "pf_2")), "country": "CN" if china else "US"}
-    made.at(begun, case, EventType.CASE_PLACED, {**about, **facts, **portfolio})
+    contract = _contract(random.Random(f"{made.seed}|{case}"), placed)
+    made.at(begun, case, EventType.CASE_PLACED, {**about, **facts, **portfolio, **contract})
     made.at(begun + timedelta(minutes=3), case, EventType.CASE_ASSIGNED, {**about, "agency": agency})
     case_of = _Case(made, case, person, agency, currency, placed)
     last = FIRST + timedelta(days=DAYS)
     now = begun + timedelta(hours=1)
+    _pauses(made, random.Random(f"{made.seed}|{case}|pauses"), case, begun)
     while now < last and case_of.is_open:
         now += timedelta(minutes=dice.randrange(30, 60 * 72))
         case_of.something(now)
+
+
+def _pauses(made: _Maker, dice: random.Random, case: str, begun: datetime) -> None:
+    """Record a deferral or freeze for some cases, back-dated often, and take some of them back."""
+    if dice.random() < 0.7:
+        return
+    first = begun.date() + timedelta(days=dice.randrange(-20, 15))
+    told = {
+        "pause": f"pau_{case[5:]}",
+        "pause_kind": dice.choice(("deferral", "freeze")),
+        "paused_from": first.isoformat(),
+        "paused_to": (first + timedelta(days=dice.randrange(0, 25))).isoformat(),
+    }
+    recorded = begun + timedelta(hours=dice.randrange(2, 300))
+    made.at(recorded, case, EventType.PAUSE_RECORDED, told)
+    if dice.random() < 0.3:
+        made.at(recorded + timedelta(hours=30), case, EventType.PAUSE_CANCELLED, told)
+
+
+def _contract(dice: random.Random, placed: int) -> dict[str, Any]:
+    """Return instalments and charges that add up to what is placed: some overdue for long, some not due yet."""
+    charge = placed // 50 if dice.random() < 0.4 else 0
+    number = dice.randrange(1, 7)
+    oldest = FIRST.date() - timedelta(days=dice.randrange(-20, 200))
+    left, instalments = placed - charge, []
+    for place in range(number):
+        amount = left if place == number - 1 else left // (number - place)
+        left -= amount
+        owed = {"principal": amount - amount // 8, "interest": amount // 8}
+        instalments.append({"due_on": (oldest + timedelta(days=30 * place)).isoformat(), "owed": owed})
+    return {"instalments": instalments, "charges": {"late_fee": charge} if charge else {}}
 
 
 @dataclass(slots=True)
@@ -237,8 +271,10 @@ class _Case:
     def _money(self, payment: str, amount: int, received: str, reversal_of: str | None) -> dict[str, Any]:
         amounts = {"amount_minor": amount, "applied_minor": amount, "currency": self.currency, "agency": self.agency}
         bearing = self.id[-1] != "3"
+        whole = {"interest": amount // 3, "principal": amount - amount // 3}
         return {
             **amounts,
+            "stated_split": whole if self.id[-1] == "7" else None,
             "payment": payment,
             "received_on": received,
             "reversal_of": reversal_of,

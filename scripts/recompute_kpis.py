@@ -143,6 +143,9 @@ COLUMNS = {
 }
 """Column of the table of events -> member of an event's open data."""
 
+BOOKINGS = ("case.placed", "case.changed", "payment.posted", "payment.reversed", "pause.recorded", "pause.cancelled")
+"""What says where a case stands on a day."""
+
 
 def load(archive: Path) -> sqlite3.Connection:
     """Return a database with one row an event, and one row for each rule that a ruling names."""
@@ -156,6 +159,7 @@ def load(archive: Path) -> sqlite3.Connection:
         f"create table event (tenant, stream, seq, type, at, verdict, {', '.join(COLUMNS)},"
         " primary key (tenant, stream, seq))"
     )
+    base.execute("create table booking (tenant, stream, seq, type, at, data, primary key (tenant, stream, seq))")
     base.execute("create table reason (tenant, stream, seq, rule, primary key (tenant, stream, seq, rule))")
     marks = ", ".join("?" * (6 + len(COLUMNS)))
     for log in logs:
@@ -167,6 +171,9 @@ def load(archive: Path) -> sqlite3.Connection:
             row += [data.get(member) for member in COLUMNS.values()]
             # An event counts once, even if the log should hold it twice.
             base.execute(f"insert or ignore into event values ({marks})", [v if _plain(v) else None for v in row])
+            if event["type"] in BOOKINGS:
+                booked = (*identity, event["type"], event["at"], json.dumps(data))
+                base.execute("insert or ignore into booking values (?, ?, ?, ?, ?, ?)", booked)
             rules = [(*identity, rule) for rule in decision.get("reasons", ())]
             base.executemany("insert or ignore into reason values (?, ?, ?, ?)", rules)
     return base
@@ -707,6 +714,136 @@ def all_figures(counters: Counters) -> dict[str, dict[str, dict[str, dict[str, A
     return {period: cells for period, cells in found.items() if cells}
 
 
+# --- Roll rates --------------------------------------------------------------------------------------------------
+
+ENDS = ("settled", "recalled", "returned", "legal", "written_off")
+LATE_DAYS = 3
+CN_ORDER = ("other", "management_fee", "late_fee", "interest", "penalty", "principal")
+OTHER_ORDER = ("interest", "principal", "penalty", "late_fee", "management_fee", "other")
+
+Slot = list[Any]
+"""What is owed, in pieces: [due date, None for a charge; part; what is left of it]."""
+
+
+def days_in(pauses: list[dict[str, Any]], kind: str) -> set[date]:
+    """Return every day that lies in a pause of the kind."""
+    return {
+        date.fromisoformat(each["paused_from"]) + timedelta(days=number)
+        for each in pauses
+        if each["pause_kind"] == kind
+        for number in range((date.fromisoformat(each["paused_to"]) - date.fromisoformat(each["paused_from"])).days + 1)
+    }
+
+
+def filled(
+    slots: list[Slot], money: int, stated: dict[str, int] | None, received: date, order: tuple[str, ...]
+) -> None:
+    """Let a payment fill slots: first what the lender says, then what is due by part, then what falls due later."""
+
+    def fill(those: list[Slot], most: int) -> int:
+        for slot in those:
+            piece = min(slot[2], most)
+            slot[2] -= piece
+            most -= piece
+        return most
+
+    is_due = [slot for slot in slots if slot[0] is not None and slot[0] <= received]
+    later = [slot for slot in slots if slot[0] is not None and slot[0] > received]
+    charges = [slot for slot in slots if slot[0] is None]
+    if stated is not None:
+        money = 0
+        for part, amount in stated.items():
+            money += fill([slot for slot in (*is_due, *charges, *later) if slot[1] == part], amount)
+    rank = {part: place for place, part in enumerate(order)}
+    money = fill(sorted((*is_due, *charges), key=lambda slot: rank[slot[1]]), money)
+    # ``later`` is in the order of the instalments; within one of them the parts are in the order of the law.
+    fill(later, money)
+
+
+def stands(bookings: list[tuple[str, str, dict[str, Any]]], day: date, zone: str) -> tuple[str, int] | None:
+    """Return (bucket or final state, what is owed) of a case on a local day; None before it was placed."""
+
+    def on(at: str) -> date:
+        return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%f%z").astimezone(ZoneInfo(zone)).date()
+
+    placed = [(at, data) for kind, at, data in bookings if kind == "case.placed"]
+    if not placed or on(placed[0][0]) > day:
+        return None
+    data = placed[0][1]
+    china = data["country"] == "CN"
+    order = CN_ORDER if china else OTHER_ORDER
+    cancelled = {told["pause"] for kind, _, told in bookings if kind == "pause.cancelled"}
+    pauses = [told for kind, _, told in bookings if kind == "pause.recorded" and told["pause"] not in cancelled]
+    moved, frozen = days_in(pauses, "deferral"), days_in(pauses, "freeze")
+    slots: list[Slot] = []
+    for instalment in sorted(data["instalments"], key=lambda each: str(each["due_on"])):
+        due = date.fromisoformat(instalment["due_on"])
+        while due in moved:
+            due += timedelta(days=1)
+        slots += [[due, part, instalment["owed"].get(part, 0)] for part in order]
+    slots += [[None, part, data["charges"].get(part, 0)] for part in order]
+    money = [told for kind, _, told in bookings if kind in ("payment.posted", "payment.reversed")]
+    back = {told["reversal_of"] for told in money}
+    for told in sorted(money, key=lambda each: (each["received_on"], each["payment"])):
+        received = date.fromisoformat(told["received_on"])
+        if told["reversal_of"] is None and told["payment"] not in back and received <= day:
+            filled(slots, told["amount_minor"], told["stated_split"], received, order)
+    owed = sum(slot[2] for slot in slots)
+    ends = [
+        told["to"] for kind, at, told in bookings if kind == "case.changed" and told["to"] in ENDS and on(at) <= day
+    ]
+    if ends:
+        return str(ends[0]), owed
+    oldest = min((slot[0] for slot in slots if slot[0] is not None and slot[2]), default=day)
+    late = max(0, (day - oldest).days - sum(oldest < each <= day for each in frozen))
+    if china:
+        return f"M{min(7, (late + 29) // 30)}", owed
+    bounds = ((0, "current"), (29, "1-29"), (59, "30-59"), (89, "60-89"), (119, "90-119"))
+    return next((name for most, name in bounds if late <= most), "120+"), owed
+
+
+def moves_of(
+    base: sqlite3.Connection, tenant: str, zone: str, first: date, last: date, *, cutoff: str
+) -> list[list[Any]]:
+    """Return where cases went between two days by what was written by the cutoff (an instant).
+
+    Each row: currency, CN or US, bucket before (None: came between), bucket or final state after, cases, owed before, owed after.
+    """
+    cases: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    query = "select stream, type, at, data from booking where tenant = ? and at <= ? order by stream, seq"
+    for stream, kind, at, data in base.execute(query, (tenant, cutoff)):
+        cases.setdefault(stream, []).append((kind, at, json.loads(data)))
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for bookings in cases.values():
+        before, after = stands(bookings, first, zone), stands(bookings, last, zone)
+        if after is None or (before is not None and before[0] in ENDS):
+            continue
+        placed = next(data for kind, _, data in bookings if kind == "case.placed")
+        bucket, owed = before or (None, 0)
+        counts = found.setdefault(
+            (placed["currency"], "CN" if placed["country"] == "CN" else "US", bucket, after[0]), [0, 0, 0]
+        )
+        for place, more in enumerate((1, owed, after[1])):
+            counts[place] += more
+    return [[*move, *counts] for move, counts in sorted(found.items(), key=str)]
+
+
+def closed_moves(base: sqlite3.Connection, tenant: str, zone: str, month: str) -> list[list[Any]]:
+    """Return the moves of a closed month, by what was written up to the midnight after its late days."""
+    first, last = (date.fromisoformat(day) for day in days_of(month))
+    midnight = datetime.combine(last + timedelta(days=LATE_DAYS + 1), datetime.min.time(), ZoneInfo(zone))
+    cutoff = midnight.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return moves_of(base, tenant, zone, first - timedelta(days=1), last, cutoff=cutoff)
+
+
+def move_differences(theirs: list[list[Any]], ours: list[list[Any]], month: str) -> Iterator[str]:
+    """Yield one line for each move in which the export differs from the archive."""
+    said, found = ({tuple(row[:4]): row[4:] for row in rows} for rows in (theirs, ours))
+    for move in sorted(said.keys() | found.keys(), key=str):
+        if said.get(move) != found.get(move):
+            yield f"roll {month} {move}: export {said.get(move)}, archive {found.get(move)}"
+
+
 # --- Comparing ---------------------------------------------------------------------------------------------------
 
 
@@ -754,6 +891,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"tenant": tenant, "zone": zone, "counters": counters, "figures": figures}, indent=1))
         return 0
     found = list(differences(export, counters, figures))
+    for month, moves in sorted(export.get("rolls", {}).items()):
+        found += move_differences(moves, closed_moves(base, tenant, zone, month), month)
     if export["tenant"] != tenant:
         found.insert(0, f"tenant: export {export['tenant']}, archive {tenant}")
     if export["zone"] != zone:

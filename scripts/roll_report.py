@@ -12,13 +12,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.events import Event, event_from_canonical
 from chalicelib.domain.kpi import rolls
-from chalicelib.domain.kpi.rolls import Place
 from scripts.recompute_kpis import Unreadable, read_log
 
 
@@ -46,39 +44,10 @@ def zone_in(streams: Iterable[list[Event]]) -> str:
 
 def report(streams: dict[str, list[Event]], first: date, last: date, *, zone: str) -> list[dict[str, Any]]:
     """Return one entry a currency: the tracked matrix by count and balance, its parts, flow rates and their chain."""
-    before = [place for events in streams.values() if (place := rolls.place_of(events, first, zone=zone)) is not None]
-    after = [place for events in streams.values() if (place := rolls.place_of(events, last, zone=zone)) is not None]
-    return [
-        _entry([p for p in before if _key(p) == key], [p for p in after if _key(p) == key], key)
-        for key in sorted({_key(place) for place in [*before, *after]})
-    ]
-
-
-def _key(place: Place) -> tuple[str, bool]:
-    return place.currency, place.china
-
-
-def _entry(before: list[Place], after: list[Place], key: tuple[str, bool]) -> dict[str, Any]:
-    matrix = rolls.tracked(before, {place.case: place for place in after})
-    rates = rolls.flow(before, after, china=key[1])
-    buckets = [each for each in rolls.ORDERS[key[1]] if matrix.row(each)]
-    chain = rolls.chained(rates, china=key[1])
-    return {
-        "currency": key[0],
-        "buckets": "CN" if key[1] else "US",
-        "cases": sum(matrix.cases.values()),
-        "balance_minor": sum(matrix.minor.values()),
-        "by_count": {each: _shown(matrix.row(each)) for each in buckets},
-        "by_balance": {each: _shown(matrix.row(each, by_balance=True)) for each in buckets},
-        "parts": _shown(matrix.parts()),
-        "flow": _shown(rates),
-        "chain": None if chain is None else f"{float(chain):.6f}",
-        "standing": _shown(rolls.shares(after, china=key[1])),
-    }
-
-
-def _shown(rates: dict[str, Fraction]) -> dict[str, str]:
-    return {name: f"{float(rate):.6f}" for name, rate in rates.items()}
+    moves: rolls.Moves = {}
+    for events in streams.values():
+        rolls.count_move(moves, events, first, last, zone=zone)
+    return rolls.tables(moves)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -290,6 +290,16 @@ def reviews_pk(tenant: str) -> str:
     return f"T#{tenant}#REVIEWS"
 
 
+def rolls_pk(tenant: str) -> str:
+    """Return the view partition of a lender's roll tables; sk is the month."""
+    return f"T#{tenant}#ROLLS"
+
+
+def kpi_newest_pk(tenant: str) -> str:
+    """Return the view partition that tells the instant of the newest event in a lender's counters; sk is ``AT``."""
+    return f"T#{tenant}#KPINEWEST"
+
+
 def kpi_rows_pk(tenant: str, period: str) -> str:
     """Return the view partition of what each event added to a period; sk is ``<stream>#<seq, 8 digits>``."""
     return f"T#{tenant}#KPIROW#{period}"

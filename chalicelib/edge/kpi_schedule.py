@@ -1,4 +1,4 @@
-"""``compute_kpis``: publishes the figures of each lender, agency and day, every hour, and makes the packs that are due."""
+"""``compute_kpis``: every hour publishes the figures that changed, makes the packs that are due, and closes months."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from chalice.app import Blueprint, CloudWatchEvent, Rate
 
 from chalicelib import wiring
 from chalicelib.edge.observed import observed
-from chalicelib.usecases import kpis, review_packs
+from chalicelib.usecases import kpis, month_close, review_packs
 
 bp = Blueprint(__name__)
 
@@ -14,7 +14,12 @@ bp = Blueprint(__name__)
 @bp.schedule(Rate(1, unit=Rate.HOURS))
 @observed
 def compute_kpis(event: CloudWatchEvent) -> dict[str, Any]:
-    """Compute and publish the figures from the counters; then make each lender's weekly review pack where one is due."""
-    now = wiring.now()
+    """Compute and publish the figures from the counters; then the weekly review packs and months where they are due."""
+    now, lenders = wiring.now(), wiring.lenders()
     published = kpis.compute_kpis(wiring.kpi_ports(), now)
-    return {"published": published, "packs": review_packs.make_due_packs(wiring.pack_ports(), wiring.lenders(), now)}
+    packs = review_packs.make_due_packs(wiring.pack_ports(), lenders, now)
+    return {
+        "published": published,
+        "packs": packs,
+        "closing": month_close.close_months(wiring.month_ports(), lenders, now),
+    }

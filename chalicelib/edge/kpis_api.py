@@ -10,10 +10,10 @@ from chalicelib import wiring
 from chalicelib.domain.instants import local_date
 from chalicelib.domain.kpi.definitions import DEFINITIONS
 from chalicelib.domain.kpi.not_measured import NOT_MEASURED
-from chalicelib.domain.principals import Principal
+from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.edge.callers import org_of, scopes_for
 from chalicelib.edge.http import Page, Request, route
-from chalicelib.usecases import kpis, scoreboard
+from chalicelib.usecases import kpis, month_close, scoreboard
 
 bp = Blueprint(__name__)
 
@@ -42,7 +42,10 @@ class KpiQuery(Span):
 
 
 class KpiReportView(_Model):
-    """Figures of one lender; ``agency`` and ``slice`` null means the lender as a whole."""
+    """Figures of one lender; ``agency`` and ``slice`` null means the lender as a whole.
+
+    ``newest_event_at`` is the instant of the newest event that was counted: how fresh the figures are.
+    """
 
     lender: str
     from_day: Annotated[str, Field(alias="from")]
@@ -50,6 +53,7 @@ class KpiReportView(_Model):
     agency: str | None
     slice: str | None
     confidence: str
+    newest_event_at: str | None
     figures: list[dict[str, Any]]
     definitions: list[dict[str, Any]]
 
@@ -117,7 +121,10 @@ def read_kpis(principal: Principal, request: Request[None, KpiQuery]) -> KpiRepo
             found = kpis.get_kpi_series(ports, scope, first, last, who, by=query.by)
         else:
             found = [kpis.get_kpis(ports, scope, first, last, who)]
-        reports += [KpiReportView(lender=scope.tenant, **_named(each.as_json())) for each in found]
+        newest = ports.repository.newest(scope.tenant)
+        reports += [
+            KpiReportView(lender=scope.tenant, newest_event_at=newest, **_named(each.as_json())) for each in found
+        ]
     return KpiReportList(reports=reports)
 
 
@@ -195,8 +202,43 @@ def export_kpis(principal: Principal, request: Request[None, Span]) -> KpiExport
     """``python -m scripts.recompute_kpis ARCHIVE --against FILE`` lists every cell that differs."""
     scope = scopes_for(principal)[0]
     first, last = _span(scope, request.query.from_day, request.query.to_day)
-    return KpiExport(
-        **kpis.export_projection(wiring.kpi_ports(), scope, first, last, zone=wiring.zone_of(scope.tenant))
+    projected = kpis.export_projection(wiring.kpi_ports(), scope, first, last, zone=wiring.zone_of(scope.tenant))
+    return KpiExport(**projected, rolls=month_close.export_moves(wiring.month_ports(), scope, first, last))
+
+
+class RollQuery(_Model):
+    """The month; the newest closed one when left out."""
+
+    month: Annotated[str | None, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] = None
+
+
+class RollView(_Model):
+    """A month's roll tables, one a currency; none before ``closed_at``. What was written by ``cutoff`` counts."""
+
+    lender: str
+    month: str
+    from_day: Annotated[str, Field(alias="from")]
+    to_day: Annotated[str, Field(alias="to")]
+    cutoff: str
+    closed_at: str | None
+    cases: int
+    tables: list[dict[str, Any]]
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/kpis/rolls",
+    scope="kpis:read",
+    query=RollQuery,
+    response=RollView,
+    summary="Read the roll rates of a month: where each bucket's cases went, by count and by balance",
+)
+def read_rolls(principal: Principal, request: Request[None, RollQuery]) -> RollView:
+    """A lender's alone. Every row sums to 1 with the ways out as columns; a closed month never changes."""
+    scope = scope_of(principal)
+    return RollView(
+        lender=scope.tenant, **month_close.get_rolls(wiring.month_ports(), scope, request.query.month).as_json()
     )
 
 
@@ -213,6 +255,7 @@ class ScoreboardView(_Model):
     lender: str
     to_day: Annotated[str, Field(alias="to")]
     agency: str | None
+    newest_event_at: str | None
     lines: list[dict[str, Any]]
 
 
@@ -239,7 +282,12 @@ def read_scoreboard(principal: Principal, request: Request[None, ScoreboardQuery
         who = org_of(principal) or request.query.agency
         lines = scoreboard.get_scoreboard(wiring.kpi_ports(), scope, last, who, lifts=wiring.lifts)
         shown = [line.as_json() for line in lines]
-        found.append(ScoreboardView(lender=scope.tenant, to_day=last.isoformat(), agency=who, lines=shown))
+        newest = wiring.kpi_ports().repository.newest(scope.tenant)
+        found.append(
+            ScoreboardView(
+                lender=scope.tenant, to_day=last.isoformat(), agency=who, newest_event_at=newest, lines=shown
+            )
+        )
     return ScoreboardList(scoreboards=found)
 
 

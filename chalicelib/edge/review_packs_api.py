@@ -61,12 +61,12 @@ def read_review_page(principal: Principal, request: Request[None, PackLanguage])
     "/v1/review-packs/{week}/pdf",
     scope="kpis:read",
     query=PackLanguage,
-    content_type="application/octet-stream",
+    content_type="application/pdf",
     path_patterns=WEEK,
     summary="Download a weekly review pack as a PDF",
 )
 def read_review_pdf(principal: Principal, request: Request[None, PackLanguage]) -> Answer:
-    """A4 pages."""
+    """A4 pages, for a caller that accepts ``application/pdf``: the gateway hands on text to any other."""
     week, language = request.path["week"], request.query.language
     body = review_packs.read_pack(wiring.pack_ports(), scope_of(principal), week, language, "pdf")
     return Answer(body, headers={"Content-Disposition": f'attachment; filename="review-{week}-{language}.pdf"'})

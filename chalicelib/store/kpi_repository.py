@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from pynamodb.exceptions import DeleteError, TransactWriteError
+from pynamodb.exceptions import DeleteError, TransactWriteError, UpdateError
 
 from chalicelib.domain import keys
 from chalicelib.domain.events import Event
@@ -44,7 +44,7 @@ ROW_DAYS = 400
 
 _BATCH_GET = 100
 _COUNTER = "n."
-_SEQ = "SEQ"
+_SEQ, _AT = "SEQ", "AT"
 _Stream = tuple[str, str]
 _Person = tuple[Cell, str]
 
@@ -85,6 +85,27 @@ class KpiRepository:
         Repeats and events folded before are done already. An event is returned when one before it in its stream is
         missing, when it lacks a datum that its type carries, or when rivals won every round.
         """
+        failed = self._folded_but(events)
+        refused = set(failed)
+        newest: dict[str, str] = {}
+        for event in events:
+            if event.id not in refused:
+                newest[event.tenant] = max(event.at, newest.get(event.tenant, ""))
+        for tenant, at in newest.items():
+            _note_newest(tenant, at)
+        return failed
+
+    def newest(self, tenant: str) -> str | None:
+        """Return the instant of the newest of the lender's events that were folded, None before the first.
+
+        It is noted after the events are folded, so it is never ahead of the counters.
+        """
+        try:
+            return str(View.get(keys.kpi_newest_pk(tenant), _AT, consistent_read=True).d)
+        except View.DoesNotExist:
+            return None
+
+    def _folded_but(self, events: Sequence[Event]) -> list[str]:
         waiting: dict[_Stream, dict[int, Event]] = defaultdict(dict)
         for event in events:
             waiting[event.tenant, event.stream].setdefault(event.seq, event)
@@ -223,6 +244,16 @@ class KpiRepository:
         prefix = keys.kpi_figure_sk(agency, "")
         found = View.query(keys.kpi_figures_pk(tenant, period), View.sk.startswith(prefix), consistent_read=True)
         return [json.loads(item.d) for item in found]
+
+
+def _note_newest(tenant: str, at: str) -> None:
+    later = View.d.does_not_exist() | (View.d < at)
+    try:
+        View(keys.kpi_newest_pk(tenant), _AT).update([View.d.set(at)], condition=later)
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        # A newer one stands there.
 
 
 def _told(event: Event, past: Past, zone: str) -> tuple[Effect, Past] | None:

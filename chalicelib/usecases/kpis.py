@@ -43,6 +43,10 @@ class KpiRepository(Protocol):
         """Add the events to the counters, each exactly once; return the ids of those that could not be added."""
         ...
 
+    def newest(self, tenant: str) -> str | None:
+        """Return the instant of the newest of the lender's events that were folded, None before the first."""
+        ...
+
     def due(self, limit: int) -> list[Any]:
         """Return periods (``DuePeriod``) whose counters changed since their figures were made."""
         ...

@@ -350,6 +350,11 @@ def test_refusals_of_the_gateway_are_problems_like_any_other(resources: dict[str
         assert body["type"] == f"urn:forbear:problem:{body['code']}"
 
 
+def test_a_pdf_leaves_the_gateway_as_bytes(resources: dict[str, Any]) -> None:
+    document = resources["RestAPI"]["Properties"]["DefinitionBody"]
+    assert "application/pdf" in document["x-amazon-apigateway-binary-media-types"]
+
+
 def test_every_route_but_the_public_ones_asks_the_authorizer(resources: dict[str, Any]) -> None:
     paths = resources["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
     open_routes = {

@@ -112,9 +112,19 @@ def test_a_weekly_pack_is_listed_read_and_downloaded_by_its_lender_alone(api: Ap
     assert (pack["week"], pack["final"]) == ("2026-W48", False)
     page = api.get("lender", "/v1/review-packs/2026-W48/page?language=zh")
     assert page.status_code == 200 and "每周回顾" in page.body.decode()
-    pdf = api.get("lender", "/v1/review-packs/2026-W48/pdf?language=en", Accept="application/octet-stream")
+    pdf = api.get("lender", "/v1/review-packs/2026-W48/pdf?language=en", Accept="application/pdf")
+    assert pdf.headers["Content-Type"] == "application/pdf"
     octets = pdf.body if pdf.body.startswith(b"%PDF") else base64.b64decode(pdf.body)
     assert octets.startswith(b"%PDF")
     assert api.get("lender", "/v1/review-packs/2026-W01/page").status_code == 404
     assert api.get("other-lender", "/v1/review-packs/2026-W48/page").status_code == 404
     assert api.get("agency", "/v1/review-packs").status_code == 403
+
+
+def test_every_answer_says_how_fresh_it_is(api: Api) -> None:
+    [report] = body_of(api.get("lender", f"/v1/kpis?{SPAN}"))["reports"]
+    [board] = body_of(api.get("lender", f"/v1/scoreboard?to={DAY}"))["scoreboards"]
+    newest = wiring.kpi_ports().repository.newest(LENDER)
+    assert newest is not None and report["newest_event_at"] == board["newest_event_at"] == newest
+    [other] = body_of(api.get("other-lender", f"/v1/kpis?{SPAN}"))["reports"]
+    assert other["newest_event_at"] is None
