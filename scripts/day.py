@@ -23,7 +23,7 @@ from scripts import day_world as world
 from scripts import operate
 from scripts.day_api import Api, Cloud, post_form, until
 from scripts.day_world import LENDER, Act
-from scripts.token import make_token
+from scripts.tokens import make_token
 
 HOURS = 28
 """A day runs from midnight UTC (08:00 in Shanghai) to 04:00 UTC of the next (20:00 in Los Angeles)."""

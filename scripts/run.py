@@ -27,7 +27,7 @@ from scripts.cloud.processes import PARENT, end_with_parent, free_port, is_free
 from scripts.cloud.views import views
 from scripts.day_world import FIRST_DAY, LENDER
 from scripts.package import ROOT, package
-from scripts.token import make_token
+from scripts.tokens import make_token
 
 STAGE = "local"
 HOME = ROOT / ".local/cloud"

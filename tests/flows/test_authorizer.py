@@ -3,6 +3,8 @@
 import base64
 import hmac
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -29,8 +31,9 @@ from chalicelib.gateways.oidc import (
 )
 from scripts import issuer as local_issuer
 from scripts.issuer import public_jwk
-from scripts.token import main as print_token
-from scripts.token import make_token
+from scripts.tokens import main as print_token
+from scripts.tokens import make_token
+from tests.house import ROOT
 
 ISSUER, AUDIENCE, NOW = "https://issuer.forbear.test", "forbear-api", 1_800_000_000
 KEY = Ed25519PrivateKey.generate()
@@ -448,9 +451,19 @@ def test_local_key_stays_the_same_and_is_its_owners_only(tmp_path):
     assert [path.name for path in (tmp_path / "issuer").iterdir()] == ["key.pem"]
 
 
+def test_the_promised_command_is_there_and_no_program_stands_in_the_librarys_place():
+    asked = [sys.executable, "-m", "scripts.token", "--help"]
+    assert b"--role" in subprocess.run(asked, cwd=ROOT, check=True, capture_output=True).stdout
+    # A program that is started by its path looks beside itself first, for whatever the library imports.
+    beside = {path.stem for path in (ROOT / "scripts").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert beside & sys.stdlib_module_names == set()
+    by_path = [sys.executable, "scripts/verify_archive.py", "--help"]
+    assert b"--key" in subprocess.run(by_path, cwd=ROOT, check=True, capture_output=True).stdout
+
+
 def test_command_prints_a_token_without_a_running_issuer(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(local_issuer, "signing_key", lambda: KEY)
-    monkeypatch.setattr("scripts.token.signing_key", lambda: KEY)
+    monkeypatch.setattr("scripts.tokens.signing_key", lambda: KEY)
     assert print_token(["--role", "compliance", "--org", "acme", "--ttl", "60"]) == 0
     told = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
     assert (told["role"], told["org"], told["tenant"], told["exp"] - told["iat"]) == ("compliance", "acme", "acme", 60)

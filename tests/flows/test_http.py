@@ -42,7 +42,7 @@ from chalicelib.edge.routes import Registry
 from chalicelib.gateways.oidc import IssuerKeys, Verifier
 from chalicelib.usecases.idempotency import KEPT_MS, LEASE_MS, AnswersInMemory
 from scripts.issuer import public_jwk
-from scripts.token import make_token
+from scripts.tokens import make_token
 from tests.flows.test_authorizer import KEY
 
 NOW = 1_800_000_000.0

@@ -13,7 +13,7 @@ from chalicelib.edge import admissions, authorizer
 from chalicelib.edge.routes import API
 from chalicelib.gateways.oidc import IssuerKeys, Verifier
 from scripts.issuer import public_jwk
-from scripts.token import make_token
+from scripts.tokens import make_token
 from tests.flows.test_authorizer import KEY
 
 PUBLIC = {"GET /v1/health", "GET /v1/openapi.json"}
