@@ -217,9 +217,13 @@ class Tour:
         return {at: kind for at, kind in found.items() if kind != "client.admitted"}
 
     def duties(self, person: str) -> list[dict[str, Any]]:
-        """Return the open duties about a person, as the lender's officers read them."""
-        found = body_of(self.api.get("officer", "/v1/duties?limit=100"))["items"]
-        return [duty for duty in found if duty["person"] == person]
+        """Return the open duties about a person, as the lender's officers read them, page by page."""
+        found, cursor = [], ""
+        while cursor is not None:
+            page = body_of(self.api.get("officer", f"/v1/duties?limit=100{cursor and f'&cursor={cursor}'}"))
+            found += [duty for duty in page["items"] if duty["person"] == person]
+            cursor = page["next_cursor"]
+        return found
 
     # Workers
 
