@@ -3,13 +3,16 @@
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
+from chalicelib.domain.residency import REGION_PATTERN, ResourceNames, resource_names
+
 
 class Settings(BaseModel):
-    """Names of every resource that a function may touch; each comes from one environment variable.
+    """What a stage is told; each comes from one environment variable. No name of a resource is told, see ``names``.
 
     A variable that is absent raises ``pydantic.ValidationError`` naming the field, at the first use.
     """
@@ -17,19 +20,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
-    table: str
-    views_table: str
-    keys_table: str
-    uploads_bucket: str
-    letters_bucket: str
-    reports_bucket: str
-    archive_bucket: str
-    exports_bucket: str
-    queue_url_prefix: str
-    data_key: str
-    approval_key: str
-    archive_key_ed25519: str = ""
-    archive_key_p256: str = ""
+    account: str
+    queue_url_prefix: str = ""
     audit_domain: str
     time_authority_url: str = ""
     oidc_issuer: str
@@ -55,6 +47,17 @@ def settings() -> Settings:
     return Settings(**known)
 
 
+@lru_cache(maxsize=1)
+def names() -> ResourceNames:
+    """Return the names of every resource that this process may touch: those of its stage in the region that it runs in.
+
+    Only the local cloud says what its queues' URLs begin with. Raises ValueError for a stage, account or region that is none.
+    """
+    known = settings()
+    made = resource_names(region=region(), stage=known.stage, account=known.account)
+    return replace(made, queue_url_prefix=known.queue_url_prefix) if known.queue_url_prefix else made
+
+
 class OtherRegion(Exception):
     """A setting names a resource of another region than this process runs in: a lender's data stay in one region."""
 
@@ -63,7 +66,7 @@ class OtherRegion(Exception):
         super().__init__(f"of another region: {', '.join(names)}")
 
 
-_REGION = re.compile(r"(?<![a-z0-9])(?:us|eu|ap|ca|sa|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-[a-z]+-[0-9](?![a-z0-9])")
+_REGION = re.compile(rf"(?<![a-z0-9]){REGION_PATTERN}(?![a-z0-9])")
 
 
 def names_elsewhere(values: Mapping[str, str], home: str) -> list[str]:

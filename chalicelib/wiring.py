@@ -12,11 +12,12 @@ from chalicelib.domain.house import HouseRef
 from chalicelib.domain.outreach.approval import ApprovalSigner, Invalid, Valid, verify
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.principals import TenantScope, system_scope
+from chalicelib.domain.residency import require_home
 from chalicelib.gateways import clock
 from chalicelib.gateways.approval_keys import KmsApprovalRoot
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.region_keys import KmsDataKeys
-from chalicelib.settings import region, settings
+from chalicelib.settings import names, region, settings
 from chalicelib.store import tables
 from chalicelib.store.audit_repository import AuditViews
 from chalicelib.store.feed_repository import FeedRepository
@@ -46,15 +47,41 @@ def now() -> datetime:
 
 
 def worker_scope(tenant: str) -> TenantScope:
-    """Return the scope of a worker whose queue body, stream record or due item names the lender."""
-    return system_scope(tenant)
+    """Return the scope of a worker whose queue body, stream record or due item names the lender.
+
+    Raises Misdirected when the lender is at home in another region: the message comes back, and then waits where people look.
+    """
+    return at_home(system_scope(tenant))
+
+
+@cache
+def _homes() -> dict[str, str]:
+    """Return the home regions that this process has read; a lender's never changes."""
+    return {}
+
+
+def home_of(scope: TenantScope) -> str | None:
+    """Return the region in which the lender's data are at home, None when it never registered here."""
+    homes = _homes()
+    if scope.tenant not in homes:
+        lender = store().lender(scope)
+        if lender is None:
+            return None
+        homes[scope.tenant] = lender.home_region
+    return homes[scope.tenant]
+
+
+def at_home(scope: TenantScope) -> TenantScope:
+    """Return the scope of a lender that this region serves, or that is unknown. Raises Misdirected for another region's."""
+    require_home(home_of(scope), region())
+    return scope
 
 
 @cache
 def store() -> Store:
     """Return the repository over the stage's tables."""
-    tables.connect(settings(), region=region())
-    return Store(Sealer(KmsDataKeys(settings().data_key)), audit_domain=settings().audit_domain)
+    tables.connect(names())
+    return Store(Sealer(KmsDataKeys(names().data_key)), audit_domain=settings().audit_domain)
 
 
 def stored_event(packed: bytes, *, tenant: str) -> Event:
@@ -65,7 +92,7 @@ def stored_event(packed: bytes, *, tenant: str) -> Event:
 @cache
 def queues() -> SqsQueues:
     """Return the stage's queues."""
-    return SqsQueues(settings().queue_url_prefix)
+    return SqsQueues(names().queue_url_prefix)
 
 
 @cache
@@ -94,7 +121,7 @@ def cursor_key() -> bytes:
 
 def scopes_of_lenders() -> list[TenantScope]:
     """Return a scope for every registered lender, for what carriers bring in without naming one."""
-    return [system_scope(tenant) for tenant in store().lenders()]
+    return [worker_scope(tenant) for tenant in lenders()]
 
 
 def public_url() -> str:
@@ -215,7 +242,7 @@ def engine() -> _Engine:
 @cache
 def approval_root() -> KmsApprovalRoot:
     """Return the root key of approvals."""
-    return KmsApprovalRoot(settings().approval_key)
+    return KmsApprovalRoot(names().approval_key)
 
 
 @cache
@@ -265,7 +292,7 @@ def carriers() -> dict[str, dispatch.Carrier]:
         "wechat": CorporateWeChat(
             known.wechat_url, corp_id=known.wechat_corp_id, secret=known.wechat_secret, account=known.wechat_account
         ),
-        "letter": LettersBucket(known.letters_bucket),
+        "letter": LettersBucket(names().letters_bucket),
     }
 
 
@@ -397,7 +424,7 @@ def pack_ports() -> Any:
     return review_packs.PackPorts(
         kpis=kpi_ports(),
         reviews=ReviewRepository(),
-        files=ReportsBucket(settings().reports_bucket),
+        files=ReportsBucket(names().reports_bucket),
         duties=DutyRepository(),
         pdf=_review_pdf,
         zone_of=zone_of,
@@ -429,8 +456,8 @@ def _review_pdf(pack: Mapping[str, Any], language: str) -> bytes:
 
 
 def lenders() -> list[str]:
-    """Return the id of every registered lender."""
-    return store().lenders()
+    """Return the id of every registered lender that is at home in this region."""
+    return [tenant for tenant in store().lenders() if home_of(system_scope(tenant)) == region()]
 
 
 _ZONES: dict[str, str] = {}
@@ -439,7 +466,7 @@ _ZONES: dict[str, str] = {}
 def zone_of(tenant: str) -> str:
     """Return the IANA zone of a lender's business day (which never changes); UTC for one that is not registered yet."""
     if tenant not in _ZONES:
-        lender = store().lender(system_scope(tenant))
+        lender = store().lender(worker_scope(tenant))
         if lender is None:
             return "UTC"
         _ZONES[tenant] = lender.zone
@@ -458,7 +485,7 @@ def archive_bucket() -> archive.ArchiveBucket:
     """Return the bucket of the logs."""
     from chalicelib.gateways.archive_bucket import S3Archive
 
-    return S3Archive(settings().archive_bucket)
+    return S3Archive(names().archive_bucket)
 
 
 @cache
@@ -473,7 +500,7 @@ def archive_ports() -> archive.ArchivePorts:
     return archive.ArchivePorts(
         repository=audit_repository(),
         bucket=archive_bucket(),
-        signers=note_signers(ed25519=known.archive_key_ed25519, p256=known.archive_key_p256),
+        signers=note_signers(ed25519=names().archive_key_ed25519, p256=names().archive_key_p256),
         audit_domain=known.audit_domain,
         rule_documents=_rule_documents,
         stamp=stamper(known.time_authority_url) if known.time_authority_url else None,
@@ -490,7 +517,7 @@ def keep_ports() -> Any:
     from chalicelib.usecases import keeping
 
     return keeping.KeepPorts(
-        store(), KeepRepository(), S3Locks(settings().archive_bucket), audit_repository().logs, worker_scope
+        store(), KeepRepository(), S3Locks(names().archive_bucket), audit_repository().logs, worker_scope
     )
 
 
@@ -507,8 +534,8 @@ def export_ports() -> Any:
         store=store(),
         exports=ExportRepository(store()),
         repository=audit_repository(),
-        archive=S3Archive(settings().archive_bucket),
-        files=S3Exports(settings().exports_bucket),
+        archive=S3Archive(names().archive_bucket),
+        files=S3Exports(names().exports_bucket),
         guides=guides,
         scope_for=worker_scope,
         queues=queues(),
@@ -592,7 +619,7 @@ def portfolio_ports() -> Any:
     return portfolios.PortfolioPorts(
         store=store(),
         portfolios=PortfolioRepository(store()),
-        uploads=S3Uploads(settings().uploads_bucket),
+        uploads=S3Uploads(names().uploads_bucket),
         queues=queues(),
         scope_for=worker_scope,
     )

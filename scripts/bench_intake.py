@@ -91,7 +91,7 @@ def load(rows: int, *, create: bool) -> dict[str, Any]:
     from chalicelib.domain.events import Actor
     from chalicelib.domain.intake.portfolio import Wish
     from chalicelib.gateways.clients import client
-    from chalicelib.settings import settings
+    from chalicelib.settings import names, region
     from chalicelib.usecases import portfolios
 
     if urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname not in ("127.0.0.1", "localhost"):
@@ -107,6 +107,7 @@ def load(rows: int, *, create: bool) -> dict[str, Any]:
         name={"en": "Bench"},
         country="CN",
         zone="Asia/Shanghai",
+        home_region=region(),
         creditor_kind="auto_finance",
         pay_to={"CN": "bench"},
         complaint_line="+864008000001",
@@ -123,7 +124,7 @@ def load(rows: int, *, create: bool) -> dict[str, Any]:
         wish = Wish(rows=rows, totals=control["totals"], size=control["size"], sha256=control["sha256"])
         asked = portfolios.request_portfolio(ports, scope, wish, actor=actor, now=now, req="bench")
         with path.open("rb") as body:
-            client("s3").put_object(Bucket=settings().uploads_bucket, Key=asked.portfolio.key, Body=body)
+            client("s3").put_object(Bucket=names().uploads_bucket, Key=asked.portfolio.key, Body=body)
     before, begin, cpu = _peak(), time.perf_counter(), time.process_time()
     identity, key = asked.portfolio.id, asked.portfolio.key
     started = portfolios.start_portfolio(ports, scope, identity, key=key, version=None, now=now, req="bench")
@@ -148,22 +149,22 @@ def load(rows: int, *, create: bool) -> dict[str, Any]:
 
 def _create() -> None:
     from chalicelib.gateways.clients import client
-    from chalicelib.settings import region, settings
+    from chalicelib.settings import names, region
     from chalicelib.store import tables
 
-    tables.connect(settings(), region=region())
+    tables.connect(names())
     for model in (tables.Record, tables.View, tables.SubjectKey):
         if not model.exists():
             model.create_table(wait=True, billing_mode="PAY_PER_REQUEST")
     buckets = {bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]}
-    if settings().uploads_bucket not in buckets:
+    if names().uploads_bucket not in buckets:
         client("s3").create_bucket(
-            Bucket=settings().uploads_bucket, CreateBucketConfiguration={"LocationConstraint": region()}
+            Bucket=names().uploads_bucket, CreateBucketConfiguration={"LocationConstraint": region()}
         )
     aliases = {alias["AliasName"] for alias in client("kms").list_aliases()["Aliases"]}
-    if settings().data_key not in aliases:
+    if names().data_key not in aliases:
         key = client("kms").create_key()["KeyMetadata"]["KeyId"]
-        client("kms").create_alias(AliasName=settings().data_key, TargetKeyId=key)
+        client("kms").create_alias(AliasName=names().data_key, TargetKeyId=key)
 
 
 def _peak() -> float:

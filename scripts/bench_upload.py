@@ -29,7 +29,7 @@ from scripts.cloud.processes import free_port
 from scripts.package import ROOT
 
 EMULATOR_PYTHON = ROOT / ".local/emulator/bin/python"
-TABLES = ("records", "views", "keys")
+TABLES = tuple(f"forbear-bench-{name}" for name in ("record", "view", "subject-key"))
 START_SECONDS = 30
 _BATCH = 25
 
@@ -82,7 +82,6 @@ def _answers(endpoint: str) -> bool:
 
 def environment(endpoint: str) -> dict[str, str]:
     """Return the environment of the process that uploads: a stage of its own on that emulator."""
-    names = {name: f"bench-{name}" for name in TABLES}
     return {
         **os.environ,
         "AWS_ENDPOINT_URL": endpoint,
@@ -91,17 +90,8 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "FORBEAR_STAGE": "bench",
-        "FORBEAR_TABLE": names["records"],
-        "FORBEAR_VIEWS_TABLE": names["views"],
-        "FORBEAR_KEYS_TABLE": names["keys"],
-        "FORBEAR_UPLOADS_BUCKET": "bench-uploads",
-        "FORBEAR_EXPORTS_BUCKET": "bench-exports",
-        "FORBEAR_LETTERS_BUCKET": "bench-letters",
-        "FORBEAR_REPORTS_BUCKET": "bench-reports",
-        "FORBEAR_ARCHIVE_BUCKET": "bench-archive",
+        "FORBEAR_ACCOUNT": "000000000000",
         "FORBEAR_QUEUE_URL_PREFIX": f"{endpoint}/000000000000/forbear-bench-",
-        "FORBEAR_DATA_KEY": "alias/bench-data",
-        "FORBEAR_APPROVAL_KEY": "alias/bench-approval",
         "FORBEAR_AUDIT_DOMAIN": "bench.example.com",
         "FORBEAR_OIDC_ISSUER": "http://127.0.0.1:1",
         "FORBEAR_OIDC_AUDIENCE": "bench",
@@ -117,9 +107,9 @@ def copy(endpoint: str, written: Path) -> tuple[int, float]:
 
     tables = boto3.session.Session("test", "test", region_name="eu-west-1").client("dynamodb", endpoint_url=endpoint)
     for name in TABLES:
-        known = tables.describe_table(TableName=f"bench-{name}")["Table"]
+        known = tables.describe_table(TableName=name)["Table"]
         tables.create_table(
-            TableName=f"bench-{name}-bare",
+            TableName=f"{name}-bare",
             KeySchema=known["KeySchema"],
             AttributeDefinitions=[a for a in known["AttributeDefinitions"] if a["AttributeName"] in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
@@ -146,7 +136,7 @@ def copy(endpoint: str, written: Path) -> tuple[int, float]:
 def puts(written: Path, end: int) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Yield table, item and place in the journal of every key that was put before ``end``, each key once."""
     seen: set[tuple[str, str]] = set()
-    names = {f"bench-{name}" for name in TABLES}
+    names = set(TABLES)
     at = 0
     with written.open("rb") as lines:
         for line in lines:

@@ -294,8 +294,8 @@ def measure(ways: Iterable[str]) -> dict[str, Meter]:
     found = {}
     for way in ways:
         with mock.patch.dict(os.environ, conftest.ENVIRONMENT), mock_aws(), conftest.in_process():
-            store = Store(Sealer(KmsDataKeys(conftest.ENVIRONMENT["FORBEAR_DATA_KEY"])), audit_domain="forbear.test")
-            found[way] = Meter(conftest.ENVIRONMENT["FORBEAR_TABLE"])
+            store = Store(Sealer(KmsDataKeys(conftest.NAMES.data_key)), audit_domain="forbear.test")
+            found[way] = Meter(conftest.NAMES.table)
             life(store, found[way], way)
     return found
 

@@ -6,7 +6,7 @@ ARCHIVE is a downloaded archive (docs/archive.md). Dates are UTC and both includ
 with the person's evidence key, ruled on again under the packs, atlas and zone data that its rule set names, and must
 give the bytes that were stored. Documents are taken from the archive itself (``rules/<sha256>.json``), then from this
 tree. Whoever runs it needs the right to the keys: ``--local`` takes those of the local cloud that runs here, otherwise
-FORBEAR_KEYS_TABLE, FORBEAR_DATA_KEY, AWS_REGION and credentials say whose (docs/replay.md).
+FORBEAR_STAGE, FORBEAR_ACCOUNT, AWS_REGION and credentials say whose (docs/replay.md).
 
 Persons whose keys were destroyed are counted as erased. Nothing is printed but counts, ids and rule ids. Exit status:
 0 everything that can be opened has the same bytes, 1 something differs or is broken, 2 something could not be replayed.
@@ -247,19 +247,28 @@ class StoreKeys:
 
     def __init__(self) -> None:
         """Use the key table and the data key that the environment names. Raises KeysOutOfReach."""
-        lacks = [name for name in ("FORBEAR_KEYS_TABLE", "FORBEAR_DATA_KEY", "AWS_REGION") if not os.environ.get(name)]
+        lacks = [name for name in ("FORBEAR_STAGE", "FORBEAR_ACCOUNT", "AWS_REGION") if not os.environ.get(name)]
         if lacks:
             raise KeysOutOfReach(
                 f"{', '.join(lacks)} not set. Say whose keys open the archive: --local for the local cloud that runs "
                 "here, or these variables and credentials for another (docs/replay.md)."
             )
+        from chalicelib.domain.residency import resource_names
         from chalicelib.gateways.region_keys import KmsDataKeys
         from chalicelib.store.sealing import Sealer
         from chalicelib.store.tables import SubjectKey
 
-        SubjectKey.Meta.table_name = os.environ["FORBEAR_KEYS_TABLE"]
-        SubjectKey.Meta.region = os.environ["AWS_REGION"]
-        self._sealer = Sealer(_ReadOnly(KmsDataKeys(os.environ["FORBEAR_DATA_KEY"])))
+        try:
+            names = resource_names(
+                region=os.environ["AWS_REGION"],
+                stage=os.environ["FORBEAR_STAGE"],
+                account=os.environ["FORBEAR_ACCOUNT"],
+            )
+        except ValueError as error:
+            raise KeysOutOfReach(str(error)) from error
+        SubjectKey.Meta.table_name = names.keys_table
+        SubjectKey.Meta.region = names.region
+        self._sealer = Sealer(_ReadOnly(KmsDataKeys(names.data_key)))
 
     def load(self, tenant: str, subjects: Iterable[str]) -> None:
         """Fetch the keys of many persons, a hundred a read. Raises KeysOutOfReach when the lender has none here."""

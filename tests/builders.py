@@ -40,6 +40,7 @@ def a_lender(**deviations: Any) -> Lender:
             "name": {"zh": "安行汽车金融", "en": "Anxing Auto Finance"},
             "country": "CN",
             "zone": "Asia/Shanghai",
+            "home_region": "eu-west-1",
             "creditor_kind": "auto_finance",
             "pay_to": {"CN": "安行汽车金融 尾号0001"},
             "complaint_line": "+864008000001",

@@ -18,6 +18,7 @@ from botocore.session import get_session
 from moto import mock_aws
 
 from chalicelib import settings as settings_module
+from chalicelib.domain.residency import resource_names
 from chalicelib.gateways import clients
 from chalicelib.gateways.region_keys import KmsDataKeys
 from chalicelib.store import tables
@@ -38,18 +39,7 @@ ENVIRONMENT = {
     # The double does not know the hosts that carry an account id.
     "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
     "FORBEAR_STAGE": "test",
-    "FORBEAR_TABLE": "forbear-test-records",
-    "FORBEAR_VIEWS_TABLE": "forbear-test-views",
-    "FORBEAR_KEYS_TABLE": "forbear-test-keys",
-    "FORBEAR_UPLOADS_BUCKET": "forbear-test-uploads",
-    "FORBEAR_LETTERS_BUCKET": "forbear-test-letters",
-    "FORBEAR_REPORTS_BUCKET": "forbear-test-reports",
-    "FORBEAR_ARCHIVE_BUCKET": "forbear-test-archive",
-    "FORBEAR_EXPORTS_BUCKET": "forbear-test-exports",
-    "FORBEAR_QUEUE_URL_PREFIX": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/forbear-test-",
-    "FORBEAR_DATA_KEY": "alias/forbear-test-data",
-    "FORBEAR_APPROVAL_KEY": "alias/forbear-test-approval",
-    "FORBEAR_ARCHIVE_KEY_P256": "alias/forbear-test-archive-p256",
+    "FORBEAR_ACCOUNT": ACCOUNT,
     "FORBEAR_AUDIT_DOMAIN": "forbear.test",
     "FORBEAR_OIDC_ISSUER": "https://issuer.forbear.test",
     "FORBEAR_OIDC_AUDIENCE": "forbear-api",
@@ -57,6 +47,9 @@ ENVIRONMENT = {
     "FORBEAR_SENDER_EMAIL": "collections@forbear.test",
     "FORBEAR_WECHAT_URL": "http://127.0.0.1:1",
 }
+
+NAMES = resource_names(region=REGION, stage="test", account=ACCOUNT)
+"""What everything of the stage ``test`` is called."""
 
 QUEUES = (
     "portfolio-uploads",
@@ -144,12 +137,12 @@ def queues(aws: None) -> list[str]:
 def buckets(aws: None) -> list[str]:
     """Create the stage's buckets (the archive with Object Lock) and return their names."""
     s3 = boto3.client("s3")
-    names = [ENVIRONMENT[f"FORBEAR_{kind}_BUCKET"] for kind in ("UPLOADS", "LETTERS", "REPORTS", "ARCHIVE", "EXPORTS")]
+    names = [getattr(NAMES, f"{kind}_bucket") for kind in ("uploads", "letters", "reports", "archive", "exports")]
     for name in names:
         s3.create_bucket(
             Bucket=name,
             CreateBucketConfiguration={"LocationConstraint": REGION},
-            ObjectLockEnabledForBucket=name.endswith("-archive"),
+            ObjectLockEnabledForBucket=name == NAMES.archive_bucket,
         )
     return names
 
@@ -157,7 +150,7 @@ def buckets(aws: None) -> list[str]:
 @pytest.fixture
 def store(aws: None) -> Store:
     """Return a repository over empty tables, with the real sealing under a KMS key."""
-    return Store(Sealer(KmsDataKeys(ENVIRONMENT["FORBEAR_DATA_KEY"])), audit_domain=ENVIRONMENT["FORBEAR_AUDIT_DOMAIN"])
+    return Store(Sealer(KmsDataKeys(NAMES.data_key)), audit_domain=ENVIRONMENT["FORBEAR_AUDIT_DOMAIN"])
 
 
 @pytest.fixture
@@ -179,9 +172,9 @@ def _create_keys() -> None:
     kms = boto3.client("kms")
     signing = {"KeyUsage": "SIGN_VERIFY", "KeySpec": "ECC_NIST_P256"}
     specs: dict[str, dict[str, Any]] = {
-        ENVIRONMENT["FORBEAR_DATA_KEY"]: {},
-        ENVIRONMENT["FORBEAR_APPROVAL_KEY"]: signing,
-        ENVIRONMENT["FORBEAR_ARCHIVE_KEY_P256"]: signing,
+        NAMES.data_key: {},
+        NAMES.approval_key: signing,
+        NAMES.archive_key_p256: signing,
     }
     for alias, spec in specs.items():
         key = kms.create_key(**spec)["KeyMetadata"]["KeyId"]
@@ -191,12 +184,13 @@ def _create_keys() -> None:
 def _connect_afresh() -> None:
     for model in (tables.Record, tables.View, tables.SubjectKey):
         model.Meta.table_name = ""
-    tables.connect(settings_module.settings(), region=REGION)
+    tables.connect(settings_module.names())
 
 
 def _forget() -> None:
     """Drop everything that a process keeps for its life: it belongs to the test before."""
     settings_module.settings.cache_clear()
+    settings_module.names.cache_clear()
     # Wiring is loaded by the tests of the edge only, and then it holds ports that were built for another test.
     loaded = [sys.modules.get(f"chalicelib.{name}") for name in ("wiring", "edge.admissions")]
     for module in filter(None, (*loaded, clients, tables)):

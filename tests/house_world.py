@@ -85,7 +85,7 @@ from tests.builders import (
     an_agency,
     stored,
 )
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, NAMES
 from tests.witnesses import TextWitness
 
 SECRET = "张伟的亲笔话 13812345678"
@@ -114,7 +114,7 @@ class World:
         """Start with nothing stored; ``folder`` takes files that are uploaded."""
         self.store, self.folder, self.now, self.ruling = store, folder, NOW, "allow"
         self.feeds = FeedRepository()
-        self.queues = SqsQueues(ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"])
+        self.queues = SqsQueues(NAMES.queue_url_prefix)
         self._number = 0
 
     @property
@@ -205,7 +205,7 @@ class World:
         path = self.folder / "sample.csv"
         write_file(path, form="csv", rows=rows)
         wish = {name: control_of(path, rows)[name] for name in ("rows", "totals", "sha256", "size")}
-        bucket = ENVIRONMENT["FORBEAR_UPLOADS_BUCKET"]
+        bucket = NAMES.uploads_bucket
         ports = portfolios.PortfolioPorts(
             store=self.store,
             portfolios=PortfolioRepository(self.store),

@@ -66,6 +66,16 @@ class NotPermitted(DomainError):
         super().__init__(detail, code=code)
 
 
+class Misdirected(DomainError):
+    """The lender's data are at home in another region; nothing was read or changed here."""
+
+    code = "other_region"
+
+    def __init__(self, home: str) -> None:
+        """Take the region that serves the lender."""
+        super().__init__(f"this lender is served in {home}")
+
+
 class NotAuthenticated(DomainError):
     """There is no valid credential with the request."""
 

@@ -32,14 +32,15 @@ def scopes_for(principal: Principal) -> list[TenantScope]:
     (PIPL art. 21).
     """
     if not principal.is_agency_side:
-        return [scope_of(principal)]
+        return [wiring.at_home(scope_of(principal))]
     today = wiring.now().date().isoformat()
     rows = [
         row
         for row in wiring.feed_repository().listings(principal.org)
         if not row["suspended"] and (row["listed_to"] is None or row["listed_to"] >= today)
     ]
-    return list(agency_scopes(principal, [_Listing(row["lender"], principal.org) for row in rows]).values())
+    found = agency_scopes(principal, [_Listing(row["lender"], principal.org) for row in rows])
+    return [wiring.at_home(scope) for scope in found.values()]
 
 
 def scope_of_case(principal: Principal, case: str) -> TenantScope:

@@ -43,7 +43,7 @@ from chalicelib.domain.errors import (
     TooManyRequests,
 )
 from chalicelib.domain.ids import is_id, new_id
-from chalicelib.domain.principals import Principal
+from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.edge import admissions
 from chalicelib.edge.authorizer import authorize
 from chalicelib.edge.http_body import MAX_BYTES, check_content_type, read_json
@@ -276,6 +276,8 @@ def _answer(
 ) -> Response:
     principal = _principal(entry, raw)
     if principal is not None:
+        if principal.tenant is not None:
+            wiring.at_home(scope_of(principal))
         admissions.note(principal, request_id)
     _check_path(entry, values)
     query = _query(entry, raw)

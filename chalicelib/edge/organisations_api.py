@@ -8,11 +8,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from chalicelib import wiring
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender
-from chalicelib.domain.errors import FieldError, InvalidQuery, NotFound, PreconditionFailed, PreconditionRequired
+from chalicelib.domain.errors import (
+    FieldError,
+    InvalidQuery,
+    Misdirected,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+)
 from chalicelib.domain.principals import Principal, Role, TenantScope, founding_scope, scope_of
+from chalicelib.domain.residency import REGION_PATTERN
 from chalicelib.edge.callers import actor_of, org_of, scopes_for
 from chalicelib.edge.entity_tags import version_in_if_match
 from chalicelib.edge.http import Answer, Request, route
+from chalicelib.settings import region
 from chalicelib.usecases import assignment, organisations
 from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.organisations import Put
@@ -22,6 +31,7 @@ bp = Blueprint(__name__)
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Region = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$")]
+AwsRegion = Annotated[str, Field(pattern=f"^{REGION_PATTERN}$")]
 Zone = Annotated[str, Field(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}$", max_length=60)]
 Phone = Annotated[str, Field(pattern=r"^\+?[0-9]{3,20}$")]
 Names = Annotated[dict[Literal["zh", "en"], Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1)]
@@ -32,11 +42,15 @@ class _Model(BaseModel):
 
 
 class LenderBody(_Model):
-    """A lender. ``zone`` is the IANA zone of its business day, ``pay_to`` its official way to pay by country."""
+    """A lender. ``zone`` is the IANA zone of its business day, ``pay_to`` its official way to pay by country.
+
+    ``home_region`` is where its data lie: the region that answers, which is also what is meant when nothing is said.
+    """
 
     name: Names
     country: Country
     zone: Zone
+    home_region: AwsRegion | None = None
     creditor_kind: Literal["auto_finance", "bank", "finance_company", "dealer"]
     licensed: bool = True
     pay_to: dict[Country, Annotated[str, Field(min_length=1, max_length=200)]]
@@ -91,6 +105,7 @@ class LenderView(LenderBody):
     """A lender as it stands."""
 
     id: str
+    home_region: str
     balances_confirmed_at: str | None
     high_risk_permille: int
     version: int
@@ -167,7 +182,7 @@ def _known(body: BaseModel, view: type[BaseModel]) -> dict[str, Any]:
     scope="lenders:write",
     body=LenderBody,
     response=LenderView,
-    errors=[PreconditionFailed, PreconditionRequired],
+    errors=[Misdirected, PreconditionFailed, PreconditionRequired],
     summary="Register a lender, or change what is known of it (the platform only)",
 )
 def put_lender(principal: Principal, request: Request[LenderBody, None]) -> Answer:
@@ -176,13 +191,15 @@ def put_lender(principal: Principal, request: Request[LenderBody, None]) -> Answ
     known = wiring.store().lender(scope)
     # What the lender itself has said stays as it is.
     own = known.model_dump(include={"balances_confirmed_at", "high_risk_permille"}) if known is not None else {}
-    lender = Lender(**request.body.model_dump(), **own, id=scope.tenant)
+    body = request.body.model_dump(exclude={"home_region"})
+    lender = Lender(**body, **own, id=scope.tenant, home_region=request.body.home_region or region())
     put = organisations.put_lender(
         wiring.store(),
         scope,
         lender,
         _caller(principal),
         _context(request),
+        here=region(),
         expected=version_in_if_match(request.headers),
     )
     return _put(put, _lender_view(put.body), f"/v1/lenders/{scope.tenant}")
@@ -204,7 +221,7 @@ def read_lender(principal: Principal, request: Request[None, None]) -> Answer:
 
 def _scope_within(principal: Principal, lender: str) -> TenantScope:
     if principal.role is Role.ADMIN:
-        return founding_scope(principal, lender)
+        return wiring.at_home(founding_scope(principal, lender))
     for scope in scopes_for(principal):
         if scope.tenant == lender:
             return scope

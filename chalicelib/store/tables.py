@@ -7,7 +7,7 @@ from pynamodb.connection import Connection
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
-from chalicelib.settings import Settings
+from chalicelib.domain.residency import ResourceNames
 
 
 class DueIndex(GlobalSecondaryIndex["Record"]):  # type: ignore[no-untyped-call]
@@ -92,16 +92,16 @@ class SubjectKey(Model):
     generation = NumberAttribute(null=True)
 
 
-def connect(settings: Settings, *, region: str) -> None:
-    """Point the three models at the stage's tables; called once by wiring before the first use."""
+def connect(names: ResourceNames) -> None:
+    """Point the three models at the cell's tables; called once by wiring before the first use."""
     for model, name in (
-        (Record, settings.table),
-        (View, settings.views_table),
-        (SubjectKey, settings.keys_table),
+        (Record, names.table),
+        (View, names.views_table),
+        (SubjectKey, names.keys_table),
     ):
-        if model.Meta.table_name != name:
+        if (model.Meta.table_name, model.Meta.region) != (name, names.region):
             model.Meta.table_name = name
-            model.Meta.region = region
+            model.Meta.region = names.region
             model._connection = None
 
 

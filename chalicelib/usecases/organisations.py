@@ -13,6 +13,7 @@ from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, PreconditionRequired
 from chalicelib.domain.events import EventType
 from chalicelib.domain.instants import to_seconds_text
+from chalicelib.domain.residency import require_home
 from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.feeds import Feeds
 from chalicelib.usecases.ports import Scope, Store
@@ -29,17 +30,27 @@ class Put:
 
 
 def put_lender(
-    store: Store, scope: Scope, lender: Lender, caller: Caller, context: Context, *, expected: int | None
+    store: Store, scope: Scope, lender: Lender, caller: Caller, context: Context, *, here: str, expected: int | None
 ) -> Put:
     """Register a lender, or change it. ``expected`` is the version that the caller read, None when it read none.
 
-    Raises PreconditionRequired when the lender exists and no version is given, PreconditionFailed when it moved on.
+    ``here`` is the region of this cell. Raises Misdirected for a lender that is, or shall be, at home in another one,
+    PreconditionRequired when the lender exists and no version is given, PreconditionFailed when it moved on.
     """
     known = store.lender(scope)
+    for each in filter(None, (known, lender)):
+        # A home that moved would leave the data behind, under keys that the new one does not have.
+        require_home(each.home_region, here)
     if known is not None and known.zone != lender.zone:
         # Figures are kept by the lender's business day; another zone would make past days mean something else.
         raise InvalidInput("/zone", "fixed", "a lender's zone does not change")
-    event = {"lender": lender.id, "country": lender.country, "zone": lender.zone, "licensed": lender.licensed}
+    event = {
+        "lender": lender.id,
+        "country": lender.country,
+        "zone": lender.zone,
+        "home_region": lender.home_region,
+        "licensed": lender.licensed,
+    }
     return retrying(
         lambda: _put(
             store,

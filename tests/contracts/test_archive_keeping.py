@@ -20,7 +20,7 @@ from chalicelib.usecases import keeping
 from chalicelib.usecases.keeping import KeepPorts, KeepReport, keep_archive
 from tests.archive_fakes import MemoryLocks
 from tests.builders import LENDER, TEST_ACTOR, Scope
-from tests.conftest import ENVIRONMENT
+from tests.conftest import NAMES
 
 SCOPE = Scope(LENDER)
 PUT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -196,7 +196,7 @@ def test_an_object_behind_a_delete_marker_is_told_once_and_counted_as_long_as_it
 
 @pytest.fixture
 def real(aws: None, buckets: list[str]) -> Iterator[tuple[S3Archive, S3Locks]]:
-    name = ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"]
+    name = NAMES.archive_bucket
     yield S3Archive(name), S3Locks(name)
 
 
@@ -208,7 +208,7 @@ def test_versions_markers_and_locks_are_read_as_s3_has_them(real: tuple[S3Archiv
     archive.put_once("other/2026/a", b"x", retain_until=until)
     tag = (archive.read_tagged(f"{PREFIX}a") or (b"", ""))[1]
     assert archive.replace(f"{PREFIX}a", b"again", tag=tag, retain_until=until)
-    boto3.client("s3").delete_object(Bucket=ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"], Key=f"{PREFIX}b")
+    boto3.client("s3").delete_object(Bucket=NAMES.archive_bucket, Key=f"{PREFIX}b")
     found, hidden, after = [], [], None
     for _ in range(10):
         page = locks.versions(PREFIX, after=after, limit=2)
@@ -233,7 +233,7 @@ def test_a_refusal_of_s3_is_a_value(real: tuple[S3Archive, S3Locks]) -> None:
     archive.put_once(f"{PREFIX}a", b"a", retain_until=datetime(2040, 1, 1, tzinfo=UTC))
     (version,) = locks.versions(PREFIX, after=None, limit=5).versions
     # A bucket without Object Lock knows neither.
-    unlocked = S3Locks(ENVIRONMENT["FORBEAR_UPLOADS_BUCKET"])
-    boto3.client("s3").put_object(Bucket=ENVIRONMENT["FORBEAR_UPLOADS_BUCKET"], Key=version.key, Body=b"a")
+    unlocked = S3Locks(NAMES.uploads_bucket)
+    boto3.client("s3").put_object(Bucket=NAMES.uploads_bucket, Key=version.key, Body=b"a")
     assert not unlocked.extend(version.key, "null", datetime(2040, 1, 1, tzinfo=UTC))
     assert not unlocked.hold(version.key, "null", on=True)

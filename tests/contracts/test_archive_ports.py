@@ -25,7 +25,7 @@ from scripts import verify_archive
 from tests.archive_fakes import MemoryAudit, MemoryBucket, no_rules
 from tests.archives import START, TENANT, Story
 from tests.builders import Scope
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, NAMES
 
 LOG = LogName(TENANT, "2026")
 UNTIL = datetime(2136, 1, 1, tzinfo=UTC)
@@ -68,7 +68,7 @@ def bucket(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield MemoryBucket()
     else:
         request.getfixturevalue("buckets")
-        yield S3Archive(ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"])
+        yield S3Archive(NAMES.archive_bucket)
 
 
 # Repository
@@ -196,7 +196,7 @@ def test_an_object_is_replaced_only_by_who_has_seen_it(bucket: Any) -> None:
 
 
 def test_every_version_is_locked_in_compliance_mode_with_its_checksum(buckets: list[str]) -> None:
-    name = ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"]
+    name = NAMES.archive_bucket
     bucket = S3Archive(name)
     bucket.put_once("note", b"one", retain_until=UNTIL)
     found = bucket.read_tagged("note")
@@ -227,14 +227,14 @@ def test_a_fault_of_the_store_is_raised_and_not_taken_for_an_absence(buckets: li
 
 
 def test_a_key_in_kms_signs_what_its_public_half_verifies(aws: None) -> None:
-    (signer,) = note_signers(ed25519="", p256=ENVIRONMENT["FORBEAR_ARCHIVE_KEY_P256"])
+    (signer,) = note_signers(ed25519="", p256=NAMES.archive_key_p256)
     key = NoteKey("audit.forbear.test/auto-fin/2026", SignatureType.ECDSA_P256, signer.spki())
     assert key.holds(b"message", signer.sign(b"message"))
     assert not key.holds(b"massage", signer.sign(b"message"))
 
 
 def test_a_key_that_does_not_exist_signs_nothing(aws: None) -> None:
-    found = note_signers(ed25519="alias/nowhere", p256=ENVIRONMENT["FORBEAR_ARCHIVE_KEY_P256"])
+    found = note_signers(ed25519="alias/nowhere", p256=NAMES.archive_key_p256)
     assert [notes.type_of(signer.spki()) for signer in found] == [SignatureType.ECDSA_P256]
     assert note_signers(ed25519="alias/nowhere", p256="") == []
 
@@ -265,8 +265,8 @@ def real_ports(buckets: list[str]) -> Callable[[], ArchivePorts]:
     """Return what makes ports over the real adapters, as each run of the schedule has its own."""
 
     def make() -> ArchivePorts:
-        signers: list[KmsNoteSigner] = note_signers(ed25519="", p256=ENVIRONMENT["FORBEAR_ARCHIVE_KEY_P256"])
-        bucket = S3Archive(ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"])
+        signers: list[KmsNoteSigner] = note_signers(ed25519="", p256=NAMES.archive_key_p256)
+        bucket = S3Archive(NAMES.archive_bucket)
         return ArchivePorts(AuditViews(), bucket, signers, ENVIRONMENT["FORBEAR_AUDIT_DOMAIN"], no_rules)
 
     return make
@@ -280,7 +280,7 @@ def test_the_real_adapters_make_an_archive_that_verifies(real_ports: Any, tmp_pa
     ports = real_ports()
     proof = prove_event(ports.repository, ports.bucket, Scope(TENANT), "evt_case_59_000001")
     assert proof.startswith(b"c2sp.org/tlog-proof@v1\nindex 60\n")
-    s3, name = boto3.client("s3"), ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"]
+    s3, name = boto3.client("s3"), NAMES.archive_bucket
     for item in s3.list_objects_v2(Bucket=name)["Contents"]:
         path = tmp_path / "archive" / item["Key"]
         path.parent.mkdir(parents=True, exist_ok=True)

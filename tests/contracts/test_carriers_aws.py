@@ -21,6 +21,7 @@ from chalicelib.gateways.faults import judged
 from chalicelib.gateways.letters import LettersBucket
 from chalicelib.gateways.mail import SesMail
 from chalicelib.gateways.sms import SnsTextMessages, is_reachable_number
+from tests.conftest import NAMES
 from tests.contracts.carrier_doubles import Answer, an_outbound, serving, unused_url
 
 SENDER = "collections@forbear.test"
@@ -158,14 +159,14 @@ def test_mail_that_cannot_be_right_is_refused_before_any_call(
 
 @pytest.fixture
 def letters(buckets: list[str]) -> LettersBucket:
-    return LettersBucket("forbear-test-letters", return_address=("上海市邮政信箱1001号",))
+    return LettersBucket(NAMES.letters_bucket, return_address=("上海市邮政信箱1001号",))
 
 
 KEY = "auto-fin/msg_01jd0000000000000000000000.pdf"
 
 
 def filed() -> Any:
-    return boto3.client("s3").get_object(Bucket="forbear-test-letters", Key=KEY)
+    return boto3.client("s3").get_object(Bucket=NAMES.letters_bucket, Key=KEY)
 
 
 def test_a_letter_is_filed_with_what_was_approved(letters: LettersBucket) -> None:
@@ -202,7 +203,7 @@ def test_another_letter_under_the_same_attempt_is_never_written_over_the_first(l
 def test_a_letter_that_cannot_be_right_is_refused_before_any_call(
     requests: list[tuple[str, dict[str, Any]]], deviation: dict[str, Any], reason: str
 ) -> None:
-    letters = LettersBucket("forbear-test-letters")
+    letters = LettersBucket(NAMES.letters_bucket)
     assert letters.send(an_outbound(**{**LETTER, **deviation})) == Refused("letter", reason)
     assert requests == []
 
@@ -216,7 +217,7 @@ def test_a_letter_on_file_that_cannot_be_read_leaves_it_open(
     with serving(filed_already) as double:
         monkeypatch.setenv("AWS_ENDPOINT_URL", double.url)
         client.cache_clear()
-        outcome = LettersBucket("forbear-test-letters").send(an_outbound(**LETTER))
+        outcome = LettersBucket(NAMES.letters_bucket).send(an_outbound(**LETTER))
         client.cache_clear()
     assert outcome == Ambiguous("letter", "filed before, unread: ClientError")
     assert [method for method, _, _ in double.requests] == ["PUT", "HEAD"]
@@ -262,7 +263,7 @@ def test_only_what_certainly_did_not_leave_is_refused(error: Exception, outcome:
 CARRIERS: dict[str, tuple[Carrier, dict[str, Any]]] = {
     "sns": (SnsTextMessages(), {}),
     "ses": (SesMail(SENDER), MAIL),
-    "letter": (LettersBucket("forbear-test-letters"), LETTER),
+    "letter": (LettersBucket(NAMES.letters_bucket), LETTER),
 }
 
 ERROR_BODIES = (

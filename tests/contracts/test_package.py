@@ -524,14 +524,8 @@ def _settings(endpoint: str) -> dict[str, str]:
     names = json.loads((ROOT / "infra/template.json").read_text())["Globals"]["Function"]["Environment"]["Variables"]
     known = {
         "FORBEAR_STAGE": "local",
-        "FORBEAR_TABLE": "forbear-local-record",
-        "FORBEAR_VIEWS_TABLE": "forbear-local-view",
-        "FORBEAR_KEYS_TABLE": "forbear-local-subject-key",
+        "FORBEAR_ACCOUNT": "123456789012",
         "FORBEAR_QUEUE_URL_PREFIX": f"{endpoint}/123456789012/forbear-local-",
-        "FORBEAR_DATA_KEY": "alias/forbear-local-data",
-        "FORBEAR_APPROVAL_KEY": "alias/forbear-local-approval",
-        "FORBEAR_ARCHIVE_KEY_ED25519": "alias/forbear-local-archive-ed25519",
-        "FORBEAR_ARCHIVE_KEY_P256": "alias/forbear-local-archive-p256",
         "FORBEAR_OIDC_JWKS_URL": f"{endpoint}/jwks.json",
         "FORBEAR_CLOCK_URL": "",
         "FORBEAR_TIME_AUTHORITY_URL": "",

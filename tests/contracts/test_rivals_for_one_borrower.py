@@ -47,7 +47,7 @@ from tests.builders import (
     approved,
     stored,
 )
-from tests.conftest import ENVIRONMENT, REGION
+from tests.conftest import NAMES
 from tests.contracts.emulated import EMULATOR_PYTHON, Emulator
 
 pytestmark = pytest.mark.skipif(not EMULATOR_PYTHON.exists(), reason="the emulator's environment is not installed")
@@ -174,14 +174,12 @@ def emulated(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) 
     cloud.start()
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{cloud.port}")
-        tables.connect(settings_module.settings(), region=REGION)
+        tables.connect(settings_module.names())
         for model in (tables.Record, tables.View, tables.SubjectKey):
             model._connection = None
             model.create_table(wait=True, billing_mode="PAY_PER_REQUEST")
         kms = boto3.client("kms")
-        kms.create_alias(
-            AliasName=ENVIRONMENT["FORBEAR_DATA_KEY"], TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"]
-        )
+        kms.create_alias(AliasName=NAMES.data_key, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
         yield
     finally:
         cloud.kill()
@@ -191,7 +189,7 @@ def rivals(kind: type[Store]) -> tuple[Rivals, Store]:
     """Put one borrower with many loans on file, and return the rivals for them with a store to look at the outcome."""
 
     def make() -> Store:
-        return kind(Sealer(KmsDataKeys(ENVIRONMENT["FORBEAR_DATA_KEY"])), audit_domain="forbear.test")
+        return kind(Sealer(KmsDataKeys(NAMES.data_key)), audit_domain="forbear.test")
 
     store = make()
     cases = [a_case(id=f"case_{n}", account=f"acct-{n:04}") for n in range(CASES)]

@@ -11,7 +11,7 @@ from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE, OPS, PURPOSES, KeyMissing, Sealer
 from chalicelib.store.tables import SubjectKey
 from tests.builders import LENDER, NOW, TEST_ACTOR, Scope
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, NAMES
 
 PERSON, OTHER = "per_1", "per_2"
 AAD = b"where it stands"
@@ -33,7 +33,7 @@ class Process:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        keys = KmsDataKeys(ENVIRONMENT["FORBEAR_DATA_KEY"])
+        keys = KmsDataKeys(NAMES.data_key)
         self.sealer = Sealer(keys, monotonic=lambda: self.clock.monotonic, wall=lambda: self.clock.wall)
         self.store = Store(self.sealer, audit_domain=ENVIRONMENT["FORBEAR_AUDIT_DOMAIN"])
 

@@ -33,7 +33,7 @@ from scripts import verify_archive
 from tests import archives
 from tests.archive_fakes import LocalSigner, MemoryAudit, MemoryBucket, memory_ports
 from tests.builders import LENDER, NOW, PERSON
-from tests.conftest import ENVIRONMENT
+from tests.conftest import NAMES
 from tests.flows.test_cases_api import Api, api, body_of
 from tests.flows.test_erasure import SCOPE
 from tests.time_authority import TimeAuthority
@@ -78,7 +78,7 @@ class Cloud:
 
     def messages(self) -> list[dict[str, Any]]:
         """Take every message off the queue."""
-        sqs, url, found = boto3.client("sqs"), ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"] + "exports", list[Any]()
+        sqs, url, found = boto3.client("sqs"), NAMES.queue_url_prefix + "exports", list[Any]()
         while taken := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for message in taken:
                 found.append(json.loads(message["Body"]))
@@ -114,9 +114,7 @@ class Cloud:
     def bytes_of(self, told: dict[str, Any]) -> bytes:
         """Return an export's bytes."""
         key = f"{LENDER}/{told['id']}.zip"
-        return bytes(
-            boto3.client("s3").get_object(Bucket=ENVIRONMENT["FORBEAR_EXPORTS_BUCKET"], Key=key)["Body"].read()
-        )
+        return bytes(boto3.client("s3").get_object(Bucket=NAMES.exports_bucket, Key=key)["Body"].read())
 
 
 @pytest.fixture
@@ -232,9 +230,7 @@ def test_bounded_memory(archived: Cloud) -> None:
     archived.make(RANGE)
     sizes = [
         each["Size"]
-        for each in boto3.client("s3").list_objects_v2(Bucket=ENVIRONMENT["FORBEAR_EXPORTS_BUCKET"], Prefix="work/")[
-            "Contents"
-        ]
+        for each in boto3.client("s3").list_objects_v2(Bucket=NAMES.exports_bucket, Prefix="work/")["Contents"]
     ]
     assert max(sizes) < packing.PART_BYTES
 

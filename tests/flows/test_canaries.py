@@ -27,7 +27,7 @@ from chalicelib.store.repository import Store, event_of
 from chalicelib.store.tables import Record, SubjectKey, View
 from chalicelib.usecases import archive, projections
 from tests.builders import LENDER
-from tests.conftest import ENVIRONMENT
+from tests.conftest import NAMES
 from tests.every_route import MARKERS, VALUES, Step, Tour, Who, a_canary, furnish, house_steps, settle_in, tour
 from tests.flows.test_cases_api import TOKENS, Api
 from tests.flows.test_erasure import Clock, clock
@@ -211,7 +211,7 @@ def in_the_queues() -> Iterator[tuple[str, bytes]]:
 
 def in_the_archive() -> Iterator[tuple[str, bytes]]:
     """Yield every object of the archive."""
-    s3, bucket = boto3.client("s3"), ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"]
+    s3, bucket = boto3.client("s3"), NAMES.archive_bucket
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for told in page.get("Contents", []):
             yield f"archive/{told['Key']}", s3.get_object(Bucket=bucket, Key=told["Key"])["Body"].read()

@@ -44,7 +44,7 @@ from tests.builders import (
     stored,
 )
 from tests.builders import a_person as person_of
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, NAMES
 
 PERSONS = int(os.environ.get("PERSONS", "30"))
 LOT = 250
@@ -113,12 +113,12 @@ def counters() -> dict[tuple[str, str], Any]:
 
 def faults_of_the_archive(folder: Path) -> list[Any]:
     """Return what the offline verifier finds in the archive as downloaded, with the public key from elsewhere."""
-    s3, bucket = boto3.client("s3"), ENVIRONMENT["FORBEAR_ARCHIVE_BUCKET"]
+    s3, bucket = boto3.client("s3"), NAMES.archive_bucket
     for told in s3.list_objects_v2(Bucket=bucket)["Contents"]:
         file = folder / "archive" / told["Key"]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(s3.get_object(Bucket=bucket, Key=told["Key"])["Body"].read())
-    der = boto3.client("kms").get_public_key(KeyId=ENVIRONMENT["FORBEAR_ARCHIVE_KEY_P256"])["PublicKey"]
+    der = boto3.client("kms").get_public_key(KeyId=NAMES.archive_key_p256)["PublicKey"]
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     pem = serialization.load_der_public_key(der).public_bytes(serialization.Encoding.PEM, form)
     (folder / "p256.pem").write_bytes(pem)
@@ -175,7 +175,7 @@ def test_nothing_of_the_erased_opens_or_is_found_and_nothing_else_has_changed(
         told: dict[str, Any] = {"actor": TEST_ACTOR, "now": later, "req": "req_2"}
         done = erasure.request_erasure(fresh, SCOPE, person, WISH, erasure_id=f"era_{person}", **told)
         assert done.outcome is Outcome.ERASED
-    fresh_sealer = Sealer(KmsDataKeys(ENVIRONMENT["FORBEAR_DATA_KEY"]))
+    fresh_sealer = Sealer(KmsDataKeys(NAMES.data_key))
     readable = {person: opened(fresh_sealer, person, each) for person, each in payloads.items()}
     assert {readable[person] for person in erased} == {0}
     assert {count for person, count in readable.items() if person not in erased} == {5}

@@ -20,20 +20,20 @@ from chalicelib.usecases import portfolios
 from chalicelib.usecases.portfolios import PortfolioPorts
 from scripts.sample import FAULTS, control_of, document, write_file
 from tests.builders import LENDER, NOW, TEST_ACTOR, Scope, a_lender, stored
-from tests.conftest import ENVIRONMENT
+from tests.conftest import NAMES
 
 NUMBERS = (1, 2, 8, 60)
 """Rows of the sample that the file holds; the last is wrong on purpose."""
 
 ROWS = len(NUMBERS)
 SCOPE = Scope(LENDER)
-BUCKET = ENVIRONMENT["FORBEAR_UPLOADS_BUCKET"]
+BUCKET = NAMES.uploads_bucket
 
 
 @pytest.fixture
 def ports(store: Store, queues: list[str], buckets: list[str]) -> PortfolioPorts:
     stored(store, a_lender())
-    prefix = ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"]
+    prefix = NAMES.queue_url_prefix
     return PortfolioPorts(store, PortfolioRepository(store), S3Uploads(BUCKET), SqsQueues(prefix), Scope)
 
 
@@ -271,7 +271,7 @@ def test_a_stalled_portfolio_has_its_open_chunks_enqueued_again(ports: Portfolio
     assert portfolios.resume(ports, SCOPE, portfolio.id, now=NOW) is None
     later = NOW + portfolios.STALLED_AFTER
     assert portfolios.resume(ports, SCOPE, portfolio.id, now=later) == "resumed"
-    url = ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"] + "portfolio-chunks"
+    url = NAMES.queue_url_prefix + "portfolio-chunks"
     messages = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
     assert json.loads(messages[0]["Body"]) == {"tenant": LENDER, "portfolio": portfolio.id, "chunk": 0}
 

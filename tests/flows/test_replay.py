@@ -173,7 +173,7 @@ def test_nothing_personal_and_no_wish_to_write_is_in_a_replay(
     assert replay.main([str(archive)]) == 2
     assert "another stage" in capsys.readouterr().err
     assert list(SubjectKey.scan()) == []
-    monkeypatch.delenv("FORBEAR_KEYS_TABLE")
+    monkeypatch.delenv("FORBEAR_STAGE")
     assert replay.main([str(archive)]) == 2
     assert "--local" in capsys.readouterr().err
 

@@ -18,7 +18,7 @@ from chalicelib.store.sealing import PURPOSES
 from chalicelib.store.tables import Record, View
 from chalicelib.usecases import projections, simulations
 from tests.builders import CASE, LENDER, NOW, PERSON, TEST_ACTOR, Scope, a_case, stored
-from tests.conftest import ENVIRONMENT
+from tests.conftest import NAMES
 from tests.flows.test_cases_api import SECRETS, TOKENS, Api, a_token, api, body_of
 from tests.flows.test_house_rules import NOBODY_BEFORE_NOON, decided, drafted
 from tests.flows.test_ruling_on_real_cases import a_wish_for, ask, rule_on
@@ -42,7 +42,7 @@ class Cloud:
 
     def __init__(self, store: Store) -> None:
         self.store, self.ports, self.seen = store, wiring.simulation_ports(), set[str]()
-        self.sqs, self.url = boto3.client("sqs"), ENVIRONMENT["FORBEAR_QUEUE_URL_PREFIX"] + "simulations"
+        self.sqs, self.url = boto3.client("sqs"), NAMES.queue_url_prefix + "simulations"
 
     def stream(self, *, twice: bool = False) -> None:
         """Deliver the events that were not delivered yet."""

@@ -13,6 +13,7 @@ class Lender(_Value):
     """A tenant. ``zone`` is the IANA zone of its business day; ``pay_to`` (by country) is its official way to pay.
 
     ``balances_confirmed_at`` is the instant up to which the lender has posted every payment it received.
+    ``home_region`` is where its data lie and never changes (``chalicelib.domain.residency``).
     ``high_risk_permille`` is the chance of rolling into a later bucket from which an account is high risk (closed).
     """
 
@@ -20,6 +21,7 @@ class Lender(_Value):
     name: dict[str, str]
     country: str
     zone: str
+    home_region: str
     creditor_kind: str
     licensed: bool = True
     pay_to: dict[str, str]
