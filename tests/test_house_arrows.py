@@ -21,7 +21,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "store": frozenset({"store", "domain", "settings"}),
     "gateways": frozenset({"gateways", "domain", "settings"}),
     "chalicelib.wiring": frozenset({"usecases", "domain", "store", "gateways", "settings"}),
-    "chalicelib.settings": frozenset(),
+    "chalicelib.settings": frozenset({"domain"}),
     "rulepacks": frozenset(),
     "chalicelib": frozenset(),
 }
