@@ -85,7 +85,7 @@ from tests.builders import (
     an_agency,
     stored,
 )
-from tests.conftest import ENVIRONMENT, NAMES
+from tests.conftest import ENVIRONMENT, NAMES, REGION
 from tests.witnesses import TextWitness
 
 SECRET = "张伟的亲笔话 13812345678"
@@ -172,7 +172,7 @@ class World:
 
     def _organisations(self) -> None:
         store, lender = self.store, a_lender(balances_confirmed_at=None)
-        organisations.put_lender(store, SCOPE, lender, LENDERS, self.context, expected=None)
+        organisations.put_lender(store, SCOPE, lender, LENDERS, self.context, here=REGION, expected=None)
         policy = f"witness lender {TextWitness('lender.example/w1').vkey}\nquorum lender\n"
         operator = Actor("user", "ops-1", "operator")
         key_versions.rotate(store, SCOPE, expected=1, actor=operator, now=self.now, req="req_world")

@@ -1,1 +1,1 @@
-"""Programs whose name is also one of the standard library's: here no program that is started by its path finds them instead."""
+"""Programs whose name is one of the standard library's too: no program that is started by its path finds them here."""
