@@ -9,7 +9,7 @@ SCORING := .local/scoring
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-kpis campaign-ledger campaign-experiments scorecards auditors package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-kpis campaign-ledger campaign-money campaign-experiments scorecards auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -26,6 +26,7 @@ help:
 	@echo "make campaign-canaries   drive 1,000 persons through every route and error path, and look for their data everywhere"
 	@echo "make campaign-experiments   live 5,000 made-up experiments with sixty looks each, and count the false alarms and what is found (RUNS=1000 SEED=1)"
 	@echo "make campaign-ledger   book the same payments, reversals and pauses in 100,000 random orders, against a plain count by day (ORDERS=1000 SEED=1)"
+	@echo "make campaign-money   book a million random operations on made-up cases, and see every account balance (OPERATIONS=1000 SEED=1)"
 	@echo "make scorecards   fit the scorecards on the generated panel and measure them (CHECK=1 says whether those that ship are what comes out)"
 	@echo "make package    what goes to AWS: template and zip (docs/running-in-aws.md)"
 	@echo "make setup      both environments from their lock files; every target does this first"
@@ -106,6 +107,9 @@ campaign-experiments: setup
 
 campaign-ledger: setup
 	@$(RUN) scripts.campaign_ledger $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEED),--seed $(SEED))
+
+campaign-money: setup
+	@$(RUN) scripts.campaign_money $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
 
 scorecards: setup
 	@cmp -s requirements-scoring.txt $(SCORING)/made-from.txt || { \

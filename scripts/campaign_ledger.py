@@ -20,13 +20,11 @@ from typing import Any
 from tqdm import tqdm
 
 from chalicelib.domain.cases import repayment
+from chalicelib.domain.cases.appropriation import PARTS, order_in
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.repayment_ledger import (
     DEFERRAL,
     FREEZE,
-    ORDERS,
-    OTHERWISE,
-    PARTS,
     Instalment,
     Pause,
     Payment,
@@ -215,7 +213,7 @@ def _settled(payment: Payment, rows: list[Row], charges: dict[str, int], country
     split: dict[str, int] = {}
     ready = [row.left for row in rows if row.due <= payment.received_on] + [charges]
     ahead = [row.left for row in rows if row.due > payment.received_on]
-    order = ORDERS.get(country, OTHERWISE)
+    order = order_in(country)
     usual = [(holder, part) for part in order for holder in ready]
     usual += [(holder, part) for holder in ahead for part in order]
     units = [usual] * payment.amount_minor

@@ -15,8 +15,8 @@ from zoneinfo import available_timezones
 import pytest
 
 from chalicelib.domain import keys
+from chalicelib.domain.cases.appropriation import PARTS
 from chalicelib.domain.cases.feed import FEED_TYPES
-from chalicelib.domain.cases.repayment_ledger import PARTS
 from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.kpi.counters import effect
 from chalicelib.domain.kpi.past import Past

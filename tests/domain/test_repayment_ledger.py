@@ -7,16 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.domain.cases.appropriation import PARTS, Order, order_in, orders
 from chalicelib.domain.cases.repayment_ledger import (
     BUCKETS,
     BUCKETS_OTHERWISE,
-    ORDERS,
-    OTHERWISE,
-    PARTS,
     Instalment,
     Pause,
     Payment,
     RepaymentLedger,
+    Waiver,
     bucket_of,
     days_past_due,
     merged,
@@ -167,9 +166,53 @@ def test_a_charge_never_makes_an_instalment_look_unpaid() -> None:
     assert (stands.days_past_due, stands.balance_minor, stands.overdue_minor) == (0, 25, 25)
 
 
-def test_every_order_names_every_part_once() -> None:
-    for order in (*ORDERS.values(), OTHERWISE):
-        assert sorted(order) == sorted(PARTS)
+def test_every_order_names_every_part_once_and_says_where_it_is_written() -> None:
+    for code, each in orders().items():
+        assert sorted(each.order) == sorted(PARTS), code
+        assert each.citation
+    assert orders()["CN"].grade == "statute"
+    with pytest.raises(ValueError, match="every part once"):
+        Order.model_validate({**orders()["CN"].model_dump(), "order": PARTS[:-1]})
+
+
+def test_china_settles_costs_then_interest_then_principal() -> None:
+    order = order_in("CN")
+    assert max(order.index(part) for part in ("other", "management_fee", "late_fee")) < order.index("interest")
+    assert order[-1] == "principal"
+    assert order_in("DE") == order_in("US") != order
+
+
+# Waivers
+
+
+def waived(amount: int, on: date, number: int = 1, **deviations: Any) -> Waiver:
+    return Waiver(**{"id": f"wv_{number}", "amount_minor": amount, "granted_on": on, **deviations})
+
+
+def test_a_waiver_takes_what_was_added_first_and_the_principal_last() -> None:
+    stands = ledger(charges={"late_fee": 25}).with_waiver(waived(60, MARCH)).standing(MARCH)
+    assert stands.waived == {"wv_1": {"late_fee": 25, "interest": 30, "principal": 5}}
+    assert stands.balance_minor == 325 - 60
+
+
+def test_money_of_the_day_comes_before_a_waiver_and_later_money_finds_less() -> None:
+    whole = ledger(paid(280, JANUARY, 1), paid(10, MARCH + DAY, 2)).with_waiver(waived(100, JANUARY))
+    stands = whole.standing(MARCH + DAY)
+    assert (sum(stands.waived["wv_1"].values()), stands.balance_minor, stands.unapplied_minor) == (20, 0, 10)
+
+
+def test_a_waiver_settles_instalments_on_its_day_and_not_before_it() -> None:
+    whole = ledger(paid(200, JANUARY)).with_waiver(waived(100, MARCH + 5 * DAY))
+    assert whole.standing(MARCH + 4 * DAY).days_past_due == 4
+    assert whole.standing(MARCH + 5 * DAY).days_past_due == 0
+    assert whole.standing(MARCH + 9 * DAY).days_past_due_on(MARCH + 4 * DAY) == 4
+
+
+def test_a_cancelled_waiver_never_was_and_the_same_one_twice_is_one() -> None:
+    once = ledger().with_waiver(waived(50, MARCH))
+    assert once.with_waiver(waived(50, MARCH)) == once
+    ended = once.with_waiver(waived(50, MARCH, 2, cancels="wv_1"))
+    assert ended.standing(MARCH).balance_minor == 300
 
 
 @given(

@@ -13,30 +13,22 @@ takes its days out of the count. Whoever books one says that the contract provid
 
 Appropriation. Money settles what is due on the day it was received, in the order of the country's law, within a part the
 oldest instalment first; the rest settles what falls due next. A reversal takes its payment out from the day on which
-that was received: the debt was never settled.
+that was received: the debt was never settled. A waiver takes what the lender gave up out of what is left on its day, after
+the money of that day; money that comes later finds less to settle.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from pydantic import BaseModel, ConfigDict
+
+from chalicelib.domain.cases.appropriation import PARTS, order_in
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-PARTS = ("principal", "interest", "penalty", "late_fee", "management_fee", "other")
-"""The parts of what is owed, as a case keeps them."""
-
-ORDERS: Mapping[str, tuple[str, ...]] = {
-    # Costs, then interest, then the principal debt, unless the parties agreed otherwise: PRC Civil Code art. 561.
-    # Default interest counts as interest.
-    "CN": ("other", "management_fee", "late_fee", "interest", "penalty", "principal"),
-}
-OTHERWISE = ("interest", "principal", "penalty", "late_fee", "management_fee", "other")
-"""The order elsewhere: the instalment first, charges last, so that a charge never makes an instalment look unpaid."""
 
 DEFERRAL, FREEZE = "deferral", "freeze"
 
@@ -85,6 +77,23 @@ class Pause(_Value):
     cancels: str | None = None
 
 
+WAIVED_FIRST = ("late_fee", "management_fee", "other", "penalty", "interest", "principal")
+"""The order in which a waiver takes: what was added to the debt first, the principal last."""
+
+
+class Waiver(_Value):
+    """What the lender gave up of the debt (above 0) on ``granted_on``, or its end (``cancels`` names it).
+
+    A cancelled waiver never was. One that is for more than is left takes what is left.
+    """
+
+    id: str
+    amount_minor: int
+    granted_on: date
+    posted_at: str | None = None
+    cancels: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a contract stands on ``as_of``. Amounts are minor units.
@@ -94,6 +103,7 @@ class Standing:
     owed in all, by part in ``owed``. ``unpaid_periods`` counts unsettled instalments that fell due before ``as_of``.
     ``splits`` says by payment what it settles, ``unapplied_minor`` how much money found nothing to settle. ``settlements`` are the
     due dates, as deferred, in order, each with the value date of the payment that settled it, None while it is unsettled.
+    ``waived`` says by waiver what it took.
     """
 
     as_of: date
@@ -108,6 +118,7 @@ class Standing:
     unapplied_minor: int
     frozen: tuple[Span, ...]
     settlements: tuple[tuple[date, date | None], ...]
+    waived: Mapping[str, Mapping[str, int]]
 
     def days_past_due_on(self, day: date) -> int:
         """Return the days past due on a day up to ``as_of``, as it is known now.
@@ -128,18 +139,25 @@ class RepaymentLedger:
     charges: Mapping[str, int]
     payments: tuple[Payment, ...] = ()
     pauses: tuple[Pause, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
 
     def with_payment(self, payment: Payment) -> "RepaymentLedger":
         """Return the ledger with the payment or reversal booked; one whose id is there already changes nothing."""
         if any(known.id == payment.id for known in self.payments):
             return self
-        return RepaymentLedger(self.country, self.instalments, self.charges, (*self.payments, payment), self.pauses)
+        return replace(self, payments=(*self.payments, payment))
 
     def with_pause(self, pause: Pause) -> "RepaymentLedger":
         """Return the ledger with the pause or its end booked; one whose id is there already changes nothing."""
         if any(known.id == pause.id for known in self.pauses):
             return self
-        return RepaymentLedger(self.country, self.instalments, self.charges, self.payments, (*self.pauses, pause))
+        return replace(self, pauses=(*self.pauses, pause))
+
+    def with_waiver(self, waiver: Waiver) -> "RepaymentLedger":
+        """Return the ledger with the waiver or its end booked; one whose id is there already changes nothing."""
+        if any(known.id == waiver.id for known in self.waivers):
+            return self
+        return replace(self, waivers=(*self.waivers, waiver))
 
     def standing(self, as_of: date, *, known_by: str | None = None) -> Standing:
         """Return how the contract stands on a business date.
@@ -152,9 +170,14 @@ class RepaymentLedger:
         frozen = merged((pause.paused_from, pause.paused_to) for pause in pauses if pause.kind == FREEZE)
         book = _Book(self, deferred)
         known = [payment for payment in self.payments if _is_known(payment.posted_at, known_by)]
+        waivers = [each for each in standing_waivers(self.waivers, known_by) if each.granted_on <= as_of]
         for payment in standing_payments(known):
             if payment.received_on <= as_of:
+                while waivers and waivers[0].granted_on < payment.received_on:
+                    book.waive(waivers.pop(0))
                 book.settle(payment)
+        for waiver in waivers:
+            book.waive(waiver)
         unpaid = [due for due, left in zip(book.due, book.left, strict=True) if any(left.values())]
         oldest = min(unpaid, default=None)
         days = 0 if oldest is None else days_past_due(oldest, as_of, frozen=frozen)
@@ -173,6 +196,7 @@ class RepaymentLedger:
             unapplied_minor=book.unapplied,
             frozen=frozen,
             settlements=tuple(zip(book.due, book.settled_on, strict=True)),
+            waived=book.waived,
         )
 
 
@@ -186,6 +210,14 @@ def standing_payments(payments: Iterable[Payment]) -> list[Payment]:
     reversed_ids = {payment.reversal_of for payment in known}
     kept = [payment for payment in known if payment.reversal_of is None and payment.id not in reversed_ids]
     return sorted(kept, key=lambda payment: (payment.received_on, payment.id))
+
+
+def standing_waivers(waivers: Iterable[Waiver], known_by: str | None = None) -> list[Waiver]:
+    """Return the waivers that were not cancelled, by day and then id."""
+    known = [waiver for waiver in waivers if _is_known(waiver.posted_at, known_by)]
+    cancelled = {waiver.cancels for waiver in known}
+    kept = [waiver for waiver in known if waiver.cancels is None and waiver.id not in cancelled]
+    return sorted(kept, key=lambda waiver: (waiver.granted_on, waiver.id))
 
 
 def _in_force(pauses: Iterable[Pause], known_by: str | None) -> list[Pause]:
@@ -246,13 +278,14 @@ class _Book:
     """What is left of each instalment while payments are applied in the order of their value dates."""
 
     def __init__(self, ledger: RepaymentLedger, deferred: Sequence[Span]) -> None:
-        self._order = ORDERS.get(ledger.country, OTHERWISE)
+        self._order = order_in(ledger.country)
         instalments = sorted(ledger.instalments, key=lambda each: each.due_on)
         self.due = [_deferred(each.due_on, deferred) for each in instalments]
         self.left = [dict(each.owed) for each in instalments]
         self.settled_on: list[date | None] = [None if any(left.values()) else due for due, left in self._rows()]
         self._charges = dict(ledger.charges)
         self.splits: dict[str, dict[str, int]] = {}
+        self.waived: dict[str, dict[str, int]] = {}
         self.unapplied = 0
 
     def settle(self, payment: Payment) -> None:
@@ -273,9 +306,21 @@ class _Book:
                 money -= _take([left], part, money, split)
         self.splits[payment.id] = split
         self.unapplied += payment.amount_minor - sum(split.values())
+        self._close_settled(payment.received_on)
+
+    def waive(self, waiver: Waiver) -> None:
+        """Take a waiver out of what is left, in the order of ``WAIVED_FIRST``, within a part the oldest instalment first."""
+        split: dict[str, int] = {}
+        left = waiver.amount_minor
+        for part in WAIVED_FIRST:
+            left -= _take([*self.left, self._charges], part, left, split)
+        self.waived[waiver.id] = split
+        self._close_settled(waiver.granted_on)
+
+    def _close_settled(self, on: date) -> None:
         for at, left in enumerate(self.left):
             if self.settled_on[at] is None and not any(left.values()):
-                self.settled_on[at] = payment.received_on
+                self.settled_on[at] = on
 
     def _rows(self) -> Iterator[tuple[date, dict[str, int]]]:
         return zip(self.due, self.left, strict=True)

@@ -1,0 +1,1 @@
+"""Money between borrower, lender and agency: double entry, arrangements, commission, statements, reconciliation."""
