@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chalicelib.domain.cases.lifecycle import Answer, Ignore, Move, Refuse
+from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.cases.repayment_ledger import Payment, standing_payments
 
 GRACE_DAYS = 3
@@ -82,7 +82,14 @@ _REPEATS: dict[ArrangementEvent, frozenset[ArrangementState]] = {
 }
 
 
-def answer(state: ArrangementState, event: ArrangementEvent) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The arrangement goes to ``to``."""
+
+    to: ArrangementState
+
+
+def answer(state: ArrangementState, event: ArrangementEvent) -> Move | Ignore | Refuse:
     """Return what the event does to an arrangement in this state; every pair has an answer."""
     target = _MOVES[event].get(state)
     if target is not None:

@@ -7,12 +7,13 @@ answers, and what the answer grants is an adjustment on the next statement.
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.domain.cases.lifecycle import Answer, Ignore, Move, Refuse
+from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.money.commission import Line, Received, TakenBack
 
 LANGUAGES = ("zh", "en")
@@ -60,7 +61,14 @@ class ObjectionEvent(StrEnum):
     REFUSE = "refuse"
 
 
-def answer(state: ObjectionState, event: ObjectionEvent) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The objection goes to ``to``."""
+
+    to: ObjectionState
+
+
+def answer(state: ObjectionState, event: ObjectionEvent) -> Move | Ignore | Refuse:
     """Return what the event does to an objection in this state; every pair has an answer."""
     target = ObjectionState.GRANTED if event is ObjectionEvent.GRANT else ObjectionState.REFUSED
     if state is ObjectionState.OPEN:

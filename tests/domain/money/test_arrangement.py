@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from chalicelib.domain.cases.lifecycle import Ignore, Move, Refuse
+from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.cases.repayment_ledger import Payment
 from chalicelib.domain.money.arrangement import (
     LIVING,
@@ -18,6 +18,7 @@ from chalicelib.domain.money.arrangement import (
     Arrangement,
     ArrangementEvent,
     ArrangementState,
+    Move,
     answer,
     approve,
     judge,

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.cases.lifecycle import Ignore, Move, Refuse
+from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.money.commission import lines_of
 from chalicelib.domain.money.statement import (
     Adjustment,
+    Move,
     ObjectionEvent,
     ObjectionState,
     answer,
