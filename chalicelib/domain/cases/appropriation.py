@@ -1,4 +1,7 @@
-"""In which order money settles the parts of a claim: dated data with its sources, ``chalicelib/rulepacks/appropriation.toml``."""
+"""In which order money settles the parts of a claim: dated data with its sources.
+
+The data stand in ``chalicelib/rulepacks/appropriation.toml``.
+"""
 
 import tomllib
 from collections.abc import Mapping

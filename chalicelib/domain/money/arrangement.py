@@ -150,7 +150,10 @@ class Arrangement(_Value):
 
 
 class Limit(_Value):
-    """Up to where so many approvals suffice: discount in basis points of the balance and in minor units, parts, days from first to last."""
+    """Up to where so many approvals suffice (all bounds closed).
+
+    The discount is bounded in basis points of the balance and in minor units, the parts in number, the days from today to the last.
+    """
 
     max_discount_basis_points: int = Field(strict=True, ge=0, le=WHOLE)
     max_discount_minor: int = Field(strict=True, ge=0, le=10**13)
@@ -169,7 +172,10 @@ class Limit(_Value):
 
 
 class ApprovalPolicy(_Value):
-    """A lender's limits by kind, the narrowest first. What lies beyond the last is approved by nobody; without a policy nothing is."""
+    """A lender's limits by kind, the narrowest first.
+
+    What lies beyond the last is approved by nobody; without a policy nothing is.
+    """
 
     limits: dict[ArrangementKind, tuple[Limit, ...]]
 
