@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.domain.compliance.case import DEBT_SIDE, Case, Event
 from chalicelib.domain.compliance.gates import consented
 from chalicelib.domain.compliance.scene import Answer, Check, Finding, Scene, missing, since, stops, touches
-from chalicelib.domain.compliance.timeline import NEVER, Zone, date_text, ends, month_end, month_start, starts
+from chalicelib.domain.compliance.timeline import NEVER, Zone, date_text, ends_first, month_end, month_start, starts
 
 UNITS: Mapping[str, frozenset[str]] = {
     "attempt": frozenset(),
@@ -98,7 +98,7 @@ def consent_dates(scene: Scene, zone: Zone, instant: int, days: int) -> list[tup
                 continue
             end = zone.midnight(zone.day(at) + days)
             if "expires" in consent:
-                end = min(end, ends(consent["expires"], (zone,)))
+                end = min(end, ends_first(consent["expires"], (zone,)))
             for talk in case.history:
                 if talk.at > at and talk.outcome == "conversation" and touches(talk, frozenset(case.debt_ids)):
                     end = min(end, talk.at)
@@ -180,10 +180,9 @@ class Count:
         if debts is not None:
             tests.append(lambda event: touches(event, debts))
         elif self.by == "lender":
-            own = scene.lender_debts
-            known = case.other_debts
             # An event about a debt that the file does not know may have been for this lender.
-            tests.append(lambda event: touches(event, own) or not all(ident in known for ident in event.debts or ()))
+            others = case.other_debts.keys() - scene.lender_debts
+            tests.append(lambda event: event.debts is None or not event.debts <= others)
         if self.same_point:
             point = case.point_id
             tests.append(lambda event: event.point is None or event.point == point)
