@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.compliance import load_packs, rule
+from chalicelib.domain.compliance import check_dossier, load_packs, rule
 from chalicelib.domain.compliance.case import Case
-from chalicelib.domain.compliance.engine import played
+from chalicelib.domain.compliance.decision import program_of
+from chalicelib.domain.compliance.generate import look
 from chalicelib.domain.compliance.packs import PackSet, Rule
+from chalicelib.domain.compliance.record import prepare
+from chalicelib.domain.compliance.scene import Finding, Scene
 from chalicelib.domain.compliance.timeline import day_of, instant_of, zone
 from tests.rules.casebook import asked, dossier_of, seen, vectors
 
@@ -23,6 +26,16 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 def part_name(part: tuple[str, Rule]) -> str:
     return f"{part[1].ident}-{part[1].data['shape']}"
+
+
+def played(dossier: dict[str, Any], packs: PackSet) -> list[tuple[Rule, Finding | None]]:
+    """Return every rule that can apply to a dossier with its finding, None where it stays silent."""
+    record = prepare(check_dossier(dossier))
+    found: list[tuple[Rule, Finding | None]] = []
+    for bound, pack, zones in program_of(record, packs).ruled:
+        answer = look(bound, Scene(record.case, zones, pack.calendars, pack.lexicon), record.at)
+        found.append((bound[4], answer if isinstance(answer, Finding) else None))
+    return found
 
 
 def departures(vector: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
