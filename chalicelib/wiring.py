@@ -340,6 +340,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return archive_exports.project(export_ports().exports, events)
 
+    def to_upkeep(events: Any) -> list[str]:
+        from chalicelib.usecases import upkeep
+
+        return upkeep.project_upkeep(upkeep_ports(), events, scope_for=worker_scope, now=now())
+
     def to_duplicates(events: Any) -> list[str]:
         from chalicelib.usecases import duplicates
 
@@ -357,6 +362,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "signatures": to_signatures,
         "plans": to_plans,
         "duplicates": to_duplicates,
+        "upkeep": to_upkeep,
     }
 
 
@@ -374,6 +380,22 @@ def person_ports() -> Any:
         telephone=lambda text, country: telephone(text, country=country),
         point_id=repository.point_id,
     )
+
+
+@cache
+def upkeep_ports() -> Any:
+    """Return what keeping customers' data up to date needs."""
+    from chalicelib.store.upkeep_repository import UpkeepRepository
+    from chalicelib.usecases import upkeep
+
+    return upkeep.UpkeepPorts(store(), UpkeepRepository(store()))
+
+
+def coverage(scope: Scope, who: str | None) -> dict[str, Any] | None:
+    """Return the share of customers whose data are up to date, of a lender or one agency."""
+    from chalicelib.usecases import upkeep
+
+    return upkeep.coverage_of(upkeep_ports(), scope, who)
 
 
 @cache
@@ -430,6 +452,7 @@ def pack_ports() -> Any:
         zone_of=zone_of,
         scope_for=worker_scope,
         lifts=lifts,
+        coverage=coverage,
     )
 
 
@@ -569,9 +592,10 @@ def due_handlers() -> dict[str, Handler]:
         return duties.finish_due(duty_ports(), scope, identity, now=at)
 
     def person(scope: Scope, identity: str, at: datetime) -> str | None:
-        from chalicelib.usecases import erasure
+        from chalicelib.usecases import erasure, upkeep
 
-        return erasure.reconsider(store(), scope, identity, now=at)
+        done = erasure.reconsider(store(), scope, identity, now=at)
+        return done or upkeep.look_again(upkeep_ports(), scope, identity, now=at)
 
     def simulation(scope: Scope, identity: str, at: datetime) -> str | None:
         return simulations.resume(simulation_ports(), scope, identity, now=at)

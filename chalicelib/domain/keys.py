@@ -210,6 +210,25 @@ def duplicates_of_pk(tenant: str, person: str) -> str:
     return f"T#{tenant}#DUPOF#{person}"
 
 
+UPKEEP_SK = "UPKEEP"
+"""The sort key, beside a person's record, of what is to be brought up to date of a customer."""
+
+
+def upkeep_pk(tenant: str) -> str:
+    """Return the view partition of a lender's customers whose data are not up to date; sk is the person."""
+    return f"T#{tenant}#UPKEEP"
+
+
+def agency_upkeep_pk(org: str) -> str:
+    """Return the view partition of the customers whose data an agency is to bring up to date; sk is ``<lender>#<person>``."""
+    return f"A#{org}#UPKEEP"
+
+
+def coverage_pk(tenant: str) -> str:
+    """Return the view partition that counts a lender's customers and what of them is up to date; sk is ``<who>#<part>``."""
+    return f"T#{tenant}#COVERAGE"
+
+
 def not_same_sk(other: str) -> str:
     """Return the sort key, beside the first record of a pair, of the decision that the other one is another person's."""
     return f"NOTSAME#{other}"

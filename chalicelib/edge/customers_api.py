@@ -14,7 +14,7 @@ from chalicelib.domain.principals import Principal, TenantScope, scope_of
 from chalicelib.edge.callers import actor_of, org_of, scopes_for
 from chalicelib.edge.entity_tags import entity_tag
 from chalicelib.edge.http import Answer, Page, Request, route
-from chalicelib.usecases import duplicates, persons
+from chalicelib.usecases import duplicates, persons, upkeep
 from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
@@ -153,6 +153,66 @@ class DuplicateList(_Model):
     next_cursor: str | None
 
 
+class UpdateTask(_Model):
+    """A group of data that is not up to date since a day: who keeps it, the means that prove it, whether it counts."""
+
+    group: str
+    since: date
+    keeper: Literal["agency", "lender"]
+    how: list[How]
+    counts: bool
+
+
+class UpdateTasks(_Model):
+    """What is to be brought up to date of one customer; ``agency`` holds a case of theirs."""
+
+    person: str
+    lender: str
+    agency: str | None
+    tasks: list[UpdateTask]
+
+
+class TaskList(_Model):
+    """Customers whose data are not up to date, by id."""
+
+    items: list[UpdateTasks]
+    next_cursor: str | None
+
+
+class GroupCoverage(_Model):
+    """The share of customers with whom a group of data is complete and was verified within its time."""
+
+    group: str
+    zh: str
+    en: str
+    max_age_days: int
+    counts: bool
+    keeper: str
+    numerator: int
+    denominator: int
+    value: str | None
+    interval: list[str] | None
+
+
+class CoverageView(_Model):
+    """The share of a lender's or (``agency``) an agency's customers with whom every group that counts is up to date."""
+
+    lender: str
+    agency: str | None
+    numerator: int
+    denominator: int
+    value: str | None
+    interval: list[str] | None
+    groups: list[GroupCoverage]
+
+
+class CoverageList(_Model):
+    """The plan's target, and how far it is met."""
+
+    target: str
+    items: list[CoverageView]
+
+
 class MergeWish(_Model):
     """Which record is the person's too, and why. ``despite_documents`` says that one of two different documents is wrong."""
 
@@ -244,6 +304,50 @@ def list_duplicates(principal: Principal, request: Request[None, Page]) -> Dupli
         DuplicateView(records=each["records"], reasons=each["reasons"], found_at=each["found_at"]) for each in found
     ]
     return DuplicateList(items=items, next_cursor=None if following is None else request.cursor({"place": following}))
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/persons/update-tasks",
+    scope="persons:read",
+    query=Page,
+    response=TaskList,
+    summary="List customers whose data are not up to date, with what is to be verified, by whom and by what means",
+)
+def list_update_tasks(principal: Principal, request: Request[None, Page]) -> TaskList:
+    """An agency is given what it is to verify at customers whose cases it holds; the lender's side sees everything.
+
+    Tasks open and close by themselves. To verify by a contact is a contact: it passes the gate like every other.
+    """
+    after = request.after()
+    found, following = upkeep.list_tasks(
+        wiring.upkeep_ports(),
+        tenant=principal.tenant,
+        org=org_of(principal),
+        after=None if after is None else str(after["place"]),
+        limit=request.query.limit,
+    )
+    items = [UpdateTasks(**each) for each in found]
+    return TaskList(items=items, next_cursor=None if following is None else request.cursor({"place": following}))
+
+
+@route(
+    bp,
+    "GET",
+    "/v1/persons/coverage",
+    scope="persons:read",
+    response=CoverageList,
+    summary="Read the share of customers whose data are complete and verified within their time",
+)
+def read_coverage(principal: Principal, request: Request[None, None]) -> CoverageList:
+    """Of the lender and each of its agencies; an agency reads its own. A customer is a borrower with an open case."""
+    found = [
+        each
+        for scope in scopes_for(principal)
+        for each in upkeep.coverages(wiring.upkeep_ports(), scope, org_of(principal))
+    ]
+    return CoverageList(target="0.95", items=[CoverageView(**each) for each in found])
 
 
 @route(

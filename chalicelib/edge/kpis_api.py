@@ -280,7 +280,9 @@ def read_scoreboard(principal: Principal, request: Request[None, ScoreboardQuery
     for scope in scopes_for(principal):
         _, last = _span(scope, None, request.query.to_day)
         who = org_of(principal) or request.query.agency
-        lines = scoreboard.get_scoreboard(wiring.kpi_ports(), scope, last, who, lifts=wiring.lifts)
+        lines = scoreboard.get_scoreboard(
+            wiring.kpi_ports(), scope, last, who, lifts=wiring.lifts, coverage=wiring.coverage
+        )
         shown = [line.as_json() for line in lines]
         newest = wiring.kpi_ports().repository.newest(scope.tenant)
         found.append(

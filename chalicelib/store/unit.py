@@ -47,7 +47,7 @@ class Unit:
         self.req = req
         self._sealer = sealer
         self._audit_domain = audit_domain
-        self._puts: list[tuple[Record, Condition | None]] = []
+        self._puts: list[tuple[Record | View, Condition | None]] = []
         self._checks: list[tuple[str, str, Condition]] = []
         self._drops: list[View] = []
         self._shreds: dict[str, list[Write]] = {}
@@ -69,6 +69,10 @@ class Unit:
         """Put a record over the one whose version is ``expected``; 0 means that there is none."""
         condition = Record.pk.does_not_exist() if expected == 0 else Record.v == expected
         self._puts.append((record, condition))
+
+    def put(self, view: View) -> None:
+        """Put the item of a view, whatever was there."""
+        self._puts.append((view, None))
 
     def drop(self, view: View) -> None:
         """Delete the item of a view; one that is not there is no matter."""

@@ -83,6 +83,7 @@ class PackPorts:
     zone_of: Callable[[str], str]
     scope_for: Callable[[str], Scope]
     lifts: scoreboard.Lifts
+    coverage: scoreboard.Coverage = scoreboard.no_coverage
 
 
 def make_due_packs(ports: PackPorts, lenders: Iterable[str], now: datetime) -> int:
@@ -165,7 +166,10 @@ def gather(ports: PackPorts, scope: Scope, week: str, *, now: datetime) -> dict[
         "made_at": to_text(now),
         "made_on": today.isoformat(),
         "scoreboard": [
-            line.as_json() for line in scoreboard.get_scoreboard(ports.kpis, scope, shown_to, lifts=ports.lifts)
+            line.as_json()
+            for line in scoreboard.get_scoreboard(
+                ports.kpis, scope, shown_to, lifts=ports.lifts, coverage=ports.coverage
+            )
         ],
         "figures": _compared(this, before),
         "charts": _charts(ports, scope, first, last),

@@ -18,7 +18,24 @@ Lifts = Callable[[Scope], Sequence[Lift]]
 """What experiments say about changes of strategy. See ``chalicelib.usecases.experiments.lifts_of``."""
 
 
-def get_scoreboard(ports: KpiPorts, scope: Scope, today: date, who: str | None = None, *, lifts: Lifts) -> list[Line]:
+Coverage = Callable[[Scope, str | None], Mapping[str, Any] | None]
+"""The share of customers whose data are up to date, of the lender or of one agency; None where nobody counts them."""
+
+
+def no_coverage(scope: Scope, who: str | None) -> Mapping[str, Any] | None:
+    """Return nothing: nobody counts the customers."""
+    return None
+
+
+def get_scoreboard(
+    ports: KpiPorts,
+    scope: Scope,
+    today: date,
+    who: str | None = None,
+    *,
+    lifts: Lifts,
+    coverage: Coverage = no_coverage,
+) -> list[Line]:
     """Return a line for each target of the plan: the last 28 days, or the month for what is counted by persons.
 
     The rise of the contact success rate is over the lender's first month. ``who`` is an agency; None the lender. Strategies
@@ -30,7 +47,7 @@ def get_scoreboard(ports: KpiPorts, scope: Scope, today: date, who: str | None =
         kpis.get_kpis(ports, scope, first + timedelta(days=7 * n), first + timedelta(days=7 * n + 6), who)
         for n in range(WEEKS)
     ]
-    return [_line(target, ports, scope, today, who, span, weeks, lifts) for target in TARGETS]
+    return [_line(target, ports, scope, today, who, span, weeks, lifts, coverage) for target in TARGETS]
 
 
 def _line(
@@ -42,7 +59,11 @@ def _line(
     span: KpiReport,
     weeks: Sequence[KpiReport],
     lifts: Lifts,
+    coverage: Coverage,
 ) -> Line:
+    if target.id == "data_freshness":
+        covered = coverage(scope, who)
+        return Line(target, scoreboard.of_coverage(target, covered), covered)
     if target.id == "strategy_lift":
         if who is not None:
             return Line(target, State.NOT_MEASURED)

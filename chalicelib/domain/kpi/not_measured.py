@@ -74,13 +74,6 @@ NOT_MEASURED: tuple[NotMeasured, ...] = (
         "surveys that passed the compliance check, and their answers",
     ),
     _one(
-        "data_freshness",
-        "客户数据更新率",
-        "customer data updated",
-        "客户身份、电话、地址、余额各项的核实时间",
-        "when identity, telephone, address and balance were last verified",
-    ),
-    _one(
         "training_hours",
         "培训学时",
         "training hours",

@@ -107,7 +107,7 @@ class Line:
             "change": None if self.change is None else list(self.change),
             "trend": [dict(each) for each in self.trend],
             "lifts": [each.as_json() for each in self.lifts],
-            "missing": None if self.target.missing is None else dict(self.target.missing),
+            "missing": None if self.target.missing is None or self.figure is not None else dict(self.target.missing),
         }
 
 
@@ -154,6 +154,18 @@ def of_share(target: Target, figure: Mapping[str, Any] | None) -> State:
         return State.NOT_ENOUGH_DATA
     low, high = (Decimal(bound) for bound in figure["interval"])
     return _beyond(low, high, Decimal(target.bound), upwards=target.sense is Sense.AT_LEAST)
+
+
+def of_coverage(target: Target, figure: Mapping[str, Any] | None) -> State:
+    """Return what the share of customers whose data are up to date says; they are counted as they stand, not by events.
+
+    >>> of_coverage(TARGETS[0], {"interval": ["0.951000", "0.990000"]}).value
+    'met'
+    """
+    if figure is None:
+        return State.NOT_MEASURED
+    low, high = (Decimal(bound) for bound in figure["interval"])
+    return _beyond(low, high, Decimal(target.bound), upwards=True)
 
 
 def _beyond(low: Decimal, high: Decimal, bound: Decimal, *, upwards: bool) -> State:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from pydantic import BaseModel, ConfigDict
+
 from chalicelib.domain.people.person import ContactLedger, Person
 
 
@@ -116,3 +118,53 @@ def next_change(found: Iterable[Standing], today: date) -> date | None:
     ends = [each.good_until for each in found if each.good_until is not None]
     later = [end + timedelta(days=1) for end in ends if end >= today]
     return min(later, default=None)
+
+
+class Upkeep(BaseModel):
+    """What is to be brought up to date of one customer, without personal data: groups, days and who holds the case.
+
+    ``stale`` gives for each group that is not up to date the day since when it is known not to be. ``agency`` holds an open case
+    of the customer, None where none does; whoever has no open case any more is no customer. ``due_at`` is when the clock looks again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    person: str
+    is_customer: bool = False
+    agency: str | None = None
+    current: tuple[str, ...] = ()
+    stale: dict[str, str] = {}
+    up_to_date: bool = False
+    due_at: str | None = None
+    version: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return what the customer adds to the counts of coverage."""
+        if not self.is_customer:
+            return {}
+        return {CUSTOMERS: 1, UP_TO_DATE: int(self.up_to_date), **{f"current:{group}": 1 for group in self.current}}
+
+
+CUSTOMERS, UP_TO_DATE = "customers", "up_to_date"
+
+
+def assessed(
+    before: Upkeep, found: Iterable[Standing], *, agency: str | None, today: date, is_customer: bool
+) -> Upkeep:
+    """Return what is to be brought up to date today; a group that was stale before keeps its day."""
+    known = list(found)
+    stale = stale_groups(known, today) if is_customer else ()
+    return before.model_copy(
+        update={
+            "is_customer": is_customer,
+            "agency": agency if is_customer else None,
+            "current": tuple(each.group.id for each in known if each.is_current(today)) if is_customer else (),
+            "stale": {group: before.stale.get(group, today.isoformat()) for group in stale},
+            "up_to_date": is_customer and is_up_to_date(known, today),
+        }
+    )
+
+
+def of_keeper(stale: Mapping[str, str], *, agency: bool) -> dict[str, str]:
+    """Return the stale groups that a caller is to bring up to date: an agency its own, the lender's side all."""
+    return {group: since for group, since in stale.items() if not agency or BY_ID[group].keeper == "agency"}
