@@ -22,6 +22,7 @@ from chalicelib.domain.compliance.timeline import DAY, NEVER, Zone, Zones, ends_
 DENY, REVIEW, DEFER = 4, 2, 1
 """Bits of a verdict; none of them is ``allow``."""
 
+_MOST_ENDS = 4_096
 _MOST_SHARED = 512
 
 WEIGHT = {"deny": DENY, "require": DENY, "review": REVIEW, "defer": DEFER, "oblige": 0, "nocount": 0}
@@ -118,7 +119,7 @@ class _Ends(dict[str, int]):
         self._zones = zones
 
     def __missing__(self, text: str) -> int:
-        if len(self) >= 4096:
+        if len(self) >= _MOST_ENDS:
             self.clear()
         end = self[text] = ends_first(text, self._zones)
         return end

@@ -19,6 +19,9 @@ from chalicelib.domain.compliance.timeline import NEVER, Calendar, Zones, day_of
 
 COMPILED = Path(__file__).resolve().parents[2] / "rulepacks" / "compiled"
 
+_MOST_KINDS = 512
+"""For how many kinds of act, and of places, what applies is remembered at most."""
+
 Signature = tuple[Any, ...]
 
 KEYS = (
@@ -140,7 +143,7 @@ class Pack:
         key = (self.signature(case), zones, stirs, enforce)
         picked = self._picked.get(key)
         if picked is None:
-            if len(self._picked) >= 512:
+            if len(self._picked) >= _MOST_KINDS:
                 self._picked.clear()
             values = dict(zip(KEYS, key[0], strict=True))
             binding = [*self.rules, *(rule for rule in self.watched if rule.ident in enforce)]
@@ -255,7 +258,7 @@ class PackSet:
                 for ident, entry in self.index.items()
                 if not key[0].isdisjoint(entry["countries"]) or not currencies.isdisjoint(entry["currencies"])
             )
-            if len(self._chosen) >= 512:
+            if len(self._chosen) >= _MOST_KINDS:
                 self._chosen.clear()
             self._chosen[key] = chosen
         return chosen

@@ -8,7 +8,7 @@ import pytest
 from chalicelib.domain.compliance import load_packs
 from chalicelib.domain.compliance.case import Atlas, Case
 from chalicelib.domain.compliance.decision import program_of
-from chalicelib.domain.compliance.generate import disturbed, opens, words_in
+from chalicelib.domain.compliance.generate import _Ends, disturbed, opens, words_in
 from chalicelib.domain.compliance.packs import _city, _meets
 from chalicelib.domain.compliance.record import DISCLOSED, mask, prepare, read
 from chalicelib.domain.compliance.scene import is_first
@@ -155,3 +155,9 @@ def test_the_atlas_goes_by_region_and_else_by_country() -> None:
         for each in ({"country": "US", "region": "US-NY"}, {"country": "US"}, {"country": "XX"}, {})
     ]
     assert told == [["A"], ["A", "B"], [], []]
+
+
+def test_a_written_out_end_has_passed_when_it_has_in_one_zone() -> None:
+    ends = _Ends((zone("America/Los_Angeles"), zone("America/New_York")))
+    assert ends["2026-06-09"] == ends["2026-06-09"] == instant_of("2026-06-10T04:00:00Z")
+    assert ends["2026-06-09T12:00:00.5Z"] == instant_of("2026-06-09T12:00:00Z")
