@@ -384,6 +384,13 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     signed = {"kind": "acknowledgement", "on": "2026-11-20", "proof": "signed", "sha256": "ab" * 32}
     route = f"{case}/limitation/entries"
     yield step(route, "counsel", f"{a}/limitation/entries", signed, "limitation.recorded", status=201)
+    yield step(f"{case}/litigation", "lender", f"{a}/litigation", {"urgent": True}, "litigation.opened", status=201)
+    suit, path = "POST /v1/litigation/{matter_id}", f"/v1/litigation/{trip.last['id']}"
+    contract = {"kind": "loan_contract", "sha256": "cd" * 32, "storage": "vault/contract.pdf"}
+    yield step(f"{suit}/documents", "counsel", f"{path}/documents", contract, "litigation.document_filed", status=201)
+    paid = {"event": "pay_cost", "on": "2026-11-20", "amount_minor": 5_000, "cost_kind": "court_fee"}
+    paid |= {"docket_no": f"沪0104民初{who.number}号", "note": who.note}
+    yield step(f"{suit}/events", "counsel", f"{path}/events", paid, "litigation.changed", status=201)
     held = {"kind": "hardship", "reason": who.note}
     yield step(f"{case}/holds", "agency", f"{a}/holds", held, "hold.placed", "case.changed", status=201)
     path = f"{a}/holds/{trip.last['id']}/release"

@@ -20,6 +20,7 @@ from chalicelib.domain.experiments.design import Design
 from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.litigation.limitation import Entry, Proof
+from chalicelib.domain.litigation.procedure import MatterEvent
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
@@ -68,6 +69,7 @@ from chalicelib.usecases import (
 from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
 from chalicelib.usecases.cases import Caller, Context
+from chalicelib.usecases.litigation import Told
 from scripts.sample import FAULTS, control_of, document, write_file
 from tests.archive_fakes import MemoryAudit, MemoryBucket, MemoryLocks, memory_ports
 from tests.builders import (
@@ -376,6 +378,12 @@ class World:
         cases.cancel_pause(store, SCOPE, case, pause.id, LENDERS, self.context, reason=SECRET)
         entry = Entry(id="lim_1", kind="acknowledgement", on=today, proof=Proof.SIGNED)
         litigation.record_limitation_entry(store, SCOPE, case, LENDERS, self.context, entry)
+        told: dict[str, Any] = {"matter_id": "lit_1", "is_urgent": False}
+        litigation.open_matter(store, SCOPE, self.case(), LENDERS, self.context, **told)
+        told = {"kind": "loan_contract", "sha256": "ab" * 32, "storage": "vault/1", "dated_on": None}
+        litigation.file_document(store, SCOPE, "lit_1", LENDERS, self.context, document_id="doc_1", **told)
+        cost = Told(MatterEvent.PAY_COST, self.now.date(), amount_minor=5_000, cost_kind="court_fee", note=SECRET)
+        litigation.record_event(store, SCOPE, "lit_1", LENDERS, self.context, cost, event_id="lev_1")
         _, hold = cases.place_hold(store, SCOPE, case, LENDERS, self.context, kind="hardship", reason=SECRET)
         cases.release_hold(store, SCOPE, case, hold.id, LENDERS, self.context, reason=SECRET)
         cases.request_recall(store, SCOPE, case, LENDERS, self.context, reason="RECALLED")

@@ -13,6 +13,7 @@ from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.house import HouseIndex
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_text
+from chalicelib.domain.litigation.matter import Matter
 from chalicelib.domain.people.person import ContactLedger, Person
 
 
@@ -68,6 +69,12 @@ class MemoryStore:
     def attempt(self, scope: Any, message: str) -> Any:
         return self._body(keys.message_pk(scope.tenant, message), "MSG")
 
+    def matter(self, scope: Any, matter: str) -> Matter | None:
+        return self._body(keys.matter_pk(scope.tenant, matter), "MATTER")
+
+    def matter_record(self, scope: Any, matter: Matter) -> Item:
+        return self._item(matter, scope.tenant)
+
     def case_record(self, scope: Any, case: Case) -> Item:
         return self._item(case, scope.tenant)
 
@@ -90,6 +97,8 @@ class MemoryStore:
                 return Item(keys.case_pk(tenant, body.id), "CASE", body.version, body)
             case Person():
                 return Item(keys.person_pk(tenant, body.id), "PERSON", body.version, body)
+            case Matter():
+                return Item(keys.matter_pk(tenant, body.id), "MATTER", body.version, body)
             case ContactLedger():
                 return Item(keys.person_pk(tenant, body.person), "LEDGER", body.version, body)
             case _:

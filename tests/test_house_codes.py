@@ -25,6 +25,7 @@ PASSED_ON: dict[tuple[str, str], str] = {
     ("chalicelib/usecases/experiments.py", "fault.code"): "docs/experiments.md lists what is wrong with a design",
     ("chalicelib/usecases/house_rules.py", "fault.code"): "docs/compliance.md lists what house rules are refused with",
     ("chalicelib/usecases/kpis.py", "code"): "what _bad_span is given",
+    ("chalicelib/usecases/litigation.py", "obstacle.code"): "docs/litigation.md lists what stands against suing",
     ("chalicelib/usecases/messages.py", "code"): "docs/templates.md lists what a channel cannot carry",
     ("chalicelib/usecases/simulations.py", "code"): "docs/what-if.md lists what is wrong with a supposition",
     ("chalicelib/usecases/messages.py", "rendered.code"): "docs/templates.md lists what templates refuse with",

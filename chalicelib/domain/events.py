@@ -48,6 +48,9 @@ class EventType(StrEnum):
     PAUSE_RECORDED = "pause.recorded"
     PAUSE_CANCELLED = "pause.cancelled"
     LIMITATION_RECORDED = "limitation.recorded"
+    LITIGATION_OPENED = "litigation.opened"
+    LITIGATION_CHANGED = "litigation.changed"
+    LITIGATION_DOCUMENT_FILED = "litigation.document_filed"
     COMPLAINT_RECEIVED = "complaint.received"
     RISK_EVENT_RAISED = "risk_event.raised"
 

@@ -107,6 +107,11 @@ def case_pk(tenant: str, case: str) -> str:
     return f"T#{tenant}#CASE#{case}"
 
 
+def matter_pk(tenant: str, matter: str) -> str:
+    """Return the partition of a suit; its events stand in the stream of its case."""
+    return f"T#{tenant}#LIT#{matter}"
+
+
 def message_pk(tenant: str, message: str) -> str:
     """Return the partition of an attempt (message or clearance); its events stand in the case's stream."""
     return f"T#{tenant}#MSG#{message}"

@@ -20,6 +20,7 @@ from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import Actor, Event, EventType, event_from_canonical
 from chalicelib.domain.house import HouseIndex
 from chalicelib.domain.ids import blind_index, derived_id
+from chalicelib.domain.litigation.matter import Matter
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook
 from chalicelib.domain.outreach.templates import Template
@@ -333,6 +334,15 @@ class Store:
         if due_at := case.next_due_at():
             record.due_shard, record.due_at = keys.due_shard(case.id), due_at
         return record
+
+    def matter(self, scope: Scope, matter: str) -> Matter | None:
+        """Return the suit by a strongly consistent read, or None; None as well when its debtor was erased."""
+        return self._sealed(keys.matter_pk(scope.tenant, matter), "MATTER", Matter, scope, OPS)
+
+    def matter_record(self, scope: Scope, matter: Matter) -> Record:
+        """Return the record of the suit as ``matter.version``, sealed under its debtor's ``ops`` key."""
+        pk = keys.matter_pk(scope.tenant, matter.id)
+        return self._seal(pk, "MATTER", matter, matter.person, OPS, matter.version)
 
     # Attempts
 

@@ -108,6 +108,13 @@ class CaseDraft:
         self._events += 1
         return self._unit.emit(self._pk, event_type, data, **sealed)  # type: ignore[no-any-return]
 
+    def put(self, record: Any, *, expected: int | None) -> None:
+        """Write another record with the case: over the version ``expected``, or a new one where it is None."""
+        if expected is None:
+            self._unit.create(record)
+        else:
+            self._unit.replace(record, expected=expected)
+
     def new_id(self, prefix: str) -> str:
         """Return a fresh id of this instant."""
         return new_id(prefix, epoch_ms=epoch_ms(self.now))

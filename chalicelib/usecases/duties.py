@@ -7,8 +7,9 @@ and days. A discharge that came before the duty was seen is found in the records
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case
@@ -190,10 +191,20 @@ def _occasion(
 ) -> _Occasion | None:
     lender, person = ports.store.lender(scope), ports.store.person(scope, person_id)
     case = ports.store.case(scope, event.stream) if event.stream != person_id else None
+    at = _happened_at(lender, event, at)
     if lender is None or person is None:
         # A person who was erased is owed nothing that could still be sent to them.
         return None
     return _Occasion(lender, case, person, subject, event.id, at, event.data.get("agency"))
+
+
+def _happened_at(lender: Lender | None, event: Event, at: datetime) -> datetime:
+    """Return when it happened: terms of a court run from its day, not from when somebody recorded it."""
+    if lender is None or event.type is not EventType.LITIGATION_CHANGED:
+        return at
+    return datetime.combine(date.fromisoformat(event.data["happened_on"]), time(), ZoneInfo(lender.zone)).astimezone(
+        UTC
+    )
 
 
 def _open_all(
@@ -307,7 +318,8 @@ def _discharge(ports: DutyPorts, scope: Scope, event: Event, facts: Mapping[str,
                 return
             kind = "message" if event.type is EventType.CONTACT_SENT else "system"
             reference = facts.get("contact") or facts.get("hold")
-            done = Evidence(kind=kind, at=event.at, event=event.id, reference=reference)
+            at = _happened_at(ports.store.lender(scope), event, from_text(event.at))
+            done = Evidence(kind=kind, at=to_text(at), event=event.id, reference=reference)
             _fulfil(ports, scope, duty, done, actor=PROJECTOR, now=now, req=event.req, note=None)
 
         retrying(once, attempts=20)

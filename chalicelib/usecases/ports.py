@@ -11,6 +11,7 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender, WitnessPolicy
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.house import HouseIndex
+from chalicelib.domain.litigation.matter import Matter
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.template_book import TemplateBook
 from chalicelib.domain.outreach.templates import Template
@@ -258,6 +259,13 @@ class Store(Protocol):
     def leave_due(self, scope: Scope, pk: str, sk: str) -> bool:
         """Take an item out of the due index that cannot be read any more; False when it can."""
         ...
+
+    def matter(self, scope: Scope, matter: str) -> Matter | None:
+        """Return the suit."""
+        ...
+
+    def matter_record(self, scope: Scope, matter: Matter) -> Any:
+        """Return the suit's record."""
 
     def attempt(self, scope: Scope, message: str) -> Attempt | None:
         """Return the attempt."""

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from chalicelib.domain.duties.clock import months_after
 from chalicelib.domain.litigation import limitation as limits
 from chalicelib.domain.litigation.limitation import (
     Entry,
@@ -24,7 +25,6 @@ from chalicelib.domain.litigation.limitation import (
     law_of,
     laws,
     limitation,
-    months_after,
     rest_days,
     start_of,
 )

@@ -105,6 +105,7 @@ class Case(_Value):
     holds: tuple[HoldEntry, ...] = ()
     notices: tuple[Notice, ...] = ()
     limitation_entries: tuple[Entry, ...] = ()
+    litigation: str | None = None
     recall_due_at: str | None = None
     version: int = 1
 

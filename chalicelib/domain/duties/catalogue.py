@@ -74,6 +74,7 @@ class Clock(_Value):
 
     hours: Annotated[int, Field(gt=0)] | None = None
     days: Annotated[int, Field(ge=0)] | None = None
+    months: Annotated[int, Field(gt=0)] | None = None
     business_days: Annotated[int, Field(gt=0)] | None = None
     days_before: Annotated[int, Field(ge=0)] | None = None
     business_days_before: Annotated[int, Field(gt=0)] | None = None
@@ -81,7 +82,7 @@ class Clock(_Value):
 
     @model_validator(mode="after")
     def _one(self) -> "Clock":
-        spans = (self.hours, self.days, self.business_days, self.days_before, self.business_days_before)
+        spans = (self.hours, self.days, self.months, self.business_days, self.days_before, self.business_days_before)
         if sum(span is not None for span in spans) != 1:
             raise ValueError("a clock has one span")
         counts_business_days = self.business_days is not None or self.business_days_before is not None
@@ -102,6 +103,8 @@ class Clock(_Value):
             return clock.after_hours(opened, self.hours)
         if self.days is not None:
             return clock.after_days(opened, self.days, zones=zones)
+        if self.months is not None:
+            return clock.after_months(opened, self.months, zones=zones)
         if self.business_days is not None:
             return clock.after_business_days(opened, self.business_days, calendar=self.calendar or "", zones=zones)
         if stated is None:

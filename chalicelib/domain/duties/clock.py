@@ -5,6 +5,7 @@ several zones that a person may be in the one whose day ends first counts, which
 """
 
 import tomllib
+from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -52,6 +53,22 @@ def after_days(opened: datetime, days: int, *, zones: Iterable[str]) -> Due:
     '2026-11-28T16:00:00+00:00'
     """
     return Due(min(_midnight(_date(opened, zone) + timedelta(days=days + 1), zone) for zone in zones))
+
+
+def months_after(day: date, months: int) -> date:
+    """Return the corresponding day so many months later, or that month's end where it has none (Civil Code art. 202).
+
+    >>> months_after(date(2024, 2, 29), 36).isoformat()
+    '2027-02-28'
+    """
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def after_months(opened: datetime, months: int, *, zones: Iterable[str]) -> Due:
+    """Return the end of the corresponding local day so many months after the day of ``opened``."""
+    days = ((months_after(_date(opened, zone), months) + timedelta(days=1), zone) for zone in zones)
+    return Due(min(_midnight(day, zone) for day, zone in days))
 
 
 def after_business_days(opened: datetime, days: int, *, calendar: str, zones: Iterable[str]) -> Due:

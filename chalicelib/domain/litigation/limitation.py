@@ -10,7 +10,6 @@ corresponding day of the last month, or that month's end, and where it is a rest
 """
 
 import tomllib
-from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -21,7 +20,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chalicelib.domain.duties.clock import CALENDARS
+from chalicelib.domain.duties.clock import CALENDARS, months_after
 
 LAWS = Path(__file__).resolve().parents[2] / "litigation" / "limitation.toml"
 """Where the periods lie: one entry a place."""
@@ -195,17 +194,6 @@ def law_of(country: str, region: str | None, *, on: date) -> Law | None:
 
 
 # Days
-
-
-def months_after(day: date, months: int) -> date:
-    """Return the corresponding day so many months later, or that month's end where it has none (Civil Code art. 202).
-
-    >>> months_after(date(2024, 2, 29), 36).isoformat()
-    '2027-02-28'
-    """
-    index = day.year * 12 + day.month - 1 + months
-    year, month = divmod(index, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def last_day(day: date, calendar: str | None) -> tuple[date, tuple[str, ...]]:
