@@ -593,39 +593,94 @@ def digest_of(algorithm: Any, message: bytes) -> bytes:
     return digest.finalize()
 
 
+def typed_key(vkey: str) -> bytes:
+    """Return type and key of a verifier key line. Raises ValueError."""
+    name, _, encoded = vkey.split("+", 2)
+    if not name or any(letter.isspace() for letter in vkey):
+        raise ValueError("no verifier key")
+    return unbase64(encoded)
+
+
 class Policy:
-    """Witnesses and how many of them must have signed, from a file in the syntax of tlog-policy."""
+    """Witnesses and how many of them must have signed, from a file in the syntax of tlog-policy.
+
+    It is read as strictly as the service reads it: what the operator could not set proves nothing here either.
+    """
 
     def __init__(self, path: str) -> None:
         """Read the file. Raises Unverifiable."""
         self.witnesses: dict[str, tuple[str, bytes, Any]] = {}
         self._groups: dict[str, tuple[int, list[str]]] = {}
-        self.quorum = "none"
+        self._logs: list[bytes] = []
+        self._members: set[str] = set()
+        self.quorum = ""
         try:
-            for line in Path(path).read_text(encoding="utf-8").splitlines():
-                word, *rest = line.partition("#")[0].split() or [""]
-                if word == "witness":
-                    self._witness(rest[0], rest[1])
-                elif word == "group":
-                    members = rest[2:]
-                    self._groups[rest[0]] = ({"all": len(members), "any": 1}.get(rest[1]) or int(rest[1]), members)
-                elif word == "quorum":
-                    self.quorum = rest[0]
-                elif word not in ("", "log"):
-                    raise ValueError(word)
-            known = {"none", *self._groups, *self.witnesses}
-            if not known >= {self.quorum, *(name for _, members in self._groups.values() for name in members)}:
-                raise ValueError("unknown member")
-        except (OSError, ValueError, IndexError) as error:
+            raw = Path(path).read_bytes()
+            if len(raw) > 16_384 or any(byte < 32 and byte not in b"\t\n" for byte in raw):
+                raise ValueError("too long, or control characters")
+            for line in raw.decode().split("\n"):
+                words = [word for word in re.split("[ \t]+", line) if word]
+                if words and not words[0].startswith("#"):
+                    self._take(words)
+            if not self.quorum:
+                raise ValueError("no quorum")
+        except (OSError, ValueError) as error:
             raise Unverifiable(f"{path} is no witness policy") from error
 
+    def _take(self, words: list[str]) -> None:
+        match words:
+            case ["log", vkey] | ["log", vkey, _]:
+                self._log(vkey)
+            case ["witness", name, vkey] | ["witness", name, vkey, _]:
+                self._new(name, len(self.witnesses))
+                self._witness(name, vkey)
+            case ["group", name, least, _, *_]:
+                self._new(name, len(self._groups))
+                self._group(name, least, words[3:])
+            case ["quorum", name] if not self.quorum and name in {"none", *self.witnesses, *self._groups}:
+                self.quorum = name
+            case _:
+                raise ValueError("no line of a policy")
+
+    def _new(self, name: str, count: int) -> None:
+        known = name == "none" or name in self.witnesses or name in self._groups
+        if known or count >= 32 or not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+            raise ValueError("no new name")
+
+    def _log(self, vkey: str) -> None:
+        (name, identity, _), typed = vkey.split("+", 2), typed_key(vkey)
+        named = name.encode() + b"\n" + typed
+        if typed[:1] == b"\x02":
+            named, public = typed[1:], serialization.load_der_public_key(typed[1:])
+            if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+                raise ValueError("no key of a log")
+        elif typed[:1] != b"\x01" or len(typed) != 33:
+            raise ValueError("no key of a log")
+        if sha256(named).digest()[:4].hex() != identity or typed in self._logs or len(self._logs) >= 32:
+            raise ValueError("no key of another log")
+        self._logs.append(typed)
+
     def _witness(self, name: str, vkey: str) -> None:
-        signer, identity, encoded = vkey.split("+", 2)
-        typed = unbase64(encoded)
+        signer, identity, _ = vkey.split("+", 2)
+        typed = typed_key(vkey)
         wanted = sha256(signer.encode() + b"\n" + typed).digest()[:4]
-        if typed[:1] != b"\x04" or wanted.hex() != identity:
+        if typed[:1] != b"\x04" or len(typed) != 33 or wanted.hex() != identity:
             raise ValueError("no key of a witness")
-        self.witnesses[name] = (signer, wanted, ed25519.Ed25519PublicKey.from_public_bytes(typed[1:]))
+        public = ed25519.Ed25519PublicKey.from_public_bytes(typed[1:])
+        if public in [known for _, _, known in self.witnesses.values()]:
+            raise ValueError("two witnesses of one key")
+        self.witnesses[name] = (signer, wanted, public)
+
+    def _group(self, name: str, least: str, members: list[str]) -> None:
+        for member in members:
+            if member in self._members or member not in {*self.witnesses, *self._groups}:
+                raise ValueError("no member")
+            self._members.add(member)
+        plain = least.isascii() and least.isdigit() and len(least) <= 9
+        count = {"all": len(members), "any": 1}.get(least) or (int(least) if plain else 0)
+        if not 1 <= count <= len(members):
+            raise ValueError("no group")
+        self._groups[name] = (count, members)
 
     def signer(self, line: str, text: str) -> str | None:
         """Return the name of the witness whose cosignature of the note text the line is; None when nobody known made it.

@@ -169,6 +169,8 @@ class _Reading:
 
     def _log(self, vkey: str) -> None:
         key = key_from_vkey(vkey)
+        if key.vkey != vkey:
+            raise Malformed("the key is not written in its one form")
         if any(key.spki == known.spki for known in self._logs) or len(self._logs) >= MOST_OF_A_KIND:
             raise Malformed("the log's key stands twice, or there are too many")
         self._logs.append(key)
@@ -176,6 +178,8 @@ class _Reading:
     def _witness(self, name: str, vkey: str, url: str | None) -> None:
         self._new(name, len(self._witnesses))
         signer, _, rest = vkey.partition("+")
+        if any(letter.isspace() for letter in signer):
+            raise Malformed("the name of a key has no spaces")
         encoded = rest.partition("+")[2]
         try:
             typed = base64.b64decode(encoded, validate=True)
@@ -195,7 +199,8 @@ class _Reading:
             if member not in known or member in self._members:
                 raise Malformed(f"{member} is not named above, or is a member already")
             self._members.add(member)
-        count = {"all": len(members), "any": 1}.get(least) or (int(least) if least.isascii() and least.isdigit() else 0)
+        plain = least.isascii() and least.isdigit() and len(least) <= 9
+        count = {"all": len(members), "any": 1}.get(least) or (int(least) if plain else 0)
         if not 1 <= count <= len(members):
             raise Malformed("a group asks for 1 to all of its members")
         self._groups[name] = (count, tuple(members))
