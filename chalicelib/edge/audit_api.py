@@ -347,6 +347,21 @@ def read_time_stamp(principal: Principal, request: Request[None, None]) -> Answe
     return _file(principal, request.path["year"], f"anchors/{request.path['size']}.tsr")
 
 
+@route(
+    bp,
+    "GET",
+    "/v1/audit/{year}/cosigs/{size}/{witness}",
+    scope="audit:read",
+    content_type=NOTE,
+    path_patterns={**YEAR, "size": r"[0-9]{12}", "witness": r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"},
+    cache=FOREVER,
+    summary="Read a witness's lines on the note that was published at a size",
+)
+def read_cosignature(principal: Principal, request: Request[None, None]) -> Answer:
+    """Cosignatures as of tlog-cosignature, verbatim; ``witness`` is the name that the policy gives it."""
+    return _file(principal, request.path["year"], f"cosigs/{request.path['size']}/{request.path['witness']}")
+
+
 def _serve_tiles(depth: int) -> None:
     """Serve tiles and bundles whose number and width take so many parts of the path."""
     parts = [f"part_{place}" for place in range(1, depth + 1)]

@@ -303,6 +303,7 @@ def _plan(ports: ExportPorts, scope: Scope, export: AuditExport, *, now: datetim
     ]
     guides = [*ports.guides(export), schema.PATH]
     todo += [_RULES, *sorted(guides)]
+    todo += [exported.POLICY] * (ports.store.witness_policy(scope) is not None)
     if len(todo) > exported.MOST_FILES:
         return _fail(ports, scope, export, "too_large", now=now, req=req)
     state = {
@@ -355,12 +356,14 @@ def _read(ports: ExportPorts, path: str) -> bytes:
 def _paths_of(ports: ExportPorts, scope: Scope, export: AuditExport, log: ExportedLog) -> list[str]:
     prefix = LogName(scope.tenant, log.year).prefix
     stamped = [int(name[-16:-4]) for name in ports.archive.names(f"{prefix}anchors/")]
+    cosigned = [name.removeprefix(prefix) for name in ports.archive.names(f"{prefix}cosigs/")]
     named = ports.archive.names(f"{prefix}keys/")
     if export.kind != "range":
         paths = ["checkpoint", f"checkpoints/{log.size:012d}"]
         paths += [f"anchors/{log.size:012d}.tsr"] * (log.size in stamped)
+        paths += exported.cosignatures_on([log.size], cosigned)
     else:
-        paths = exported.log_files(log.size, log.first, log.end, stamped)
+        paths = exported.log_files(log.size, log.first, log.end, stamped, cosigned)
     return sorted([*(prefix + path for path in paths), *named])
 
 
@@ -474,9 +477,17 @@ class _Source:
             return planned, _read(self._ports, f"{prefix}/checkpoints/{size:012d}")
         if planned.startswith((f"{self._scope.tenant}/", _RULES)) or planned == schema.PATH:
             return planned, _read(self._ports, planned)
+        if planned == exported.POLICY:
+            return planned, self._policy()
         if self._guides is None:
             self._guides = self._ports.guides(self._export)
         return planned, self._guides[planned]
+
+    def _policy(self) -> bytes:
+        known = self._ports.store.witness_policy(self._scope)
+        if known is None:
+            raise LookupError("the policy of witnesses that there was is gone")
+        return known.text.encode()
 
     def _proved(self, path: str, log: ExportedLog, number: int) -> bytes:
         if path.endswith(".json"):

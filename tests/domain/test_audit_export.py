@@ -40,14 +40,18 @@ def test_a_range_is_cut_from_a_long_log() -> None:
     assert end - first < 5 * 1_440
 
 
+COSIGNED = [f"cosigs/{size:012d}/lender" for size in (200, 300, 70_000, 80_000)]
+
+
 def test_a_part_has_every_hash_and_only_its_own_entries() -> None:
-    paths = log_files(70_000, 512, 768, [300, 80_000])
+    paths = log_files(70_000, 512, 768, [300, 80_000], COSIGNED)
     assert [path for path in paths if path.startswith("tile/entries/")] == ["tile/entries/002"]
     assert sum(path.startswith("tile/0/") for path in paths) == 274
     assert {"checkpoint", "checkpoints/000000070000", "checkpoints/000000000300", "anchors/000000000300.tsr"} <= set(
         paths
     )
     assert not any("80000" in path for path in paths)
+    assert [path for path in paths if path.startswith("cosigs/")] == COSIGNED[1:3], "of notes that are there"
 
 
 def test_what_is_signed_of_an_export_is_no_checkpoint() -> None:

@@ -1,5 +1,6 @@
 """Exports of the archive from the request over HTTP through worker and signature to the download, and what each proves."""
 
+import base64
 import hashlib
 import io
 import json
@@ -23,20 +24,28 @@ from chalicelib.domain import keys
 from chalicelib.domain.audit import export as exported
 from chalicelib.domain.audit import packing, tiles
 from chalicelib.domain.audit.notes import Note, NoteKey, SignatureType
+from chalicelib.domain.audit.policy import WitnessAnswer, parse_policy
+from chalicelib.domain.cases.case import CaseParty
+from chalicelib.domain.cases.lifecycle import CaseState
+from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import EventType
+from chalicelib.domain.people.erasure import Outcome
+from chalicelib.gateways.region_keys import KmsDataKeys
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store, event_of
+from chalicelib.store.sealing import EVIDENCE, Sealer
 from chalicelib.store.tables import Record
-from chalicelib.usecases import archive_exports, projections
+from chalicelib.usecases import archive_exports, cosigning, erasure, projections
 from chalicelib.usecases.archive import enqueue_events, run_archive
 from scripts import verify_archive
 from tests import archives
 from tests.archive_fakes import LocalSigner, MemoryAudit, MemoryBucket, memory_ports
-from tests.builders import LENDER, NOW, PERSON
+from tests.builders import LENDER, NOW, PERSON, TEST_ACTOR, a_case, a_person, stored
 from tests.conftest import NAMES
 from tests.flows.test_cases_api import Api, api, body_of
 from tests.flows.test_erasure import SCOPE
 from tests.time_authority import TimeAuthority
+from tests.witnesses import TextWitness
 
 __all__ = ["api"]
 
@@ -459,6 +468,105 @@ def test_an_export_ends_in_time_or_says_why_not(cloud: Cloud, archived: Cloud, m
     assert archive_exports.resume(archived.ports, SCOPE, asked["id"], now=at + timedelta(days=1)) is None
 
 
+# Witnesses
+
+
+WITNESSES = TextWitness("lender.example/w1"), TextWitness("auditor.example/w1")
+URLS = [f"https://{name}.example" for name in ("lender", "auditor")]
+POLICY = "".join(f"witness {url[8:-8]} {each.vkey} {url}\n" for url, each in zip(URLS, WITNESSES, strict=True))
+POLICY += "group both all lender auditor\nquorum both\n"
+
+
+def witnessed(cloud: Cloud, **more: Any) -> None:
+    """Archive what waits, seen by both witnesses of the policy that the operator has set."""
+    told: dict[str, Any] = {"actor": TEST_ACTOR, "now": NOW, "req": "req_1"}
+    cosigning.set_policy(cloud.store, SCOPE, POLICY, **told)
+
+    def ask(url: str, body: bytes) -> WitnessAnswer:
+        note = body.decode().partition("\n\n")[2]
+        line = WITNESSES[URLS.index(url)].line(note.rpartition("\n\n")[0] + "\n", at=round(NOW.timestamp()))
+        return WitnessAnswer(200, "text/plain", f"{line}\n".encode())
+
+    ports = memory_ports(cloud.audit, cloud.bucket, policy=lambda _: parse_policy(POLICY), ask=ask, **more)
+    (run,) = run_archive(ports, now=NOW + timedelta(minutes=5))
+    assert run["witnesses"]["quorum"]
+
+
+@pytest.mark.parametrize("wish", [RANGE, {"case": "case_0"}, {"person": PERSON}], ids=["range", "case", "person"])
+def test_an_export_proves_offline_who_saw_the_log(wish: dict[str, Any], cloud: Cloud, tmp_path: Path) -> None:
+    PortfolioRepository(cloud.store).write_parties(SCOPE, [(PERSON, "case_0")])
+    cloud.enter(other_cases(300))
+    cloud.stream()
+    witnessed(cloud)
+    raw = cloud.bytes_of(cloud.make(wish))
+    assert len([name for name in names_of(raw) if "/cosigs/" in name]) == 2
+    (tmp_path / "policy").write_text(POLICY)
+    brought = verify_archive.Policy(str(tmp_path / "policy"))
+    report = judged(raw, tmp_path, policy=brought)
+    assert report.faults == [] and report.counts["cosignatures"] == 2
+    with zipfile.ZipFile(io.BytesIO(raw)) as zipped:
+        assert zipped.read("witnesses.policy").decode() == POLICY
+    # The enclosed policy is in nobody's hand but the keeper's: another one is in the manifest, and does not prove a quorum.
+    other = TextWitness("regulator.example/w1")
+    (tmp_path / "policy").write_text(f"{POLICY.rpartition('quorum')[0]}witness other {other.vkey}\nquorum other\n")
+    missed = judged(raw, tmp_path, policy=verify_archive.Policy(str(tmp_path / "policy")))
+    assert [code for code, _, _ in missed.faults] == ["no_quorum"]
+
+    def drop(files: dict[str, bytes]) -> None:
+        del files[next(name for name in files if name.endswith("/auditor"))]
+
+    less = judged(repacked(raw, drop), tmp_path, policy=brought)
+    assert "no_quorum" in {code for code, _, _ in less.faults}
+
+
+# An erased person
+
+
+def test_an_export_of_an_erased_person_proves_every_event_and_opens_nothing(
+    archived: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "kept", lambda ended, today: ())
+    stored(archived.store, a_person(id="per_gone", name="旬己"))
+    gone = a_case(id="case_gone", account="acct-gone", state=CaseState.SETTLED, amount_due_minor=0)
+    stored(archived.store, gone.model_copy(update={"parties": (CaseParty(person="per_gone", role="debtor"),)}))
+    PortfolioRepository(archived.store).write_parties(SCOPE, [("per_gone", "case_gone")])
+    unit = archived.store.unit(SCOPE, actor=TEST_ACTOR, req="req_1", now=NOW)
+    told = {"person": "per_gone", "channel": "sms", "keyword": None}
+    pk = keys.person_pk(LENDER, "per_gone")
+    secret = {"text": "我周五付款", "inbound": "in_1"}
+    unit.emit(pk, EventType.INBOUND_RECEIVED, told, fresh=True, subject="per_gone", secret=secret)
+    changed = {"version": 2}
+    unit.emit(keys.case_pk(LENDER, "case_gone"), EventType.CASE_CHANGED, changed, fresh=True)
+    unit.commit()
+    wish = erasure.Wish("purpose_met", "person", "file-1")
+    more: dict[str, Any] = {"actor": TEST_ACTOR, "now": NOW, "req": "req_2"}
+    done = erasure.request_erasure(archived.store, SCOPE, "per_gone", wish, erasure_id="era_1", **more)
+    assert done.outcome is Outcome.ERASED
+    archived.stream()
+    archived.publish(NOW + timedelta(minutes=10))
+    made = archived.make({"person": "per_gone"})
+    raw = archived.bytes_of(made)
+    report = judged(raw, tmp_path)
+    assert report.faults == [] and made["state"] == "succeeded"
+    proved = {name.split("/")[1] for name in names_of(raw) if name.startswith("proofs/")}
+    assert proved == {"per_gone", "case_gone"}, "the index is gone, and the erasure's own event names the cases"
+    kinds = {
+        json.loads(zipfile.ZipFile(io.BytesIO(raw)).read(name))["event"]["type"]
+        for name in names_of(raw)
+        if name.startswith("proofs/per_gone/") and name.endswith(".json")
+    }
+    assert {"inbound.received", "person.keys_destroyed"} <= kinds
+    sealer = Sealer(KmsDataKeys(NAMES.data_key))
+    sealed = [event for event in archived.store.events(SCOPE, pk) if event.sealed is not None]
+    assert sealed
+    for event in sealed:
+        octets = base64.urlsafe_b64decode(str(event.sealed) + "=" * (-len(str(event.sealed)) % 4))
+        bound = keys.event_aad(archives.ORIGIN, event.id, event.type.value)
+        with pytest.raises(PersonErased):
+            sealer.open(LENDER, "per_gone", EVIDENCE, octets, aad=bound)
+    assert "旬己" not in raw.decode(errors="replace") and "我周五付款" not in raw.decode(errors="replace")
+
+
 # The guide
 
 
@@ -480,7 +588,7 @@ def test_the_commands_of_the_guide_do_what_it_says(wish: dict[str, Any], cloud: 
     authority = TimeAuthority(tmp_path / "authority")
     cloud.enter(other_cases(300))
     cloud.stream()
-    run_archive(memory_ports(cloud.audit, cloud.bucket, stamp=authority.stamp), now=NOW + timedelta(minutes=5))
+    witnessed(cloud, stamp=authority.stamp)
     told = cloud.make(wish)
     folder, brought = tmp_path / "export", tmp_path / "brought"
     brought.mkdir()
@@ -493,7 +601,8 @@ def test_the_commands_of_the_guide_do_what_it_says(wish: dict[str, Any], cloud: 
     key = NoteKey(origin, SignatureType.ED25519, archives.spki(archives.ED25519))
     (brought / "log.vkey").write_text(key.vkey + "\n")
     (brought / "earlier").write_bytes((folder / f"{LENDER}/2026/checkpoint").read_bytes())
-    having = {"tsa", "everything", "earlier"}
+    (brought / "policy").write_text(POLICY)
+    having = {"tsa", "everything", "earlier", "policy"}
     if AUDITORS.exists():
         having |= {"aics", "go", "pymerkle", "whole"}
     tools = AUDITORS if AUDITORS.exists() else Path(sys.executable).parent
@@ -506,6 +615,7 @@ def test_the_commands_of_the_guide_do_what_it_says(wish: dict[str, Any], cloud: 
         "APPROVAL_KEY": str(brought / "approval.pem"),
         "EARLIER": str(brought / "earlier"),
         "TSA_CA": str(authority.certificate),
+        "POLICY": str(brought / "policy"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

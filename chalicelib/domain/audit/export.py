@@ -135,10 +135,15 @@ def numbers_between(
     return first * TILE_WIDTH, min(size, end * TILE_WIDTH)
 
 
-def log_files(size: int, first: int, end: int, stamped: Iterable[int]) -> list[str]:
-    """Return the paths below a log, sorted, of its note, all hash tiles, the bundles of [first, end), and time stamps.
+POLICY = "witnesses.policy"
+"""The lender's policy of witnesses, as the operator set it, in an export. A verifier brings its own, and compares."""
 
-    ``stamped`` are the sizes of published notes that an authority stamped.
+
+def log_files(size: int, first: int, end: int, stamped: Iterable[int], cosigned: Iterable[str]) -> list[str]:
+    """Return the paths below a log, sorted, of its note, all hash tiles, the bundles of [first, end), stamps and cosignatures.
+
+    ``stamped`` are the sizes of published notes that an authority stamped, ``cosigned`` the paths of witnesses' lines
+    (``cosigs/<size>/<witness>``): those on the newest note and on stamped ones come along.
     """
     tiles: list[Tile] = [*tiles_between(0, size), *bundles_between(0, size)]
     wanted = [tile for tile in tiles if tile.level >= 0 or first <= tile.first_entry < end]
@@ -148,9 +153,16 @@ def log_files(size: int, first: int, end: int, stamped: Iterable[int]) -> list[s
             "checkpoint",
             *(f"checkpoints/{each:012d}" for each in notes),
             *(f"anchors/{each:012d}.tsr" for each in stamped if each <= size),
+            *cosignatures_on(notes, cosigned),
             *(tile.path for tile in wanted),
         ]
     )
+
+
+def cosignatures_on(sizes: Iterable[int], cosigned: Iterable[str]) -> list[str]:
+    """Return those paths of witnesses' lines that are on the notes of these sizes."""
+    wanted = {f"{size:012d}" for size in sizes}
+    return [path for path in cosigned if path.split("/")[1] in wanted]
 
 
 def manifest_bytes(export: AuditExport, streams: Mapping[str, int], files: Sequence[tuple[str, int, str]]) -> bytes:
