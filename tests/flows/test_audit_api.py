@@ -111,6 +111,19 @@ def test_a_log_is_read_by_the_paths_of_a_tlog_client_and_verifies(
     assert verify_archive.verify(log, asked).faults == []
 
 
+def test_a_witnesss_lines_are_read_verbatim_and_by_the_lender_only(archived: tuple[Api, MemoryBucket]) -> None:
+    api, bucket = archived
+    lines = "\N{EM DASH} lender.example/w1 AAAA\n".encode()
+    path = f"cosigs/{300:012d}/lender"
+    bucket.put_once(f"{LENDER}/{YEAR}/{path}", lines, retain_until=NOW)
+    answer = api.get("officer", f"/v1/audit/{YEAR}/{path}")
+    assert (answer.status_code, octets(answer)) == (200, lines)
+    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    for token, other in (("lender", f"cosigs/{301:012d}/lender"), ("lender", f"cosigs/{300:012d}/auditor")):
+        assert api.get(token, f"/v1/audit/{YEAR}/{other}").status_code == 404
+    assert api.get("other-lender", f"/v1/audit/{YEAR}/{path}").status_code == 404
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -123,6 +136,8 @@ def test_a_log_is_read_by_the_paths_of_a_tlog_client_and_verifies(
         "tile/0/x001/000",
         "tile/0/..%2F000",
         "checkpoints/1",
+        "cosigs/1/lender",
+        "cosigs/000000000300/.lender",
         "keys/abc",
     ],
 )
