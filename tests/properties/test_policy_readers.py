@@ -107,6 +107,7 @@ def test_both_read_the_same_policies_and_find_the_same_quorum(tmp_path: Path, te
         "log nothing\nquorum none",
         f"witness a {KEYS[0]}\nwitness b {KEYS[0]}\nquorum a",
     ],
+    ids=["comment", "later member", "same name", "two quorums", "no quorum", "carriage return", "no key", "same key"],
 )
 def test_what_only_a_lenient_reader_takes_is_no_policy_for_either(text: str, tmp_path: Path) -> None:
     assert both(text, tmp_path) == (None, None)
