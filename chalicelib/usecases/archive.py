@@ -632,15 +632,18 @@ def _halt(ports: ArchivePorts, alarm: ForkAlarm) -> None:
 
 # Reading
 
+_OVER_A_NOTE = re.compile(r"anchors/[0-9]{12}\.tsr|cosigs/[0-9]{12}/[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""An authority's time stamp of a published note, or a witness's lines on it."""
+
 
 def read_log_file(bucket: ArchiveBucket, scope: Scope, year: str, path: str) -> bytes:
-    """Return a file of the lender's log: ``checkpoint``, a published note or its time stamp, or a tile, by its one spelling.
+    """Return a file of the lender's log, by its one spelling: ``checkpoint``, a published note, what is over it, or a tile.
 
     Raises NotFound for anything else and for what is not there.
     """
     copy = path.removeprefix("checkpoints/")
     is_copy = path.startswith("checkpoints/") and len(copy) == 12 and copy.isascii() and copy.isdigit()
-    is_copy = is_copy or re.fullmatch(r"anchors/[0-9]{12}\.tsr", path) is not None
+    is_copy = is_copy or _OVER_A_NOTE.fullmatch(path) is not None
     is_year = len(year) == 4 and year.isascii() and year.isdigit()
     if not is_year or not (path == "checkpoint" or is_copy or tile_at(path) is not None):
         raise NotFound("log file", path)
