@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,31 @@ def _service_models_read_once() -> Iterator[None]:
     shared = cache(botocore.loaders.create_loader)
     with patch.object(botocore.session, "create_loader", shared):
         yield
+
+
+class LotsSoFar:
+    """Tells, lot by lot of a long campaign, what was counted so far and how long it took."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        """Take where to print."""
+        self._reporter, self._began, self._counted, self._lots = reporter, time.monotonic(), Counter[str](), 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print a line for a lot that has ended."""
+        for name, value in report.user_properties:
+            if name == "campaign" and report.when == "teardown":
+                self._lots += 1
+                self._counted.update(value)
+                told = ", ".join(f"{number:,} {what}" for what, number in self._counted.items())
+                self._reporter.write_line(f" {time.monotonic() - self._began:,.0f} s, {self._lots} lots: {told}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Show the progress of a campaign that was asked for by its size."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and {"PERSONS", "CANARIES"} & os.environ.keys():
+        config.pluginmanager.register(LotsSoFar(reporter))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
