@@ -16,6 +16,7 @@ from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.instants import from_text, local_date, to_text
+from chalicelib.domain.litigation.ledger import claim_lives_until
 from chalicelib.domain.people.erasure import Decision, ErasureRequest, Outcome, decide, may_destroy_evidence
 from chalicelib.domain.people.person import ContactLedger, Person
 from chalicelib.domain.people.retention import Ended, kept
@@ -202,7 +203,7 @@ def _look(store: Store, scope: Scope, person_id: str, zone: str) -> _Known:
     acts = [event.at for event in everything if event.type not in NO_ACTIVITY]
     last = max((_instant(at) for at in [*entries, *acts]), default=None)
     ended = tuple(
-        _ended(cases.get(case), stream, local_date(last, zone), zone)
+        _ended(cases.get(case), ledger, stream, local_date(last, zone), zone)
         for case, stream in streams.items()
         if stream and last is not None
     )
@@ -235,7 +236,7 @@ def _instant(text: str) -> datetime:
     return from_text(text) if "T" in text else datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC)
 
 
-def _ended(case: Case | None, stream: Sequence[Event], last: date, zone: str) -> Ended:
+def _ended(case: Case | None, ledger: ContactLedger, stream: Sequence[Event], last: date, zone: str) -> Ended:
     """Return what duties are counted from; place and end stand open in the stream, also when the case is unreadable."""
     placed = stream[0].data
     moves = [event.at for event in stream if event.type is EventType.CASE_CHANGED] or [stream[-1].at]
@@ -244,7 +245,7 @@ def _ended(case: Case | None, stream: Sequence[Event], last: date, zone: str) ->
         region=placed.get("region") or (case.region if case is not None else None),
         last_activity=last,
         case_end=local_date(from_text(moves[-1]), zone),
-        limitation_end=case.limitation_expires_on if case is not None else None,
+        limitation_end=claim_lives_until(case, ledger.history, zone=zone, today=last) if case is not None else None,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import FINAL, CaseState
+from chalicelib.domain.litigation.limitation import Entry, Proof
 from chalicelib.domain.people import erasure
 from chalicelib.domain.people.erasure import REASONS, Decision, Outcome, decide, may_destroy_evidence
 from chalicelib.domain.people.person import ContactLedger, HoldEntry
@@ -151,3 +152,10 @@ def test_every_reason_is_told_in_two_languages_and_is_given_somewhere() -> None:
     for zh, en in REASONS.values():
         assert any("\u4e00" <= letter <= "\u9fff" for letter in zh)
         assert en.isascii()
+
+
+def test_a_claim_that_was_renewed_after_the_upload_still_lives() -> None:
+    over = TODAY - timedelta(days=30)
+    assert "limitation_running" not in codes(decided(unpaid(limitation_expires_on=over)))
+    signed = Entry(id="lim_1", kind="acknowledgement", on=TODAY, proof=Proof.SIGNED)
+    assert "limitation_running" in codes(decided(unpaid(limitation_expires_on=over, limitation_entries=(signed,))))

@@ -81,6 +81,11 @@ def limitation_of(case: Case, contacts: Iterable[ContactEntry], *, zone: str, to
     return limitation(entries, country=case.country, region=case.region, today=today, start=start, stated=stated)
 
 
+def claim_lives_until(case: Case, contacts: Iterable[ContactEntry], *, zone: str, today: date) -> date | None:
+    """Return the last day on which the claim may still live, proven or not; None when nobody knows."""
+    return limitation_of(case, contacts, zone=zone, today=today).may_reach_to
+
+
 def guarantees_of(
     case: Case, contacts: Iterable[ContactEntry], *, zone: str, today: date
 ) -> list[tuple[str, Guarantee]]:

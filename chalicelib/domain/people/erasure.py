@@ -14,11 +14,15 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import FINAL, CaseState
+from chalicelib.domain.litigation.ledger import claim_lives_until
 from chalicelib.domain.people.person import ContactLedger, HoldEntry
 from chalicelib.domain.people.retention import Kept
 
 COMPLAINT_DAYS = 60
 """A complaint counts as open so long after it came in: the longest time to answer one (CN-CMP-1)."""
+
+_EASTERNMOST = "Pacific/Kiritimati"
+"""Where a contact's local day is the latest one, which keeps the data longer."""
 
 LEGAL_HOLDS = frozenset({"legal_review"})
 """Kinds of hold under which nothing of the person may be destroyed."""
@@ -177,7 +181,7 @@ def decide(
     holds = [hold for hold in [*ledger.holds, *(hold for case in known for hold in case.holds)] if _runs(hold, today)]
     owed = [Block("open_duty", max(due, default=None))] if (due := tuple(owed_until)) else []
     blocks = [*_open(known, holds, complaints, now, today), *owed]
-    blocks += _claims(known, holds, today, claims_waived, log_held=log_held)
+    blocks += _claims(known, ledger, holds, today, claims_waived, log_held=log_held)
     codes = {block.code for block in blocks}
     if codes & {"open_case", "open_complaint", "open_duty"}:
         return Decision(Outcome.POSTPONED, tuple(blocks), None, duties)
@@ -214,11 +218,18 @@ def _open(
 
 
 def _claims(
-    cases: tuple[Case, ...], holds: list[HoldEntry], today: date, waived: bool, *, log_held: bool
+    cases: tuple[Case, ...],
+    ledger: ContactLedger,
+    holds: list[HoldEntry],
+    today: date,
+    waived: bool,
+    *,
+    log_held: bool,
 ) -> list[Block]:
     found = [Block("legal_hold")] if log_held or any(hold.kind in LEGAL_HOLDS for hold in holds) else []
     owed = [] if waived else [c for c in cases if c.amount_due_minor > 0 and c.state is not CaseState.SETTLED]
-    ends = [case.limitation_expires_on for case in owed if case.limitation_expires_on is not None]
+    lives = [claim_lives_until(case, ledger.history, zone=_EASTERNMOST, today=today) for case in owed]
+    ends = [end for end in lives if end is not None]
     if any(end >= today for end in ends):
         found.append(Block("limitation_running", max(ends)))
     if len(ends) < len(owed):
