@@ -231,7 +231,7 @@ class Day:
 
         if not until(loaded, seconds=300, pause=0.2):
             raise RuntimeError("the portfolio was not loaded within 300 s")
-        self.quiet(seconds=300)
+        self.quiet(seconds=900)
 
     def quiet(self, *, seconds: float = 60) -> None:
         """Wait until queues are empty and everything that was committed is projected."""
