@@ -322,6 +322,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return duties.project_duties(duty_ports(), events, scope_for=worker_scope, now=now())
 
+    def to_outcomes(events: Any) -> list[str]:
+        from chalicelib.usecases import outcomes
+
+        return outcomes.project_outcomes(outcome_repository(), events)
+
     def to_feedback(events: Any) -> list[str]:
         from chalicelib.usecases import feedback
 
@@ -357,6 +362,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "figures": to_figures,
         "duties": to_duties,
         "feedback": to_feedback,
+        "outcomes": to_outcomes,
         "archive": to_archive,
         "decisions": to_decisions,
         "signatures": to_signatures,
@@ -416,6 +422,15 @@ def duty_ports() -> Any:
     from chalicelib.usecases import duties
 
     return duties.DutyPorts(store(), DutyRepository(), lambda person: places_of(person, load_packs()))
+
+
+@cache
+def outcome_repository() -> Any:
+    """Return the lenders' feeds of outcomes."""
+    from chalicelib.store.outcome_repository import OutcomeRepository
+
+    store()
+    return OutcomeRepository()
 
 
 @cache

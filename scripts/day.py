@@ -167,6 +167,51 @@ class Day:
                     path = f"/v1/duties/{duty['id']}/fulfilments"
                     self.api.call("POST", path, token, done, key=self.key("reply", duty["id"]), expect=(201, 409, 422))
 
+    def give_feedback(self) -> None:
+        """Let each agency suggest something and enter two scores of customers; the lender takes up the suggestion of one."""
+        for number, agency in enumerate(sorted(self.state["held"])):
+            cases = sorted(self.state["held"][agency])
+            if not cases:
+                continue
+            token = self.token("agency", agency)
+            said = {
+                "kind": "suggestion",
+                "source": "agency",
+                "case": cases[0],
+                "text": "名单中的旧号码太多，请先核对。 Too many old numbers in the list; check them first.",
+            }
+            told = self._feedback(token, said, "suggestion", agency)
+            if told is not None and number == 0:
+                self._take_up(told, "adopted", "data_quality")
+            for score, case in zip((5, 2), cases[-2:], strict=False):
+                scored = {"kind": "survey", "source": "customer", "case": case, "score": score, "channel": "call"}
+                self._feedback(token, scored, "score", case)
+
+    def answer_feedback(self) -> None:
+        """Let the lender answer and close every other complaint that waits; the rest is escalated after 36 hours."""
+        officer = self.token("compliance", LENDER, world.COMPLIANCE_OFFICER)
+        waiting = self.api.call("GET", "/v1/feedback?limit=100", officer).body["items"]
+        complaints = sorted(item["id"] for item in waiting if item["kind"] == "complaint")
+        for complaint in complaints[::2]:
+            self._take_up(complaint, "not_upheld", "none_found")
+
+    def _feedback(self, token: str, said: dict[str, Any], *place: str) -> str | None:
+        key = self.key("feedback", *place)
+        told = self.api.call("POST", "/v1/feedback", token, said, key=key, expect=(201, 404))
+        return str(told.body["id"]) if told.status == 201 else None
+
+    def _take_up(self, item: str, outcome: str, root_cause: str) -> None:
+        officer = self.token("compliance", LENDER, world.COMPLIANCE_OFFICER)
+        words = "已核查并答复。 Looked into and answered."
+        steps: dict[str, dict[str, str]] = {
+            "assignments": {"owner": world.COMPLIANCE_OFFICER},
+            "answers": {"text": words},
+            "closures": {"outcome": outcome, "root_cause": root_cause, "text": words},
+        }
+        for what, body in steps.items():
+            key = self.key(what, item)
+            self.api.call("POST", f"/v1/feedback/{item}/{what}", officer, body, key=key, expect=(201, 409))
+
     def send_notices(self) -> None:
         """Let each agency send every other validation notice that it owes by letter; what is sent discharges the duty."""
         for agency in world.AGENCIES:
@@ -528,6 +573,8 @@ def live(day: Day) -> None:
         if hour == 6:
             day.step(f"day {number} lender", day.lender_acts)
             day.step(f"day {number} complaints", day.answer_complaints)
+            day.step(f"day {number} feedback", day.give_feedback)
+            day.step(f"day {number} feedback answered", day.answer_feedback)
         if hour == world.US_CLOSE:
             day.step(f"day {number} notices", day.send_notices)
     day.step(f"day {number} end", day.close)

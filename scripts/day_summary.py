@@ -74,6 +74,7 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
             name.removeprefix("contact."): n for name, n in sorted(events.items()) if name.startswith("contact.")
         },
         "duties": duties(day),
+        "feedback": feedback(day),
         "agencies": {agency: len(held) for agency, held in sorted(day.state["held"].items())},
         "outbox": outbox(out / "outbox.jsonl"),
         "figures": headline(day),
@@ -190,6 +191,25 @@ def duties(day: Any) -> dict[str, dict[str, int]]:
     return {state: dict(sorted(kinds.items())) for state, kinds in found.items()}
 
 
+FEEDBACK = ("waiting", "escalated", "answered", "closed")
+"""The lists of feedback that the summary counts."""
+
+
+def feedback(day: Any) -> dict[str, dict[str, int]]:
+    """Return how much feedback of each kind stands in each list; what was escalated waits as well."""
+    found: dict[str, Counter[str]] = {}
+    for name in FEEDBACK:
+        cursor = ""
+        while True:
+            token = day.token("lender", LENDER)
+            page = day.api.call("GET", f"/v1/feedback?status={name}&limit=100{cursor}", token).body
+            found.setdefault(name, Counter()).update(item["kind"] for item in page["items"])
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+    return {name: dict(sorted(kinds.items())) for name, kinds in found.items()}
+
+
 def program(module: str, *arguments: str) -> dict[str, Any]:
     """Run a checking program in a process of its own; return its exit status and its JSON answer."""
     done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
@@ -265,6 +285,8 @@ def text(summary: dict[str, Any], out: Path) -> str:
         "  触达 contacts    " + "  ".join(f"{name} {count}" for name, count in contacts.items()),
         "  义务 duties      "
         + "  ".join(f"{state} {sum(kinds.values())}" for state, kinds in summary["duties"].items()),
+        "  反馈 feedback    "
+        + "  ".join(f"{name} {sum(kinds.values())}" for name, kinds in summary["feedback"].items()),
         "  外发 outbox      " + "  ".join(f"{name} {count}" for name, count in summary["outbox"].items()),
         *(
             f"  目标 target      {line['name']['zh']} / {line['name']['en']}: {shown(line)}"

@@ -139,6 +139,7 @@ COLUMNS = {
     "subject": "subject",
     "late": "late",
     "done_at": "done_at",
+    "score": "score",
     "zone": "zone",
 }
 """Column of the table of events -> member of an event's open data."""
@@ -324,6 +325,22 @@ create temp table answer as
       'original_creditor_answer', 'substantiation'))
   where place = 1 group by stream, subject;
 
+create temp table feedback as
+  select stream, subject, min(seq) as seq, at as received_at, day, who from happened
+  where type = 'duty.opened' and duty_kind in ('feedback_answer', 'complaint_answer', 'complaint_first_reply',
+    'credit_dispute_answer', 'dispute_answer', 'dispute_investigation', 'dispute_verification', 'original_creditor_answer',
+    'substantiation')
+  group by stream, subject;
+
+create temp table handled as
+  select stream, subject, min(seq) as seq, done_at from (
+    select f.stream, f.seq, f.done_at, o.subject, row_number() over (partition by f.stream, f.seq order by o.seq desc) as place
+    from happened f join happened o on o.stream = f.stream and o.duty = f.duty and o.seq < f.seq and o.type = 'duty.opened'
+    where f.type = 'duty.fulfilled' and o.duty_kind in ('feedback_answer', 'complaint_answer', 'complaint_first_reply',
+      'credit_dispute_answer', 'dispute_answer', 'dispute_investigation', 'dispute_verification',
+      'original_creditor_answer', 'substantiation'))
+  where place = 1 group by stream, subject;
+
 create temp table counter (who, period, name, value);
 
 insert into counter select name, day, counter, count(distinct stream) from touch join crowd using (stream) group by 1, 2, 3;
@@ -368,6 +385,16 @@ insert into counter select name, item.day, case when julianday(done_at) - julian
     and at_subject = item.subject
   group by 1, 2, 3;
 insert into counter select name, item.day, 'feedback_received', count(*) from item join voice using (stream, seq) group by 1, 2;
+
+insert into counter select name, feedback.day, case when julianday(done_at) - julianday(received_at) <= 2 + 1e-9
+    then 'items_in_48h' else 'items_late' end, count(*)
+  from feedback join handled using (stream, subject)
+  join (select stream as at_stream, subject as at_subject, who as name from feedback
+        union all select feedback.stream, subject, name from feedback join slice using (stream)) on at_stream = feedback.stream
+    and at_subject = feedback.subject
+  group by 1, 2, 3;
+insert into counter select name, feedback.day, 'items_received', count(*)
+  from feedback join voice using (stream, seq) group by 1, 2;
 
 insert into counter select 'portfolio:' || batch, month, 'placed', count(*) from happened join placement using (stream)
   where type = 'case.placed' and batch is not null group by 1, 2;
@@ -437,6 +464,22 @@ DAILY = (
     ("lost", "", "1", "happened", "type = 'contact.unknown'"),
     ("complaints", "", "1", "happened", "type = 'complaint.received'"),
     ("risk_events", "", "1", "happened", "type = 'risk_event.raised'"),
+    ("scores", "", "1", "happened", "type = 'feedback.received' and score is not null"),
+    ("scores_good", "", "1", "happened", "type = 'feedback.received' and score >= 4"),
+    (
+        "channel_scores",
+        "channel",
+        "1",
+        "happened",
+        "type = 'feedback.received' and score is not null and channel is not null",
+    ),
+    (
+        "channel_scores_good",
+        "channel",
+        "1",
+        "happened",
+        "type = 'feedback.received' and score >= 4 and channel is not null",
+    ),
     ("channel_delivered", "channel", "1", "happened", "type = 'contact.delivered'"),
     ("channel_delivered", "channel", "-1", "happened", "type = 'contact.failed' and from_state = 'delivered'"),
     ("channel_failed", "channel", "1", "happened", "type = 'contact.failed'"),
@@ -577,7 +620,12 @@ FORMULAS = (
         *("duties_in_time@1", "LA", "ratio", "duty", "duties_in_time:*"),
         *("duties_in_time:* + duties_overdue:*", "duties_in_time:* + duties_overdue:*", True),
     ),
-    ("feedback_in_48h@1", "LA", "ratio", None, "feedback_in_48h", "feedback_received", "feedback_received", True),
+    ("feedback_in_48h@2", "LA", "ratio", None, "items_in_48h", "items_received", "items_received", True),
+    ("satisfaction@1", "LA", "ratio", None, "scores_good", "scores", "scores", True),
+    (
+        *("satisfaction_by_channel@1", "LA", "ratio", "channel", "channel_scores_good:*"),
+        *("channel_scores:*", "channel_scores:*", True),
+    ),
 )
 
 SCALES = {"per_1000": 1_000, "per_10000": 10_000}

@@ -187,7 +187,9 @@ _collectors = st.sampled_from([None, "col-1", "col-2"])
 _duty = st.fixed_dictionaries(
     {
         "duty": st.sampled_from(["duty_1", "duty_2", "duty_3"]),
-        "duty_kind": st.sampled_from(["complaint_answer", "complaint_first_reply", "validation_notice"]),
+        "duty_kind": st.sampled_from(
+            ["complaint_answer", "complaint_first_reply", "feedback_answer", "validation_notice"]
+        ),
         "subject": st.sampled_from(["cmp_1", "cmp_2"]),
         "agency": st.sampled_from([None, AGENCY]),
         "late": st.booleans(),
@@ -250,6 +252,13 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
         {"person": _persons, "channel": st.just("sms"), "keyword": st.sampled_from([None, "stop", "STOP", "paid"])}
     ),
     EventType.COMPLAINT_RECEIVED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
+    EventType.FEEDBACK_RECEIVED: st.fixed_dictionaries(
+        {
+            "score": st.sampled_from([None, 1, 3, 4, 5]),
+            "channel": st.sampled_from([None, "sms", "call"]),
+            "agency": st.sampled_from([None, AGENCY]),
+        }
+    ),
     EventType.RISK_EVENT_RAISED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
 }
 """How each type of event that a figure may rest on looks."""

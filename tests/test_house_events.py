@@ -17,6 +17,7 @@ import pytest
 from chalicelib.domain import keys
 from chalicelib.domain.cases.appropriation import PARTS
 from chalicelib.domain.cases.feed import FEED_TYPES
+from chalicelib.domain.cases.outcomes import OUTCOMES
 from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.kpi.counters import effect
 from chalicelib.domain.kpi.past import Past
@@ -249,6 +250,7 @@ COUNTED_WHEN: Mapping[EventType, Mapping[str, str]] = {
     # A carrier's report counts when it comes before our own note that the message was sent.
     EventType.CONTACT_FAILED: {"from": "sending"},
     EventType.CASE_CHANGED: {"to": "settled"},
+    EventType.FEEDBACK_RECEIVED: {"score": 5},
     EventType.HOLD_PLACED: {"kind": "dispute"},
     EventType.HOLD_RELEASED: {"kind": "dispute"},
 }
@@ -274,6 +276,8 @@ def _assert_readers(events: list[Event]) -> None:
             read.add("duties")
         if event.type in feedback.CONCERNED:
             read.add("feedback")
+        if event.type in OUTCOMES:
+            read.add("outcomes")
         entered: list[Event] = []
         simulations.project(SimpleNamespace(enter=entered.extend), [event])  # type: ignore[arg-type]
         if entered:

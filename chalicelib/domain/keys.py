@@ -195,6 +195,16 @@ def feedback_about_pk(tenant: str, subject: str) -> str:
     return f"T#{tenant}#FEEDBACKOF#{subject}"
 
 
+def outcomes_pk(tenant: str) -> str:
+    """Return the view partition of a lender's feed of outcomes."""
+    return f"T#{tenant}#OUTCOMES"
+
+
+def told_pk(tenant: str) -> str:
+    """Return the view partition that says how much of each stream a lender's feed of outcomes holds; sk is the stream."""
+    return f"T#{tenant}#TOLD"
+
+
 def point_index_pk(tenant: str, index: str) -> str:
     """Return the view partition that leads from a blind index of a contact point to its persons."""
     return f"T#{tenant}#IX#{index}"

@@ -11,6 +11,7 @@ from chalicelib import wiring
 from chalicelib.domain.cases.activity_codes import CODES
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.feed import RETENTION_DAYS, Expired
+from chalicelib.domain.cases.feed import Page as ChangePage
 from chalicelib.domain.cursors import MAX_LENGTH, open_cursor, seal_cursor
 from chalicelib.domain.errors import CursorExpired, CursorRejected, NotPermitted, StateConflict
 from chalicelib.domain.instants import local_date
@@ -338,7 +339,7 @@ def list_cases(principal: Principal, request: Request[None, CaseFilter]) -> Case
     return CaseList(
         items=[CaseSummary(**item) for item in items],
         next_cursor=None if following is None else request.cursor({"case": following}),
-        changes_cursor=None if head is None or org is None else _feed_cursor(org, head),
+        changes_cursor=None if head is None or org is None else _feed_cursor("feed", org, head),
     )
 
 
@@ -359,31 +360,39 @@ def _zone(scope: Any) -> str:
 )
 def read_changes(principal: Principal, request: Request[None, FeedPlace]) -> Changes:
     """Without a cursor the feed starts at the oldest entry that is kept (35 days). 410: list the cases anew."""
-    org = principal.org
+    page, following = follow(wiring.feed_repository(), principal.org, request.query, name="feed")
+    items = [FeedEntry(**entry) for entry in page.entries]
+    return Changes(items=items, next_cursor=following, more=page.more)
+
+
+def follow(feed: feeds.Feed, owner: str, place: FeedPlace, *, name: str) -> tuple[ChangePage, str]:
+    """Return a page of an owner's feed and the cursor to go on with; ``name`` says which feed the cursors are for.
+
+    Raises CursorRejected for a cursor of another feed, CursorExpired when entries after it are no longer kept.
+    """
     page = feeds.changes(
-        wiring.feed_repository(),
-        org,
-        after=_feed_place(org, request.query.cursor),
-        limit=request.query.limit,
-        wait=request.query.wait,
+        feed,
+        owner,
+        after=_feed_place(name, owner, place.cursor),
+        limit=place.limit,
+        wait=place.wait,
         sleep=time.sleep,
     )
     if isinstance(page, Expired):
         raise CursorExpired(FULL_LIST)
-    items = [FeedEntry(**entry) for entry in page.entries]
-    return Changes(items=items, next_cursor=_feed_cursor(org, page.next_seq), more=page.more)
+    return page, _feed_cursor(name, owner, page.next_seq)
 
 
-def _feed_cursor(org: str, seq: int) -> str:
-    # Bound to the agency and to nothing else: every caller of the agency may go on where another stopped.
+def _feed_cursor(name: str, owner: str, seq: int) -> str:
+    # Bound to the agency or lender and to nothing else: every caller of it may go on where another stopped.
     expires = int(time.time()) + FEED_SECONDS
-    return seal_cursor(wiring.cursor_key(), {"seq": seq}, scope=f"feed|{org}", filters="", expires_at=expires)
+    return seal_cursor(wiring.cursor_key(), {"seq": seq}, scope=f"{name}|{owner}", filters="", expires_at=expires)
 
 
-def _feed_place(org: str, cursor: str | None) -> int | None:
+def _feed_place(name: str, owner: str, cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    place = open_cursor(wiring.cursor_key(), cursor, scope=f"feed|{org}", filters="", now=int(time.time()))
+    place = open_cursor(wiring.cursor_key(), cursor, scope=f"{name}|{owner}", filters="", now=int(time.time()))
     if place is None:
         raise CursorRejected
     if place.is_expired:

@@ -29,11 +29,15 @@ class _Model(BaseModel):
 
 
 class FeedbackEntry(_Model):
-    """Feedback as somebody enters it. ``source`` is whose words they are; name the case, or the person where there is none."""
+    """Feedback as somebody enters it. ``source`` is whose words they are; name the case, or the person where there is none.
 
-    kind: Literal["complaint", "suggestion", "quality_check"]
+    A ``survey`` has a ``score`` of 1 (very dissatisfied) to 5 (very satisfied) and words if there are any; the others have words.
+    """
+
+    kind: Literal["complaint", "suggestion", "quality_check", "survey"]
     source: Literal["customer", "agency", "collector", "lender"]
-    text: Words
+    text: Words | None = None
+    score: Annotated[int, Field(ge=1, le=5)] | None = None
     case: Id | None = None
     person: Id | None = None
     agency: Id | None = None
@@ -98,7 +102,6 @@ class FeedbackView(_Model):
     agency: str | None
     collector: str | None
     channel: str | None
-    survey: str | None
     score: int | None
     received_at: str
     due_at: str | None
@@ -122,7 +125,7 @@ class FeedbackList(_Model):
 
 def _view(item: FeedbackItem, now: datetime, words: dict[int, str] | None = None) -> FeedbackView:
     texts = words or {}
-    body = item.model_dump(exclude={"tenant", "subject", "due_before", "steps", "contact", "status"})
+    body = item.model_dump(exclude={"tenant", "subject", "due_before", "steps", "status"})
     steps = [FeedbackStep(did=step.did, at=step.at, by=step.by, text=texts.get(step.words or 0)) for step in item.steps]
     overdue = item.is_overdue(to_text(now))
     return FeedbackView(**body, status=item.status.value, lender=item.tenant, overdue=overdue, steps=steps)
@@ -151,7 +154,7 @@ def _answer(item: FeedbackItem) -> Answer:
     response=FeedbackView,
     status=201,
     errors=[NotFound],
-    summary="Enter feedback: a complaint, a suggestion or the finding of a quality check; its 48 hours begin",
+    summary="Enter feedback: a complaint, a suggestion, the finding of a quality check, a customer's score; its 48 hours begin",
 )
 def enter_feedback(principal: Principal, request: Request[FeedbackEntry, None]) -> Answer:
     """An agency names a case that it holds. A complaint also opens the duties of the place where the borrower lives."""
@@ -167,6 +170,7 @@ def enter_feedback(principal: Principal, request: Request[FeedbackEntry, None]) 
         collector=body.collector,
         severity=None if body.severity is None else Severity(body.severity),
         channel=body.channel,
+        score=body.score,
     )
     told = _told(principal, request)
     item = feedback.receive(wiring.feedback_ports(), scope, wish, *told, feedback=request.derived_id("fb"))

@@ -19,7 +19,9 @@ from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.feedback.item import (
     DUTY_KIND,
     DUTY_RULE,
+    LOW_SCORE,
     OUTCOMES,
+    RECORDED,
     ROOT_CAUSES,
     SEVERITY,
     FeedbackEvent,
@@ -57,7 +59,7 @@ CLOCK_TYPES = frozenset({EventType.DUTY_ESCALATED, EventType.DUTY_LAPSED, EventT
 CONCERNED = FEEDBACK_TYPES | OPENING | CLOCK_TYPES | {EventType.CONTACT_SENT}
 """Every type of event that feedback is made from."""
 
-AGENCY_KINDS = frozenset({Kind.COMPLAINT, Kind.SUGGESTION})
+AGENCY_KINDS = frozenset({Kind.COMPLAINT, Kind.SUGGESTION, Kind.SURVEY})
 """What an agency may enter; quality checks are the lender's."""
 
 
@@ -114,13 +116,14 @@ class Wish:
 
     kind: Kind
     source: Source
-    text: str
+    text: str | None
     case: str | None = None
     person: str | None = None
     agency: str | None = None
     collector: str | None = None
     severity: Severity | None = None
     channel: str | None = None
+    score: int | None = None
 
 
 # Entering
@@ -131,6 +134,7 @@ def receive(
 ) -> FeedbackItem:
     """Enter feedback and start its clock; a complaint is also a ``complaint.received``, with the duties that follow.
 
+    The answer to a survey is a score from 1 to 5: a low one starts the clock, a better one is recorded and closed.
     An agency enters what it heard about a case that it holds, or says itself. Running it again with the same id returns the
     item that there is. Raises InvalidInput, NotFound.
     """
@@ -139,7 +143,9 @@ def receive(
         known = ports.items.item(scope, feedback)
         if known is not None:
             return known
+        _check_score(wish)
         case, person, agency = _about(ports, scope, wish, caller)
+        counted_only = wish.score is not None and wish.score > LOW_SCORE
         item = FeedbackItem(
             id=feedback,
             tenant=scope.tenant,
@@ -153,7 +159,10 @@ def receive(
             channel=wish.channel,
             subject=feedback,
             received_at=to_text(context.now),
-            due_at=_due(context.now),
+            due_at=None if counted_only else _due(context.now),
+            score=wish.score,
+            status=Status.CLOSED if counted_only else Status.OPEN,
+            outcome=RECORDED if counted_only else None,
         )
         unit = ports.store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
         if wish.kind is Kind.COMPLAINT:
@@ -164,6 +173,18 @@ def receive(
         return item
 
     return retrying(once)
+
+
+def _check_score(wish: Wish) -> None:
+    if wish.kind is not Kind.SURVEY:
+        if wish.score is not None:
+            raise InvalidInput("/score", "no_survey", "only the answer to a survey has a score")
+        if wish.text is None:
+            raise InvalidInput("/text", "required", "say what it is about")
+    elif wish.score is None:
+        raise InvalidInput("/score", "required", "the answer to a survey is a score from 1 to 5")
+    elif wish.source is not Source.CUSTOMER:
+        raise InvalidInput("/source", "not_a_customers", "surveys are answered by customers")
 
 
 def _about(ports: FeedbackPorts, scope: Scope, wish: Wish, caller: Caller) -> tuple[str | None, str, str | None]:
@@ -204,8 +225,6 @@ def _emit_received(
         "channel": item.channel,
         "clocked": item.due_at is not None,
         "score": item.score,
-        "survey": item.survey,
-        "contact": item.contact,
     }
     event = unit.emit(
         _pk(scope, item),

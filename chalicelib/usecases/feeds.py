@@ -21,16 +21,20 @@ POLL_EVERY = 1.0
 STREAM_PREFIX = "case_"
 
 
-class Feeds(Protocol):
-    """The views of cases and agencies. See ``chalicelib.store.feed_repository``."""
+class Feed(Protocol):
+    """A feed that is followed by numbers: an agency's changes, a lender's outcomes."""
 
-    def head(self, org: str) -> int:
+    def head(self, owner: str, /) -> int:
         """Return the number of the feed's last entry."""
         ...
 
-    def entries(self, org: str, *, after: int, limit: int) -> list[dict[str, Any]]:
+    def entries(self, owner: str, /, *, after: int, limit: int) -> list[dict[str, Any]]:
         """Return retained entries after a number."""
         ...
+
+
+class Feeds(Feed, Protocol):
+    """The views of cases and agencies. See ``chalicelib.store.feed_repository``."""
 
     def append(self, org: str, *, head: int, steps: Sequence[Step], at: datetime) -> int:
         """Write steps behind the head, or raise Conflict."""
@@ -163,8 +167,8 @@ def _append(
 
 
 def changes(
-    feeds: Feeds,
-    org: str,
+    feed: Feed,
+    owner: str,
     *,
     after: int | None,
     limit: int,
@@ -176,18 +180,18 @@ def changes(
     A poll with nothing new is one read of the head; a waiting one looks again every second. Expired when entries
     between were dropped, or the number lies beyond the head.
     """
-    head = feeds.head(org)
+    head = feed.head(owner)
     waited = 0.0
     while head == (after or 0) and waited < min(wait, LONGEST_WAIT):
         pause = min(POLL_EVERY, wait - waited)
         sleep(pause)
         waited += pause
-        head = feeds.head(org)
+        head = feed.head(owner)
     if after is not None and after > head:
         return Expired("the cursor lies beyond the feed")
     if head == (after or 0):
         return Page((), head, more=False)
-    found = feeds.entries(org, after=after or 0, limit=limit)
+    found = feed.entries(owner, after=after or 0, limit=limit)
     if after is not None and (not found or found[0]["seq"] != after + 1):
         return Expired("entries after the cursor are no longer kept")
     next_seq = int(found[-1]["seq"]) if found else head

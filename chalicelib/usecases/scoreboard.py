@@ -113,9 +113,9 @@ def _unanswered(ports: KpiPorts, scope: Scope, today: date, who: str | None) -> 
         day = (today - timedelta(days=back)).isoformat()
         cells = ports.repository.counters(scope.tenant, day)
         counts = kpis.counts_of(cells, who)
-        late += counts.get("feedback_late", 0)
+        late += counts.get("items_late", 0)
         if back > 2:
             # Received three local days ago or earlier, so more than 48 hours are over.
-            answered = counts.get("feedback_in_48h", 0) + counts.get("feedback_late", 0)
-            overdue += counts.get("feedback_received", 0) - answered
+            answered = counts.get("items_in_48h", 0) + counts.get("items_late", 0)
+            overdue += counts.get("items_received", 0) - answered
     return late, overdue

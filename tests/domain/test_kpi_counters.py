@@ -335,7 +335,35 @@ def test_feedback_is_answered_within_48_hours_of_its_receipt(done_at: str, name:
     counts = counters_of(history)[Cell(LENDER, AGENCY, "2026-11-02")]
     # Two duties about one complaint are one item of feedback.
     assert (counts["feedback_received"], counts[name]) == (1, 1)
+    assert (counts["items_received"], counts[name.replace("feedback", "items")]) == (1, 1)
     assert {each for each in counts if each.startswith("feedback")} == {"feedback_received", name}
+
+
+def test_entered_feedback_counts_beside_the_laws_and_one_complaint_is_one_item() -> None:
+    history = History()
+    for duty, kind, subject in (
+        ("duty_1", "complaint_answer", "cmp_1"),
+        ("duty_2", "feedback_answer", "cmp_1"),
+        ("duty_3", "feedback_answer", "fb_1"),
+        ("duty_4", "feedback_answer", "fb_1-r2"),
+    ):
+        history.add(EventType.DUTY_OPENED, _duty(kind, duty, subject=subject), at=_at(2), stream="per_1")
+    done = _duty("feedback_answer", "duty_3", done_at="2026-11-02T09:00:00Z")
+    history.add(EventType.DUTY_FULFILLED, done, at=_at(5), stream="per_1")
+    counts = counters_of(history)[Cell(LENDER, AGENCY, "2026-11-02")]
+    told = ("items_received", "items_in_48h", "feedback_received")
+    assert {name: counts.get(name) for name in told} == {"items_received": 3, "items_in_48h": 1, "feedback_received": 1}
+
+
+@pytest.mark.parametrize(("score", "good"), [(1, 0), (3, 0), (4, 1), (5, 1)])
+def test_scores_of_4_and_5_are_satisfied_customers(score: int, good: int) -> None:
+    history = History()
+    for each in (score, None):
+        told = {"score": each, "channel": "call", "agency": AGENCY}
+        history.add(EventType.FEEDBACK_RECEIVED, told, at=_at(2), stream="per_1")
+    counts = counters_of(history)[Cell(LENDER, AGENCY, "2026-11-02")]
+    assert (counts["scores"], counts.get("scores_good", 0)) == (1, good)
+    assert (counts["channel_scores:call"], counts.get("channel_scores_good:call", 0)) == (1, good)
 
 
 def test_an_acknowledgement_is_no_answer() -> None:

@@ -239,4 +239,7 @@ PUBLISHED: dict[str, str] = {
     "dispute_rate@1": "cb7e5c5e8542",
     "duties_in_time@1": "ceab5317fe1f",
     "feedback_in_48h@1": "c4d966e7fe75",
+    "feedback_in_48h@2": "46f52cbe8459",
+    "satisfaction@1": "9d2a21d7cc72",
+    "satisfaction_by_channel@1": "da608ac97ded",
 }

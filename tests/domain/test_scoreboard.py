@@ -37,10 +37,9 @@ def test_risk_events_are_judged_by_their_whole_interval(events: int, attempts: i
 
 
 def test_what_no_event_tells_is_not_measured() -> None:
-    assert scoreboard.of_share(BY_ID["satisfaction"], None) is State.NOT_MEASURED
+    assert scoreboard.of_share(BY_ID["training_hours"], None) is State.NOT_MEASURED
     assert {target.id for target in TARGETS if target.missing is not None} == {
         "data_freshness",
-        "satisfaction",
         "training_hours",
         "training_pass_rate",
     }

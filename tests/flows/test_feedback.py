@@ -115,6 +115,21 @@ def test_words_are_sealed_and_shown_by_role(world: World, store: Store) -> None:
     assert world.read(identity, "lender")["steps"][0]["text"] == "催收员大声骂人，请打*******5678"
 
 
+def test_good_score_is_recorded_and_closed_and_a_low_one_must_be_answered(world: World) -> None:
+    told: dict[str, Any] = {"kind": "survey", "text": None}
+    good = body_of(world.entered("collector", **told, score=4))
+    assert (good["status"], good["outcome"], good["due_at"]) == ("closed", "recorded", None)
+    assert world.types("duty.") == world.listed() == []
+    low = body_of(world.entered("lender", **told, score=2))
+    assert (low["status"], low["score"], world.listed()) == ("open", 2, [low["id"]])
+    assert world.types("duty.") == ["duty.opened"]
+    assert body_of(world.entered(**told))["errors"][0]["code"] == "required"
+    assert body_of(world.entered(score=3))["errors"][0]["code"] == "no_survey"
+    assert body_of(world.entered(text=None))["errors"][0]["code"] == "required"
+    assert body_of(world.entered(**told, score=5, source="agency"))["errors"][0]["code"] == "not_a_customers"
+    assert world.entered(**told, score=6).status_code == 422
+
+
 def test_who_may_do_what(world: World) -> None:
     identity = body_of(world.entered("collector"))["id"]
     assert [world.api.get(token, f"{PATH}/{identity}").status_code for token in ("agency", "collector", "counsel")] == (

@@ -202,9 +202,7 @@ class FeedbackItem(_Value):
     agency: str | None = None
     collector: str | None = None
     channel: str | None = None
-    survey: str | None = None
     score: int | None = Field(default=None, ge=1, le=5)
-    contact: str | None = None
     subject: str
     received_at: str
     due_at: str | None

@@ -119,6 +119,13 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "feedback_received": "complaints, disputes and requests that must be answered, on the day of receipt",
         "feedback_in_48h": "of these, answered within 48 hours; on the day of receipt",
         "feedback_late": "of these, answered later; on the day of receipt",
+        "items_received": "the same, with feedback that somebody entered; a new round of an item counts anew",
+        "items_in_48h": "of these, answered within 48 hours; on the day of receipt",
+        "items_late": "of these, answered later; on the day of receipt",
+        "scores": "answers to surveys, scores of 1 to 5",
+        "scores_good": "of these, scores of 4 and 5",
+        "channel_scores:<channel>": "answers to surveys, by the channel of the answer",
+        "channel_scores_good:<channel>": "of these, scores of 4 and 5",
         "settled_in_30": "cases placed on the day and settled within 30 days",
         "settled_in_60": "cases placed on the day and settled within 60 days",
         "settled_in_90": "cases placed on the day and settled within 90 days",
@@ -181,6 +188,12 @@ ANSWERS = frozenset(
     }
 )
 """Kinds of duty that answer somebody; what they answer is feedback, and the first one done is its answer."""
+
+HANDLES = ANSWERS | {"feedback_answer"}
+"""Kinds of duty that answer somebody, the plan's own 48 hours among them: two about one complaint are one item."""
+
+GOOD_SCORE = 4
+"""A satisfied customer gives at least so many of 5 points (closed)."""
 
 PROMISE_RESULTS = frozenset({"RPC-PTP", "RPC-PLAN"})
 """Results of a right-party contact that are a promise to pay."""
@@ -496,6 +509,16 @@ def _failed(event: Event) -> Counts:
     return counts
 
 
+def _scored(event: Event) -> Counts:
+    score, channel = event.data.get("score"), event.data.get("channel")
+    if score is None:
+        return {}
+    counts = {"scores": 1, **({f"channel_scores:{channel}": 1} if channel is not None else {})}
+    if score >= GOOD_SCORE:
+        counts |= {name.replace("scores", "scores_good", 1): 1 for name in counts}
+    return counts
+
+
 def _one(name: str) -> Callable[[Event], Counts]:
     return lambda event: {name: 1}
 
@@ -517,6 +540,7 @@ _COUNTED: Mapping[EventType, Callable[[Event], Counts]] = {
     EventType.CONTACT_UNKNOWN: _one("lost"),
     EventType.COMPLAINT_RECEIVED: _one("complaints"),
     EventType.RISK_EVENT_RAISED: _one("risk_events"),
+    EventType.FEEDBACK_RECEIVED: _scored,
 }
 
 
@@ -653,12 +677,19 @@ def _duty_opened(tally: _Tally) -> None:
     data, past = tally.event.data, tally.past
     past.duties[data["duty"]] = data["duty_kind"]
     tally.today({f"duties_opened:{data['duty_kind']}": 1})
-    if data["duty_kind"] not in ANSWERS:
-        return
-    past.answers[data["duty"]] = data["subject"]
-    if data["subject"] not in past.items:
-        past.items[data["subject"]] = [tally.event.at, tally.day, agency_of(tally.event), False]
-        tally.today({"feedback_received": 1})
+    if data["duty_kind"] in HANDLES:
+        _receive(tally, past.replies, past.feedback, "items_received")
+    if data["duty_kind"] in ANSWERS:
+        _receive(tally, past.answers, past.items, "feedback_received")
+
+
+def _receive(tally: _Tally, clocks: dict[str, str], items: dict[str, list[Any]], name: str) -> None:
+    """Count what a duty obliges to answer, once for all duties about it."""
+    data = tally.event.data
+    clocks[data["duty"]] = data["subject"]
+    if data["subject"] not in items:
+        items[data["subject"]] = [tally.event.at, tally.day, agency_of(tally.event), False]
+        tally.today({name: 1})
 
 
 def _duty_done(tally: _Tally) -> None:
@@ -666,12 +697,19 @@ def _duty_done(tally: _Tally) -> None:
     if past.duties.pop(data["duty"], None) is not None:
         finding = "duties_overdue" if data["late"] else "duties_in_time"
         tally.today({f"{finding}:{data['duty_kind']}": 1})
-    item = past.items.get(past.answers.pop(data["duty"], ""))
+    _answer(tally, past.replies, past.feedback, ("items_in_48h", "items_late"))
+    _answer(tally, past.answers, past.items, ("feedback_in_48h", "feedback_late"))
+
+
+def _answer(tally: _Tally, clocks: dict[str, str], items: dict[str, list[Any]], names: tuple[str, str]) -> None:
+    """Count the first answer to an item, in time or late, on the day of its receipt."""
+    data = tally.event.data
+    item = items.get(clocks.pop(data["duty"], ""))
     if item is None or item[3]:
         return
     item[3] = True
     in_time = from_text(data["done_at"]) - from_text(item[0]) <= timedelta(hours=ANSWER_HOURS)
-    tally.at([item[2], *tally.slices], item[1], {"feedback_in_48h" if in_time else "feedback_late": 1})
+    tally.at([item[2], *tally.slices], item[1], {names[0] if in_time else names[1]: 1})
 
 
 def _duty_over(finding: str) -> Callable[[_Tally], None]:

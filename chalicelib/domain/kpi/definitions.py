@@ -736,6 +736,54 @@ DEFINITIONS: tuple[Definition, ...] = (
             "messages that no law on file obliges to answer; the clock does not stop for weekends",
         ),
     ),
+    Definition(
+        id="feedback_in_48h",
+        version=2,
+        name=_text("反馈48小时处理率", "feedback answered within 48 hours"),
+        formula=_text(
+            "当期收到、48小时内（含）得到答复的反馈数 ÷ 当期收到的反馈数；反馈为依法须答复的投诉、争议和请求，以及登记的投诉、建议、质检意见和低分问卷；重新打开另计一件",
+            "items received in the period and answered within 48 hours (closed) ÷ items received in the period; an item is what a "
+            "law obliges somebody to answer (complaint, dispute, request), or feedback that was entered: a complaint, a suggestion, "
+            "the finding of a quality check, a low score; an item that is opened again counts anew",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("items_in_48h"),
+        denominator=_plain("items_received"),
+        sample=_plain("items_received"),
+        interval=True,
+        exclusions=_text(
+            "不要求答复的来信、3分及以上的问卷；周末不停表",
+            "messages that ask for no answer, scores of 3 and better; the clock does not stop for weekends",
+        ),
+    ),
+    Definition(
+        id="satisfaction",
+        version=1,
+        name=_text("客户满意度", "customer satisfaction"),
+        formula=_text(
+            "当期收到的4分和5分问卷答复数 ÷ 当期收到的问卷答复数（5分制）",
+            "answers to surveys with 4 or 5 points received in the period ÷ answers to surveys received in the period (of 5 points)",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("scores_good"),
+        denominator=_plain("scores"),
+        sample=_plain("scores"),
+        interval=True,
+        exclusions=_text("未作答者", "who did not answer"),
+    ),
+    Definition(
+        id="satisfaction_by_channel",
+        version=1,
+        name=_text("客户满意度（按渠道）", "customer satisfaction, by channel"),
+        formula=_text("同上，按答复渠道", "the same, by the channel of the answer"),
+        unit=Unit.RATIO,
+        numerator=_keyed("channel_scores_good"),
+        denominator=_keyed("channel_scores"),
+        sample=_keyed("channel_scores"),
+        key="channel",
+        interval=True,
+        exclusions=_text("未注明渠道的答复", "answers without a channel"),
+    ),
 )
 """Every version of every key figure that was ever published."""
 

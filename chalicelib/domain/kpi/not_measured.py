@@ -67,11 +67,11 @@ NOT_MEASURED: tuple[NotMeasured, ...] = (
         "what became of each complaint",
     ),
     _one(
-        "satisfaction",
-        "客户满意度",
-        "customer satisfaction",
-        "经合规检查发出的满意度调查及答复",
-        "surveys that passed the compliance check, and their answers",
+        "survey_response_rate",
+        "问卷回收率",
+        "response rate of surveys",
+        "经合规检查发出的满意度调查",
+        "surveys that passed the compliance check and were sent",
     ),
     _one(
         "training_hours",

@@ -126,8 +126,7 @@ TARGETS: tuple[Target, ...] = (
         Sense.RISE, "0.20", "contact_success",
     ),
     Target(
-        "satisfaction", 2, _words("客户满意度", "customer satisfaction"), Sense.AT_LEAST, "0.80", None,
-        _words("需要满意度调查的答复", "needs the answers to surveys"),
+        "satisfaction", 2, _words("客户满意度", "customer satisfaction"), Sense.AT_LEAST, "0.80", "satisfaction",
     ),
     Target(
         "training_hours", 3, _words("每名催收员全年培训不少于40学时的比例", "collectors with at least 40 hours of training a year"),
