@@ -41,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, emulator(Path(folder)) as endpoint:
         command = [sys.executable, "-m", "scripts.bench_intake", "--load", str(given.rows), "--create"]
-        done = subprocess.run(command, env=environment(endpoint), cwd=ROOT, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment(endpoint), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"the upload ended with status {done.returncode}; see above why")
         upload = json.loads(done.stdout)
         items, seconds = copy(endpoint, Path(folder) / "journal.jsonl")
     bare = {"items": items, "seconds": round(seconds, 1), "rows_a_second": round(given.rows / seconds)}

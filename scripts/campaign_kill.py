@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
             if status:
                 return 1
     status = _start(given.port, given.out).wait(timeout=LONGEST_DAY_SECONDS)
+    if not (given.out / "summary.json").exists():
+        print(f"the day did not reach its summary: the runner ended with status {status}", file=sys.stderr)
+        return 1
     summary = json.loads((given.out / "summary.json").read_text())
     sent = Counter(line["contact"] for line in map(json.loads, (given.out / "outbox.jsonl").read_text().splitlines()))
     twice = sorted(contact for contact, count in sent.items() if contact and count > 1)

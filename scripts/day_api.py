@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import boto3
 
+from chalicelib.domain.residency import resource_names
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -175,8 +177,9 @@ class Cloud:
         target.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self.outbox()))
 
     def bucket(self, name: str) -> str:
-        """Return the full name of a bucket (``archive``, ``letters``, ``uploads``) from the functions' own environment."""
-        return os.environ[f"FORBEAR_{name.upper()}_BUCKET"]
+        """Return the full name of a bucket (``archive``, ``letters``, ``uploads``): that of the functions' own cell."""
+        cell = resource_names(region=self._region, stage=self._stage, account=os.environ["FORBEAR_ACCOUNT"])
+        return str(getattr(cell, f"{name}_bucket"))
 
     def key(self, name: str) -> str:
         """Return the alias of a KMS key (``approval``, ``archive-ed25519``, ...)."""

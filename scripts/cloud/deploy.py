@@ -82,12 +82,17 @@ def _apply(endpoint: str, template: dict[str, Any], parameters: Mapping[str, str
         _settled(endpoint)
         existing = None
     call = stacks.create_stack if existing is None else stacks.update_stack
-    call(
-        StackName=STACK,
-        TemplateURL=f"{endpoint}/{CODE_BUCKET}/template.json",
-        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-    )
+    try:
+        call(
+            StackName=STACK,
+            TemplateURL=f"{endpoint}/{CODE_BUCKET}/template.json",
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    except stacks.exceptions.ClientError as error:
+        # The deployment before this one was killed when the stack stood already, but nobody had noted it.
+        if "No updates are to be performed" not in str(error):
+            raise
     status = _settled(endpoint)
     if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         events = stacks.describe_stack_events(StackName=STACK)["StackEvents"]

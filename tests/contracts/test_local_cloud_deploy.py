@@ -99,6 +99,12 @@ def test_a_deployment_is_still_there_after_a_kill(stage: Stage) -> None:
     assert len(stage.client("lambda").list_functions()["Functions"]) == len(packaged) > 0
 
 
+def test_a_deployment_that_was_killed_before_it_was_noted_is_finished(stage: Stage) -> None:
+    (stage.emulator.home / "deployed.json").unlink()
+    assert stage.again() == Deployed(stage.outputs, changed=True)
+    assert stage.again() == Deployed(stage.outputs, changed=False)
+
+
 def test_the_front_door_answers_a_request_without_token_with_a_problem(stage: Stage) -> None:
     views: Any = None
     api = f"http://127.0.0.1:{stage.emulator.port}/restapis/{stage.outputs['RestAPIId']}/local/_user_request_"
