@@ -37,6 +37,7 @@ from chalicelib.edge import (
     service_api,
     simulations_api,
     simulations_queue,
+    statements_api,
     strategies_api,
     templates_api,
 )
@@ -64,6 +65,7 @@ for module in (
     review_packs_api,
     audit_api,
     simulations_api,
+    statements_api,
     strategies_api,
     experiments_api,
     plans_api,

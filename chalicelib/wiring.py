@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any
 
@@ -355,6 +355,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return duplicates.project_duplicates(duplicate_ports(), events, scope_for=worker_scope)
 
+    def to_statements(events: Any) -> list[str]:
+        from chalicelib.usecases import statements
+
+        return statements.project_money(statement_ports(), events)
+
     return {
         "queues": to_queues,
         "feeds": to_feeds,
@@ -369,6 +374,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "plans": to_plans,
         "duplicates": to_duplicates,
         "upkeep": to_upkeep,
+        "statements": to_statements,
     }
 
 
@@ -485,6 +491,40 @@ def lifts(scope: Scope) -> list[Any]:
     from chalicelib.usecases import experiments
 
     return experiments.lifts_of(experiment_ports(), scope)
+
+
+@cache
+def statement_ports() -> Any:
+    """Return what terms and statements need; what sets a file is loaded when one is set."""
+    from chalicelib.gateways.reports_bucket import ReportsBucket
+    from chalicelib.store.money_repository import MoneyRepository
+    from chalicelib.usecases import statements
+
+    return statements.StatementPorts(
+        store=store(),
+        money=MoneyRepository(),
+        files=ReportsBucket(settings().reports_bucket),
+        render=_statement_file,
+        conduct=_conduct,
+        scope_for=worker_scope,
+        zone_of=zone_of,
+    )
+
+
+def _statement_file(statement: Mapping[str, Any], language: str, kind: str) -> bytes:
+    from chalicelib.gateways.statement_files import render
+
+    return render(statement, language, kind)
+
+
+def _conduct(scope: Scope, agency: str, first: date, last: date) -> tuple[int, int]:
+    """Return an agency's confirmed breaches and outbound contacts between two days (both closed)."""
+    for report in kpis.get_kpis_of_each(kpi_ports(), scope, first, last, "agency"):
+        if report.who == agency:
+            for each in report.figures:
+                if each.figure.definition.id == "risk_event_rate":
+                    return each.figure.numerator, each.figure.denominator or 0
+    return 0, 0
 
 
 def _review_pdf(pack: Mapping[str, Any], language: str) -> bytes:

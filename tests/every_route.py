@@ -23,7 +23,17 @@ from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record, View
-from chalicelib.usecases import archive, archive_exports, compliance, dispatch, duties, feedback, feeds, portfolios
+from chalicelib.usecases import (
+    archive,
+    archive_exports,
+    compliance,
+    dispatch,
+    duties,
+    feedback,
+    feeds,
+    portfolios,
+    statements,
+)
 from chalicelib.usecases import provider_events as carriers_word
 from scripts.sample import document
 from tests.builders import (
@@ -278,6 +288,32 @@ class Tour:
         told: dict[str, Any] = {"now": self.clock.now, "req": "req_worker"}
         portfolios.start_portfolio(ports, SCOPE, portfolio, key=known.key, version=None, **told)
         portfolios.load_chunk(ports, {"tenant": LENDER, "portfolio": portfolio, "chunk": 0}, **told)
+
+    def state_month(self) -> None:
+        """Let a payment of last month be entered, and the statement of that month be made."""
+        row = {
+            "type": "payment.posted",
+            "case": "case_australia",
+            "at": "2026-10-20T02:00:00.000Z",
+            "payment": "pay_tour",
+        }
+        row |= {
+            "amount_minor": 1_000,
+            "currency": "CNY",
+            "received_on": "2026-10-20",
+            "placement_stage": 1,
+            "bucket": "M1",
+        }
+        row |= {
+            "product": "direct_loan",
+            "placed_to": "2027-02-01",
+            "left_on": None,
+            "commissionable": True,
+            "method": None,
+        }
+        ports = wiring.statement_ports()
+        ports.money.enter(LENDER, "2026-10", AGENCY, "case_australia", 1, row)
+        assert statements.make_due_statements(ports, [LENDER], self.clock.now) == 1
 
     def archive(self) -> None:
         """Let the archiver publish a log with what happened to the lender itself."""
@@ -543,6 +579,7 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     decision = {"decision": "reject", "reason": "the board has refused it"}
     yield step(f"{route}/approvals", "officer-2", f"{path}/approvals", decision, "house_rules.rejected", status=201)
     yield from _strategy_steps(trip, step)
+    yield from _money_steps(trip, step)
     route = "POST /v1/compliance/simulations"
     yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)
     path = f"/v1/compliance/simulations/{trip.last['id']}"
@@ -579,6 +616,25 @@ def _strategy_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
     yield step(start, "officer-2", f"{trying}/start", reason, "experiment.started")
     yield step(stop, "lender", f"{trying}/end", reason, "experiment.ended")
     yield step(f"{route}/end", "lender", f"{path}/end", reason, "strategy.ended")
+
+
+def _money_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
+    route = "POST /v1/lenders/{lender_id}/agencies/{agency_id}"
+    place = f"/v1/lenders/{LENDER}/agencies/{AGENCY}"
+    tiers = [{"above_minor": 0, "rate_basis_points": 1_000}]
+    terms = {"currency": "CNY", "rates": [{"id": "all", "tiers": tiers}], "claw_back_days": 30}
+    offer = {"terms": terms, "effective_from": "2026-11-01"}
+    path = f"{place}/commission-terms"
+    yield step(f"{route}/commission-terms", "lender", path, offer, "terms.offered", status=201)
+    accept = {"decision": "accept"}
+    yield step(f"{route}/commission-terms/{{number}}/decision", "agency", f"{path}/1/decision", accept, "terms.decided")
+    yield worker("compute_kpis", trip.state_month)
+    path = f"{place}/statements/2026-10/objections"
+    body = {"currency": "CNY", "source": "pay_tour", "reason": "No terms were applied to it."}
+    yield step(f"{route}/statements/{{month}}/objections", "agency", path, body, "statement.objected", status=201)
+    path = f"{place}/objections/{trip.last['id']}/answer"
+    refuse = {"decision": "refuse", "answer": "There were none in that month."}
+    yield step(f"{route}/objections/{{objection_id}}/answer", "lender", path, refuse, "statement.answered")
 
 
 def _row(who: Who, number: int, *, mobile: str | None = None) -> dict[str, Any]:

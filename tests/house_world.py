@@ -21,6 +21,7 @@ from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.litigation.limitation import Entry, Proof
 from chalicelib.domain.litigation.procedure import MatterEvent
+from chalicelib.domain.money.commission import Terms
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
@@ -62,6 +63,7 @@ from chalicelib.usecases import (
     plans,
     portfolios,
     simulations,
+    statements,
     strategies,
     templates,
     unmasking,
@@ -456,8 +458,30 @@ class World:
         running = wiring.simulation_ports()
         strategies.activate_strategy(ports, running, SCOPE, "early", 1, LENDERS, self.context, **why)
         self._experiments()
+        self._money()
         self._plans()
         strategies.end_strategy(ports, SCOPE, "early", 1, LENDERS, self.context, reason=SECRET)
+
+    def _money(self) -> None:
+        ports = wiring.statement_ports()
+        tiers = ({"above_minor": 0, "rate_basis_points": 1_000},)
+        terms = Terms.model_validate(
+            {"currency": "CNY", "rates": ({"id": "all", "tiers": tiers},), "claw_back_days": 30}
+        )
+        begins = self.now.date().replace(day=1)
+        offered = statements.offer_terms(ports, SCOPE, AGENCY, terms, LENDERS, self.context, effective_from=begins)
+        told = (ports, SCOPE, AGENCY)
+        statements.decide_terms(*told, offered.number, AGENCYS, self.context, decision="accept")
+        statements.project_money(ports, self.events())
+        next_month = (begins + timedelta(days=40)).replace(day=2)
+        later = self.now + timedelta(days=(next_month - self.now.date()).days)
+        assert statements.make_due_statements(ports, [LENDER], later) == 1
+        [made] = statements.list_statements(*told)
+        line = statements.read_statements(*told, made["month"], now=later)[0]["lines"][0]
+        wish = {"currency": "CNY", "source": line["source"], "reason": SECRET}
+        objection = statements.object_to_line(*told, made["month"], AGENCYS, self.context, **wish)
+        answer = {"decision": "refuse", "answer": SECRET}
+        statements.answer_objection(*told, objection.id, LENDERS, self.context, **answer)
 
     def _experiments(self) -> None:
         ports, case = wiring.experiment_ports(), self.store.case(SCOPE, self.case())

@@ -23,7 +23,7 @@ from chalicelib.domain.kpi.counters import effect
 from chalicelib.domain.kpi.past import Past
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
-from chalicelib.usecases import activities, archive_exports, duties, feedback, projections, simulations
+from chalicelib.usecases import activities, archive_exports, duties, feedback, projections, simulations, statements
 from tests.builders import LENDER, Scope
 from tests.conftest import ENVIRONMENT
 from tests.house import ROOT
@@ -228,6 +228,7 @@ def _assert_streams(events: list[Event]) -> None:
         "aex": "export",
         "exp": "experiment",
         "tri": "trial",
+        "agr": "terms",
         "auto-fin": "lender",
         "agency-a": "agency",
         "adm": "client",
@@ -274,6 +275,8 @@ def _assert_readers(events: list[Event]) -> None:
             read.add("figures")
         if event.type in duties.CONCERNED:
             read.add("duties")
+        if event.type in statements.MONEY_TYPES:
+            read.add("statements")
         if event.type in feedback.CONCERNED:
             read.add("feedback")
         if event.type in OUTCOMES:

@@ -126,6 +126,11 @@ class EventType(StrEnum):
     EXPERIMENT_ASSIGNED = "experiment.assigned"
     EXPERIMENT_MEASURED = "experiment.measured"
 
+    TERMS_OFFERED = "terms.offered"
+    TERMS_DECIDED = "terms.decided"
+    STATEMENT_OBJECTED = "statement.objected"
+    STATEMENT_ANSWERED = "statement.answered"
+
     ARCHIVE_EXPORT_REQUESTED = "archive.export_requested"
     ARCHIVE_EXPORT_PACKED = "archive.export_packed"
     ARCHIVE_EXPORT_SIGNED = "archive.export_signed"

@@ -52,6 +52,36 @@ def strategy_version_sk(number: int) -> str:
     return f"V#{number:05d}"
 
 
+def agreement_pk(tenant: str, org: str) -> str:
+    """Return the partition of the terms with an agency, its objections and their events; its name is no other stream's."""
+    return f"T#{tenant}#AGREE#agr_{org}"
+
+
+def terms_sk(number: int) -> str:
+    """Return the sort key of a version of the terms, numbered from 1."""
+    return f"V#{number:05d}"
+
+
+def objection_sk(objection: str) -> str:
+    """Return the sort key of an objection to a line."""
+    return f"OBJECTION#{objection}"
+
+
+def money_pk(tenant: str, month: str) -> str:
+    """Return the view partition of the money booked in a month; sk is ``<agency>#<stream>#<seq, 8 digits>``."""
+    return f"T#{tenant}#MONEY#{month}"
+
+
+def earned_pk(tenant: str, org: str) -> str:
+    """Return the view partition of what each payment earned an agency; sk is the payment."""
+    return f"T#{tenant}#EARNED#{org}"
+
+
+def statements_pk(tenant: str, org: str) -> str:
+    """Return the view partition of an agency's statements; sk is ``<month>#<currency>``."""
+    return f"T#{tenant}#STATEMENTS#{org}"
+
+
 def plan_pk(tenant: str, case: str) -> str:
     """Return the partition of a case's plan; its events stand in the stream of its case."""
     return f"T#{tenant}#PLAN#{case}"

@@ -4,7 +4,7 @@ Chinese is set in a standard font that PDF readers bring along, so no font file 
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reportlab.lib.pagesizes import A4
@@ -40,6 +40,22 @@ def review_pdf(pack: Mapping[str, Any], language: str) -> bytes:
                 _table(sheet, block)
             case Bars():
                 _bars(sheet, block)
+    return sheet.bytes()
+
+
+def tables_pdf(
+    title: str, tables: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]], language: str
+) -> bytes:
+    """Return tables (heading, header, rows) in ``zh`` or ``en`` as A4 pages under a title."""
+    if CHINESE not in pdfmetrics.getRegisteredFontNames():
+        pdfmetrics.registerFont(UnicodeCIDFont(CHINESE))
+    sheet = _Sheet(title, CHINESE if language == "zh" else LATIN, language)
+    for heading, header, rows in tables:
+        sheet.room(3 * _LEADING)
+        sheet.line([heading], [_WIDTH], size=_SIZE + 3)
+        sheet.down(3)
+        _table(sheet, Table(tuple(header), tuple(tuple(row) for row in rows)))
+        sheet.down(_LEADING)
     return sheet.bytes()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from chalicelib.domain import keys
 from chalicelib.domain.cases import repayment
 from chalicelib.domain.cases.case import Case, Promise
 from chalicelib.domain.cases.lifecycle import FINAL, CaseEvent, CaseState, Move, answer
@@ -19,6 +20,7 @@ from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, StateConflict
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.instants import from_text, local_date, to_seconds_text, to_text
+from chalicelib.domain.money.accounts import MoneyBook, balances, faults_of, journal, refundable
 from chalicelib.domain.people.person import ContactLedger, HoldEntry, Person
 from chalicelib.usecases.case_draft import CaseDraft, find_case
 from chalicelib.usecases.one_person import records_of
@@ -439,7 +441,8 @@ def post_payment(
     so that one that is told late stands where it belongs (``repayment_ledger``). A ``reference`` that is already on the case
     with the same amount and day is the same payment. Raises InvalidInput, StateConflict.
     """
-    today = local_date(context.now, lender_of(store, scope).zone)
+    zone = lender_of(store, scope).zone
+    today = local_date(context.now, zone)
     posted: list[Payment] = []
 
     def change(draft: CaseDraft) -> None:
@@ -466,7 +469,9 @@ def post_payment(
         )
         draft.case = repayment.after_payment(case, payment, as_of=to_seconds_text(context.now))
         posted[:] = [payment := _payment(draft.case, payment.id)]
-        draft.emit(EventType.PAYMENT_POSTED, _payment_data(draft, payment, applied_minor=sum(payment.split.values())))
+        left_on = _left_on(store, scope, case, zone)
+        data = _payment_data(draft, payment, applied_minor=sum(payment.split.values()))
+        draft.emit(EventType.PAYMENT_POSTED, data | _commission_data(case, payment, left_on))
         _judge(draft, today=today)
         if draft.case.amount_due_minor == 0 and draft.case.state not in FINAL:
             draft.move(CaseEvent.SETTLE, "PAID_FULL")
@@ -508,6 +513,27 @@ def _payment_data(draft: CaseDraft, payment: Payment, *, applied_minor: int) -> 
         "commissionable": payment.commissionable,
         "agency": draft.case.agency,
     }
+
+
+def _commission_data(case: Case, payment: Payment, left_on: date | None) -> dict[str, Any]:
+    """Return what commission rests on, as it stood before the payment: so every line can be reckoned from the event alone."""
+    return {
+        "method": payment.method,
+        "placement_stage": case.placement_stage,
+        "product": case.product,
+        "bucket": case.bucket(payment.received_on),
+        "placed_to": case.placed_to[:10],
+        "left_on": None if left_on is None else left_on.isoformat(),
+    }
+
+
+def _left_on(store: Store, scope: Scope, case: Case, zone: str) -> date | None:
+    """Return the lender's local date on which the case came to its end, None while it is open."""
+    if case.state not in FINAL:
+        return None
+    changes = [e for e in store.events(scope, keys.case_pk(scope.tenant, case.id)) if e.type is EventType.CASE_CHANGED]
+    ends = [from_text(each.at) for each in changes if each.data["to"] == case.state.value]
+    return local_date(ends[-1], zone) if ends else None
 
 
 def reverse_payment(
@@ -555,6 +581,34 @@ def reverse_payment(
         _judge(draft, today=today)
 
     return _command(store, scope, case_id, caller, context, change), posted[0]
+
+
+def accounts_of(store: Store, scope: Scope, case_id: str, *, org: str | None) -> dict[str, Any]:
+    """Return the money of a case in double entry: entries, balances by account, what may be paid back, what does not balance.
+
+    A write-off stands on the day on which the case was written off. Raises NotFound.
+    """
+    case = find_case(store, scope, case_id, org=org)
+    written_off = case.state is CaseState.WRITTEN_OFF
+    zone = lender_of(store, scope).zone
+    book = MoneyBook(case.ledger, _left_on(store, scope, case, zone) if written_off else None)
+    entries = journal(book)
+    return {
+        "case": case.id,
+        "currency": case.currency,
+        "entries": [
+            {
+                "on": None if entry.on == date.min else entry.on,
+                "kind": entry.kind,
+                "source": entry.source,
+                "postings": dict(entry.postings),
+            }
+            for entry in entries
+        ],
+        "balances": balances(entries),
+        "refundable_minor": refundable(book),
+        "faults": faults_of(book),
+    }
 
 
 # Pauses

@@ -76,6 +76,29 @@ def answer(state: ObjectionState, event: ObjectionEvent) -> Move | Ignore | Refu
     return Ignore(f"it is {state} already") if state is target else Refuse(f"it is {state}, which is final")
 
 
+class Objection(_Value):
+    """An agency's objection to a line of a statement, and the lender's answer. ``granted_minor`` may be below 0.
+
+    What was granted stands on the statement of the month in which it was answered (``adjusted_in``).
+    """
+
+    id: str
+    agency: str
+    month: str
+    currency: str
+    source: str
+    state: ObjectionState = ObjectionState.OPEN
+    reason: str
+    made_by: str
+    made_at: str
+    answer: str | None = None
+    answered_by: str | None = None
+    answered_at: str | None = None
+    granted_minor: int = 0
+    adjusted_in: str | None = None
+    version: int = 1
+
+
 def totals_of(lines: Iterable[Line], adjustments: Iterable[Adjustment] = ()) -> Totals:
     """Return the totals of lines of one currency."""
     rows = list(lines)
