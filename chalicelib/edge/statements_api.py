@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib import wiring
 from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.money.commission import Terms, TermsVersion
+from chalicelib.domain.money.reconciliation import EXPLANATIONS, Break, Row
 from chalicelib.domain.money.statement import Objection
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
 from chalicelib.edge.callers import actor_of, org_of, scope_of_case, scopes_for
@@ -124,6 +125,50 @@ class ObjectionList(_Model):
     """Every objection of an agency, by id."""
 
     items: list[ObjectionView]
+
+
+class MoneyRow(_Model):
+    """Money as the caller has it, in minor units, below 0 for money taken back; ``reference`` is the payment's or reversal's id."""
+
+    reference: Annotated[str, Field(min_length=1, max_length=80)]
+    case: Id
+    amount_minor: Annotated[int, Field(strict=True, ge=-(10**13), le=10**13)]
+    currency: Currency
+    received_on: date
+
+
+class MoneyFile(_Model):
+    """The caller's record of a month's money on the agency's cases."""
+
+    rows: Annotated[list[MoneyRow], Field(max_length=1_000)]
+
+
+class MoneyBreak(_Model):
+    """What does not agree: the row of each side by its number (ours by id), its age, and what it means in both languages."""
+
+    kind: Literal["missing_here", "missing_there", "amount_differs", "date_differs", "duplicate", "other_reference"]
+    row: int | None
+    reference: str | None
+    our_reference: str | None
+    case: str
+    currency: str
+    their_minor: int | None
+    our_minor: int | None
+    difference_minor: int
+    age_days: int
+    age: Literal["0-1", "2-7", "8-30", "31+"]
+    explanation: dict[str, str]
+
+
+class Reconciliation(_Model):
+    """How two records of the same money stand to each other. ``unexplained_minor`` is empty: breaks explain every difference."""
+
+    month: str
+    agreed: int
+    ours_minor: dict[str, int]
+    theirs_minor: dict[str, int]
+    unexplained_minor: dict[str, int]
+    breaks: list[MoneyBreak]
 
 
 class AccountEntry(_Model):
@@ -374,6 +419,63 @@ def answer_objection(principal: Principal, request: Request[ObjectionAnswer, Non
             answer=request.body.answer,
             granted_minor=request.body.granted_minor,
         )
+    )
+
+
+@route(
+    bp,
+    "POST",
+    f"{MONEY}/statements/{{month}}/reconciliations",
+    scope="settlements:read",
+    body=MoneyFile,
+    response=Reconciliation,
+    path_patterns=MONTH,
+    summary="Compare the caller's record of a month's money with ours: every break, aged and explained",
+)
+def reconcile_money(principal: Principal, request: Request[MoneyFile, None]) -> Reconciliation:
+    """It changes nothing. The lender and the agency each compare their own record with what was booked."""
+    scope, agency = _place(principal, request)
+    theirs = [
+        Row(
+            number=number,
+            reference=row.reference,
+            case=row.case,
+            amount_minor=row.amount_minor,
+            currency=row.currency,
+            on=row.received_on,
+        )
+        for number, row in enumerate(request.body.rows, 1)
+    ]
+    month = request.path["month"]
+    found = statements.reconcile(wiring.statement_ports(), scope, agency, month, theirs, now=wiring.now())
+    return Reconciliation(
+        month=month,
+        agreed=found.agreed,
+        ours_minor=found.ours_minor,
+        theirs_minor=found.theirs_minor,
+        unexplained_minor=found.unexplained_minor,
+        breaks=[_break(each) for each in found.breaks],
+    )
+
+
+def _break(each: Break) -> MoneyBreak:
+    theirs, ours = each.theirs, each.ours
+    shown = theirs or ours
+    if shown is None:
+        raise LookupError("a break has a row on one side at least")
+    return MoneyBreak(
+        kind=each.kind.value,
+        row=None if theirs is None else theirs.number,
+        reference=None if theirs is None else theirs.reference,
+        our_reference=None if ours is None else ours.reference,
+        case=shown.case,
+        currency=shown.currency,
+        their_minor=None if theirs is None else theirs.amount_minor,
+        our_minor=None if ours is None else ours.amount_minor,
+        difference_minor=each.difference_minor,
+        age_days=each.age_days,
+        age=each.age,
+        explanation=EXPLANATIONS[each.kind],
     )
 
 

@@ -31,6 +31,7 @@ from chalicelib.domain.money.commission import (
     in_force,
     lines_of,
 )
+from chalicelib.domain.money.reconciliation import Comparison, Row, compare
 from chalicelib.domain.money.statement import Adjustment, Objection, ObjectionEvent, ObjectionState
 from chalicelib.usecases.cases import Caller, Context, lender_of
 from chalicelib.usecases.ports import Scope, Store
@@ -422,6 +423,32 @@ def _make(ports: StatementPorts, scope: Scope, statement: dict[str, Any]) -> Non
     told = ("lender", "agency", "month", "currency", "terms", "factor", "made_at", "totals", "ties")
     # The last of the writes: a statement that stopped half-way is made whole by the next run.
     ports.money.keep_statement(scope.tenant, agency, {name: statement[name] for name in told} | {"files": files})
+
+
+# Reconciliation
+
+
+def reconcile(
+    ports: StatementPorts, scope: Scope, agency: str, month: str, theirs: Sequence[Row], *, now: datetime
+) -> Comparison:
+    """Return how another party's record of a month's money on an agency's cases stands to ours; it changes nothing.
+
+    Ours is what was booked in the month, reversals below 0, by the payment's or reversal's id.
+    """
+    ours = []
+    for number, row in enumerate(ports.money.booked(scope.tenant, month, agency), 1):
+        sign = -1 if row["type"] == EventType.PAYMENT_REVERSED else 1
+        ours.append(
+            Row(
+                number=number,
+                reference=row["payment"],
+                case=row["case"],
+                amount_minor=sign * row["amount_minor"],
+                currency=row["currency"],
+                on=date.fromisoformat(row["received_on"]),
+            )
+        )
+    return compare(ours, theirs, today=local_date(now, ports.zone_of(scope.tenant)))
 
 
 # Objections

@@ -217,6 +217,32 @@ def test_an_objection_is_answered_and_adjusts_the_next_statement(desk: Api, monk
     assert [each["state"] for each in body_of(desk.get("lender", f"{PLACE}/objections"))["items"]] == ["granted"]
 
 
+# Reconciliation
+
+
+def test_each_side_compares_its_record_and_every_break_is_told(desk: Api) -> None:
+    first, second = pay(desk, 100_000), pay(desk, 50_000, received_on="2026-11-15")
+    enter(desk)
+    row = {
+        "reference": first,
+        "case": "case_9",
+        "amount_minor": 100_000,
+        "currency": "CNY",
+        "received_on": "2026-11-20",
+    }
+    path = f"{PLACE}/statements/2026-11/reconciliations"
+    for token in ("lender", "agency"):
+        rows = [row, {**row, "reference": "pay_unknown", "amount_minor": 7}]
+        told = body_of(desk.post(token, path, {"rows": rows}))
+        assert (told["agreed"], told["unexplained_minor"]) == (1, {})
+        assert [(each["kind"], each["difference_minor"], each["age"]) for each in told["breaks"]] == [
+            ("missing_there", -50_000, "8-30"), ("missing_here", 7, "2-7"),
+        ]  # fmt: skip
+        assert told["breaks"][0]["our_reference"] == second
+        assert set(told["breaks"][0]["explanation"]) == {"zh", "en"}
+    assert desk.post("other-agency", path, {"rows": []}).status_code == 404
+
+
 # Accounts
 
 

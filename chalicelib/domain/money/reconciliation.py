@@ -8,6 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Literal
+
+Age = Literal["0-1", "2-7", "8-30", "31+"]
+"""Age groups in days."""
 
 
 class Kind(StrEnum):
@@ -41,7 +45,7 @@ class Break:
     ours: Row | None
     theirs: Row | None
     age_days: int
-    age: str
+    age: Age
 
     @property
     def difference_minor(self) -> int:
@@ -73,12 +77,13 @@ class Comparison:
         return {currency: minor for currency, minor in sorted(found.items()) if minor}
 
 
-def age_of(days: int) -> str:
+def age_of(days: int) -> Age:
     """Return the age group: 0-1, 2-7, 8-30, 31+ days."""
-    for last, name in ((1, "0-1"), (7, "2-7"), (30, "8-30")):
-        if days <= last:
-            return name
-    return "31+"
+    if days <= 1:
+        return "0-1"
+    if days <= 7:
+        return "2-7"
+    return "8-30" if days <= 30 else "31+"
 
 
 def compare(ours: Iterable[Row], theirs: Iterable[Row], *, today: date) -> Comparison:
