@@ -503,7 +503,7 @@ def statement_ports() -> Any:
     return statements.StatementPorts(
         store=store(),
         money=MoneyRepository(),
-        files=ReportsBucket(settings().reports_bucket),
+        files=ReportsBucket(names().reports_bucket),
         render=_statement_file,
         conduct=_conduct,
         scope_for=worker_scope,
