@@ -128,7 +128,10 @@ class ObjectionList(_Model):
 
 
 class MoneyRow(_Model):
-    """Money as the caller has it, in minor units, below 0 for money taken back; ``reference`` is the payment's or reversal's id."""
+    """Money as the caller has it, in minor units, below 0 for money taken back.
+
+    ``reference`` is the id of the payment or reversal.
+    """
 
     reference: Annotated[str, Field(min_length=1, max_length=80)]
     case: Id
@@ -144,7 +147,7 @@ class MoneyFile(_Model):
 
 
 class MoneyBreak(_Model):
-    """What does not agree: the row of each side by its number (ours by id), its age, and what it means in both languages."""
+    """What does not agree: the row of each side, its age in days, and what it means in Chinese and English."""
 
     kind: Literal["missing_here", "missing_there", "amount_differs", "date_differs", "duplicate", "other_reference"]
     row: int | None
@@ -161,7 +164,7 @@ class MoneyBreak(_Model):
 
 
 class Reconciliation(_Model):
-    """How two records of the same money stand to each other. ``unexplained_minor`` is empty: breaks explain every difference."""
+    """How two records of the same money stand to each other; ``unexplained_minor`` is what no break explains: nothing."""
 
     month: str
     agreed: int
@@ -181,7 +184,7 @@ class AccountEntry(_Model):
 
 
 class CaseAccounts(_Model):
-    """The money of a case in double entry, in minor units: debits above 0. ``faults`` names what does not balance: nothing."""
+    """The money of a case in double entry, in minor units, debits above 0; ``faults`` is what does not balance: nothing."""
 
     case: str
     currency: str
