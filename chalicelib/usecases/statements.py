@@ -7,7 +7,7 @@ when the lender's month is over; of the month that runs anyone may look at what 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -324,12 +324,13 @@ def _lines(
     # Whatever the rate, nobody agreed to one: the money is shown, and what earlier terms earned may still be clawed back.
     nothing = Terms.model_validate(
         {
-            "currency": "XXX",
+            "currency": "XTS",
             "rates": ({"id": "none", "tiers": ({"above_minor": 0, "rate_basis_points": 0},)},),
             "claw_back_days": 0,
         }
     )
-    return lines_of(nothing, received, backs, earlier=earlier)
+    lines = lines_of(nothing, received, backs, earlier=earlier)
+    return tuple(replace(line, why="no_terms") if line.amount_minor > 0 else line for line in lines)
 
 
 def _line(line: Line) -> dict[str, Any]:

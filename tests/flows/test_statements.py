@@ -77,7 +77,8 @@ def test_nobody_accepts_what_they_offered_and_nothing_binds_before_it_is_accepte
     path = f"{PLACE}/commission-terms/1/decision"
     assert desk.post("lender", path, {"decision": "accept"}).status_code == 403
     pay(desk, 1_000)
-    assert month_of(desk)["terms"] is None
+    before = month_of(desk)
+    assert (before["terms"], before["lines"][0]["why"], before["totals"]["payable_minor"]) == (None, "no_terms", 0)
     assert desk.post("agency", path, {"decision": "accept"}).status_code == 200
     assert desk.post("agency", path, {"decision": "accept"}).status_code == 200, "the same decision again"
     assert desk.post("agency", path, {"decision": "decline"}).status_code == 409
