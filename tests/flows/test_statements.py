@@ -177,7 +177,7 @@ def test_its_files_are_downloaded_in_both_languages(desk: Api, language: str, ki
     enter(desk)
     statements.make_due_statements(wiring.statement_ports(), [LENDER], NEXT_MONTH)
     path = f"{PLACE}/statements/2026-11/file?currency=CNY&language={language}&kind={kind}"
-    answer = desk.get("agency", path)
+    answer = desk.get("agency", path, Accept="application/octet-stream")
     assert answer.status_code == 200
     assert answer.headers["Content-Disposition"].endswith(f'-{language}.{kind}"')
     if kind == "csv":
