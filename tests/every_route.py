@@ -629,8 +629,6 @@ def _money_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
     accept = {"decision": "accept"}
     yield step(f"{route}/commission-terms/{{number}}/decision", "agency", f"{path}/1/decision", accept, "terms.decided")
     yield worker("compute_kpis", trip.state_month)
-    path, alike = f"{place}/statements/2026-10/reconciliations", {"rows": []}
-    yield step(f"{route}/statements/{{month}}/reconciliations", "agency", path, alike)
     path = f"{place}/statements/2026-10/objections"
     body = {"currency": "CNY", "source": "pay_tour", "reason": "No terms were applied to it."}
     yield step(f"{route}/statements/{{month}}/objections", "agency", path, body, "statement.objected", status=201)
