@@ -6,8 +6,10 @@ until the next. Lines are made by the month in which money was booked, so that a
 Tiers are progressive, like a tax table: the part of the month's money that lies in a tier earns that tier's rate. Money
 fills the tiers of its rate in the order in which it was booked.
 
-Rounding. What a line earns is exact as a fraction of a minor unit. Each line is rounded half to even; the lines of one rate in one
-month together are the exact sum, rounded half to even, and the last line that earned takes the difference.
+Rounding. What a line earns is exact as a fraction of a minor unit. The lines of one rate in one month together are the exact sum,
+rounded half to even: each is rounded down, and the units that are missing then go one each to the lines with the largest
+remainders, among equal ones to those booked first. So a line is less than one minor unit from what it exactly earns, never below
+0, and never above its payment unless the terms give more than the whole of it.
 
 Claw-back. A payment that is taken back within ``claw_back_days`` (closed) of its value date gives back what its line earned; after
 that it gives back nothing. One that is taken back in the month in which it was booked fills no tier.
@@ -18,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from math import floor
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -266,14 +269,15 @@ def _in_tiers(tiers: Sequence[Tier], start: int, amount: int) -> int:
 
 def _rounded(lines: Mapping[str, Line], exact: Mapping[str, Fraction], gone: set[str]) -> dict[str, int]:
     """Return what each line earns in minor units. Those taken back stand apart: they are to vanish without a remainder."""
-    found = {payment: round(value) for payment, value in exact.items()}
+    found = {payment: round(value) if payment in gone else floor(value) for payment, value in exact.items()}
     by_rate: dict[str, list[str]] = {}
     for payment in exact:
         if payment not in gone:
             by_rate.setdefault(str(lines[payment].rate), []).append(payment)
     for payments in by_rate.values():
-        wanted = round(sum((exact[payment] for payment in payments), Fraction(0)))
-        found[payments[-1]] += wanted - sum(found[payment] for payment in payments)
+        missing = round(sum((exact[each] for each in payments), Fraction(0))) - sum(found[each] for each in payments)
+        for payment in sorted(payments, key=lambda each: found[each] - exact[each])[:missing]:
+            found[payment] += 1
     return found
 
 

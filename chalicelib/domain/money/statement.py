@@ -149,8 +149,8 @@ _WORDS: dict[str, dict[str, str]] = {
     "terms": {"zh": "费率版本", "en": "Terms, version"},
     "factor": {"zh": "质量系数（万分之）", "en": "Quality factor, basis points"},
     "rounding": {
-        "zh": "每行四舍六入五成双；同一费率各行合计取整，差额记入末行。",
-        "en": "Each line is rounded half to even; the lines of a rate sum to the rounded exact sum, the last line takes the rest.",
+        "zh": "同一费率各行合计四舍六入五成双；每行先舍去尾数，所差按尾数由大到小每行补一。",
+        "en": "The lines of a rate sum to the exact sum, rounded half to even; the largest remainders are rounded up.",
     },
     "totals": {"zh": "合计", "en": "Totals"},
     "lines": {"zh": "明细", "en": "Lines"},

@@ -188,10 +188,20 @@ def test_money_taken_back_in_its_own_month_earns_nothing_in_all_and_fills_no_tie
 # Rounding
 
 
-def test_lines_are_rounded_half_to_even_and_the_last_takes_the_remainder() -> None:
-    # 10 % of 5, 15, 25 and 5 fen is half a fen too much or too little: 0, 2, 2, 0 and in all 5.
+def test_lines_sum_to_the_rounded_sum_and_the_largest_remainders_are_rounded_up() -> None:
+    # 10 % of 5, 15, 25 and 5 fen is 0.5, 1.5, 2.5 and 0.5: in all 5, of which 2 are missing; equal remainders in turn.
     rows = [money(amount, number) for number, amount in enumerate((5, 15, 25, 5), 1)]
-    assert earned(flat(1_000), *rows) == [0, 2, 2, 1]
+    assert earned(flat(1_000), *rows) == [1, 2, 2, 0]
+    # 0.4, 0.9 and 0.4 are 1.7.
+    assert earned(flat(1_000), money(4, 1), money(9, 2), money(4, 3)) == [1, 1, 0]
+
+
+@pytest.mark.parametrize(("amount", "last", "total"), [(6, 9, 24), (5, 5, 20), (4, 4, 16)])
+def test_many_small_payments_leave_no_line_negative_or_above_its_payment(amount: int, last: int, total: int) -> None:
+    # 0.6 each, rounded to 1, would take 16 from the last line; 0.4 each, rounded to 0, would give it 16 of its 4 fen.
+    told = earned(flat(1_000), *(money(amount, number) for number in range(1, 40)), money(last, 40))
+    assert set(told) == {0, 1}
+    assert sum(told) == total
 
 
 _money = st.builds(
@@ -234,17 +244,18 @@ def test_every_cent_traces_to_a_payment_and_the_lines_sum_to_the_exact_total(
         if row.commissionable and row.payment not in gone
     )
     assert sum(line.commission_minor for line in lines) == round(exact)
+    direct = {row.payment for row in rows if row.method == "direct"}
     totals = totals_of(lines)
     assert totals.received_minor + totals.taken_back_minor == sum(r.amount_minor for r in rows if r.payment not in gone)
     assert totals.payable_minor == round(exact)
     assert {line.payment for line in lines if line.commission_minor} <= {row.payment for row in rows}
-    missing = [fault for fault in faults_of(lines, rows, taken) if not _is_large(lines, fault)]
-    assert missing == []
-
-
-def _is_large(lines: Any, source: str) -> bool:
-    """A factor of two on money of a few minor units: the remainder may exceed the amount of the last line."""
-    return any(line.source == source and abs(line.commission_minor) > abs(line.amount_minor) for line in lines)
+    assert faults_of(lines, rows, taken) == []
+    for line in lines:
+        if line.amount_minor > 0:
+            share = Fraction(5_000 if line.payment in direct else 10_000, 10_000)
+            own = line.amount_minor * Fraction(1_234, 10_000) * share * Fraction(factor, 10_000)
+            assert 0 <= line.commission_minor <= line.amount_minor
+            assert abs(line.commission_minor - (own if line.why == "earned" else 0)) < 1
 
 
 # Terms in time
