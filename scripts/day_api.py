@@ -106,6 +106,7 @@ class Cloud:
     def __init__(self, *, stage: str, clock_url: str, endpoint: str, outbox: Path, region: str) -> None:
         """Take the stage's name and where clock and emulator listen."""
         self._stage = stage
+        self._region = region
         self._endpoint = endpoint.rstrip("/")
         self._outbox = outbox
         self._clock_url = clock_url.rstrip("/")
