@@ -1,14 +1,15 @@
-"""Transactions of the double, without its copies of whole tables.
+"""Transactions and queries of the double, without its copies of whole tables.
 
 moto keeps what a failed transaction must leave as it was by copying each table, stream and all, once for every operation that
-names it: a transaction takes the longer the more was ever written. All that a transaction can change are the items that its
-operations name and what they add to the streams, and only those are kept here. ``tests/contracts/test_transactions.py`` holds
-both against each other.
+names it, and sorts each table as a whole for every query: both take the longer the more was ever written. All that a transaction
+can change are the items that its operations name and what they add to the streams, and only those are kept here; a query that is
+not of an index looks at its partition alone. ``tests/contracts/test_transactions.py`` holds both against moto's own.
 """
 
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -49,6 +50,9 @@ def _kept(backend: DynamoDBBackend, operations: list[dict[str, Any]]) -> Iterato
 
 
 _WHOLE = DynamoDBBackend.transact_write_items
+_QUERY, _ALL_ITEMS = Table.query, Table.all_items
+_ASKED: ContextVar[tuple[Table, Any] | None] = ContextVar("asked", default=None)
+"""The table and the hash key that a query is about; a query of an index looks at all items."""
 
 
 @contextmanager
@@ -56,6 +60,8 @@ def whole_transactions() -> Iterator[None]:
     """Let transactions of every double in this process copy whole tables, as moto has them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DynamoDBBackend, "transact_write_items", _WHOLE)
+        patch.setattr(Table, "query", _QUERY)
+        patch.setattr(Table, "all_items", _ALL_ITEMS)
         yield
 
 
@@ -75,6 +81,22 @@ def swift() -> Iterator[None]:
                     each.restore()
                 raise
 
+    def query(table: Table, hash_key: Any, *told: Any, **named: Any) -> Any:
+        of_index = named.get("index_name") or (told[6] if len(told) > 6 else None)
+        asked = _ASKED.set(None if of_index else (table, hash_key))
+        try:
+            return _QUERY(table, hash_key, *told, **named)
+        finally:
+            _ASKED.reset(asked)
+
+    def all_items(table: Table) -> list[Any]:
+        asked = _ASKED.get()
+        if asked is None or asked[0] is not table or table.range_key_attr is None:
+            return _ALL_ITEMS(table)
+        return sorted(table.items.get(asked[1], {}).values(), key=lambda item: item.range_key)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DynamoDBBackend, "transact_write_items", transact)
+        patch.setattr(Table, "query", query)
+        patch.setattr(Table, "all_items", all_items)
         yield

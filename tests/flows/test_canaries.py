@@ -128,6 +128,14 @@ class Sinks:
         self.problems: list[bytes] = []
         self.statuses: set[int] = set()
         self.numbers = iter(range(1_000_000))
+        self.named: dict[str, list[str]] = {}
+
+    def meet(self, step: Step) -> None:
+        """Remember what the step's path names: agencies, templates, strategies and whatever else has no id of its own kind."""
+        template = step.route.partition(" ")[2]
+        for name, value in zip(template.split("/"), step.path.partition("?")[0].split("/"), strict=True):
+            if name.startswith("{"):
+                self.named.setdefault(name.strip("{}"), []).append(value)
 
     def go_wrong(self, step: Step, who: Who, *, every: int) -> None:
         """Send the wrong forms of a step's request: all of them, or every so many in turn from person to person."""
@@ -145,7 +153,10 @@ class Sinks:
     def read_everything(self) -> None:
         """Read every list and every thing that the tour knows, as everybody."""
         seen = [item.pk.rsplit("#", 1)[1] for item in Record.scan() if item.pk.count("#") > 1]
+        asked: set[tuple[str, str]] = set()
         ids = {f"{kind}_id": [each for each in seen if each.startswith(start)] for kind, start in _IDS.items()}
+        ids = self.named | {name: found for name, found in ids.items() if found}
+        read = set[str]()
         for route in API:
             if route.method != "GET":
                 continue
@@ -153,20 +164,38 @@ class Sinks:
                 for number in range(2):
                     values = {name: (ids.get(name) or ["none"])[-1 - number :][:1] for name in route.parameters}
                     path = route.path.format(**{name: (found or ["none"])[0] for name, found in values.items()})
+                    if (token, path) in asked:
+                        continue
+                    asked.add((token, path))
                     response = self.trip.api.get(token, path)
                     assert response.status_code < 500, (route.key, response.body)
+                    if response.status_code == 200:
+                        read.add(route.key)
                     if (token, route.key) not in SHOWN:
                         shown = hits(f"{token} {route.key}", response.body)
                         # What somebody wrote is read again by those who may read the message; values are not.
                         assert [hit for hit in shown if hit[1] in VALUES] == []
+        assert read >= AT_LEAST
 
+
+AT_LEAST = {
+    "GET /v1/agencies/{agency_id}",
+    "GET /v1/compliance/house-rules/{house_id}",
+    "GET /v1/experiments/{experiment_id}",
+    "GET /v1/feedback/{feedback_id}",
+    "GET /v1/persons/{person_id}",
+    "GET /v1/strategies/{strategy_id}",
+    "GET /v1/templates/{template_id}",
+}
+"""Of what is read one by one, what somebody must have found."""
 
 SHOWN = {
     ("lender", "GET /v1/cases/{case_id}"),
+    ("lender", "GET /v1/persons/{person_id}"),
     ("officer", "GET /v1/persons/{person_id}/exports/{export_id}"),
     ("officer", "GET /v1/persons/{person_id}/exports/{export_id}/page"),
 }
-"""Who may read a person's values in clear, and where: the lender its case, the officer the copy that was asked for."""
+"""Who may read a person's values in clear, and where: the lender its case and its customer, the officer the copy asked for."""
 
 _IDS = {
     "case": "case_",
@@ -176,6 +205,7 @@ _IDS = {
     "duty": "duty_",
     "simulation": "sim_",
     "export": "exp_",
+    "feedback": "fb_",
 }
 
 
@@ -251,6 +281,7 @@ def test_no_value_of_a_canary_shows_where_it_is_not_meant_to(
         steps = [tour(trip, who)] if number > numbers[0] else [tour(trip, who), house_steps(trip, who)]
         for step in (step for each in steps for step in each):
             if step.run is None:
+                sinks.meet(step)
                 sinks.go_wrong(step, who, every=1 if number == numbers[0] else 4)
             trip.go(step)
     sinks.read_everything()
