@@ -173,6 +173,33 @@ def test_who_has_no_open_case_any_more_is_no_customer(api: Api, store: Store) ->
     assert coverage(api) == {} and tasks(api, "lender") == {} and tasks(api, "agency") == {}
 
 
+def test_an_event_of_a_known_customer_asks_no_index_and_misses_no_case(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(scope: Any, person: str) -> list[str]:
+        raise AssertionError("the index of a customer's cases was asked")
+
+    def settle(*names: str) -> None:
+        for name in names:
+            case = store.case(SCOPE, name)
+            assert case is not None
+            stored(store, case.model_copy(update={"state": CaseState.SETTLED, "version": case.version + 1}))
+
+    look(store)
+    monkeypatch.setattr(store, "cases_of", never)
+    first = store.case(SCOPE, "case_0")
+    assert first is not None
+    stored(store, first.model_copy(update={"id": "case_3", "version": 1}))
+    look(store, "case_3")
+    assert wiring.upkeep_ports().upkeeps.upkeeps(SCOPE, [PERSON])[PERSON].cases == (*CASES, "case_3")
+    settle(*CASES)
+    look(store)
+    assert coverage(api) == {None: (0, 1), AGENCY: (0, 1)}
+    settle("case_3")
+    look(store, "case_3")
+    assert coverage(api) == {}
+
+
 def test_the_page_lists_the_groups_as_they_are() -> None:
     page = (ROOT / "docs" / "customers.md").read_text(encoding="utf-8")
     rows = [

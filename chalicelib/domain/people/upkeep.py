@@ -125,6 +125,7 @@ class Upkeep(BaseModel):
 
     ``stale`` gives for each group that is not up to date the day since when it is known not to be. ``agency`` holds an open case
     of the customer, None where none does; whoever has no open case any more is no customer. ``due_at`` is when the clock looks again.
+    ``cases`` are the customer's open cases as last seen, None where the index of their cases is to be asked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,6 +137,7 @@ class Upkeep(BaseModel):
     stale: dict[str, str] = {}
     up_to_date: bool = False
     due_at: str | None = None
+    cases: tuple[str, ...] | None = None
     version: int = 0
 
     def counts(self) -> dict[str, int]:
