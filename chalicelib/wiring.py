@@ -634,7 +634,10 @@ def due_handlers() -> dict[str, Handler]:
     """Return what is done with due aggregates other than messages, by the kind in their key."""
 
     def case(scope: Scope, identity: str, at: datetime) -> str | None:
-        return cases.finish_due(store(), scope, identity, now=at)
+        from chalicelib.usecases import assignment
+
+        finished = cases.finish_due(store(), scope, identity, now=at)
+        return finished or assignment.offer_due(store(), queues(), scope, identity, now=at)
 
     def portfolio(scope: Scope, identity: str, at: datetime) -> str | None:
         from chalicelib.usecases import portfolios

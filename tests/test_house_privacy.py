@@ -313,6 +313,7 @@ def test_nobody_else_enqueues() -> None:
         ("chalicelib/usecases/projections.py", "route_to_queues"),
         ("chalicelib/usecases/messages.py", "wake"),
         ("chalicelib/usecases/assignment.py", "retry_unassigned"),
+        ("chalicelib/usecases/assignment.py", "offer_due"),
         ("chalicelib/usecases/portfolios.py", "resume"),
         ("chalicelib/usecases/portfolios.py", "_look_for_upload"),
         ("chalicelib/usecases/simulations.py", "resume"),

@@ -1,10 +1,11 @@
 """Assignment: many placed cases to agencies at once, exact against each agency's capacity."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
 
 from chalicelib.domain import keys
-from chalicelib.domain.cases.assignment import Assigned, Standing, Unassigned, assign
+from chalicelib.domain.cases.assignment import NOT_PAST_DUE, Assigned, Standing, Unassigned, assign, past_due_from
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import CaseEvent, CaseState, Move, answer
 from chalicelib.domain.cases.organisations import Lender
@@ -64,7 +65,44 @@ def _assign_run(
     chosen = [answer for answer in answers if isinstance(answer, Assigned)]
     if chosen:
         _commit(store, feeds, scope, {case.id: case for case in placed}, chosen, loads, now, req)
+    early = {answer.case for answer in answers if isinstance(answer, Unassigned) and answer.reason == NOT_PAST_DUE}
+    _put_off(store, scope, lender, [case for case in placed if case.id in early], now, req)
     return answers
+
+
+def _put_off(store: Store, scope: Scope, lender: Lender, cases: Sequence[Case], now: datetime, req: str) -> None:
+    """Let the clock offer each case again when its due day is over."""
+    unit = store.unit(scope, actor=ASSIGNER, req=req, now=now)
+    put_off = 0
+    for case in cases:
+        day = past_due_from(case, today=local_date(now, lender.zone))
+        at = None if day is None else to_text(datetime.combine(day, time(), tzinfo=ZoneInfo(lender.zone)))
+        if at != case.assignable_at:
+            changed = case.model_copy(update={"assignable_at": at, "version": case.version + 1})
+            unit.replace(store.case_record(scope, changed), expected=case.version)
+            put_off += 1
+    if put_off:
+        unit.commit()
+
+
+def offer_due(store: Store, queues: Queues, scope: Scope, case_id: str, *, now: datetime) -> str | None:
+    """Enqueue a placed case whose due day is over for assignment; return the kind of move, or None."""
+
+    def once() -> str | None:
+        case = store.case(scope, case_id)
+        if case is None or case.state is not CaseState.PLACED or case.assignable_at is None:
+            return None
+        if case.assignable_at > to_text(now):
+            return None
+        # Before it leaves the index: a case that is offered twice is assigned once.
+        queues.send("assignments", [{"tenant": scope.tenant, "cases": [case.id]}])
+        changed = case.model_copy(update={"assignable_at": None, "version": case.version + 1})
+        unit = store.unit(scope, actor=ASSIGNER, req="req_clock", now=now)
+        unit.replace(store.case_record(scope, changed), expected=case.version)
+        unit.commit()
+        return "offered"
+
+    return retrying(once)
 
 
 def _standings(store: Store, scope: Scope, lender: Lender, loads: dict[str, int], now: datetime) -> list[Standing]:

@@ -117,12 +117,14 @@ def put_agency(
 def put_collector(
     store: Store, scope: Scope, collector: Collector, caller: Caller, context: Context, *, expected: int | None
 ) -> Put:
-    """Name a collector of a listed agency, or change the entry. The certificate is the lender's word.
+    """Name a collector of a listed agency, or one of the lender's own staff, or change the entry.
+
+    The certificate is the lender's word.
 
     An agency may name people and say that they left; what it says of certificates is refused, what the lender said of
     them stays. Raises NotFound for an agency that the lender does not list, and as ``put_lender``.
     """
-    if store.agency(scope, collector.org) is None:
+    if collector.org != scope.tenant and store.agency(scope, collector.org) is None:
         raise NotFound("agency", collector.org)
 
     def once() -> Put:

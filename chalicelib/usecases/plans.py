@@ -522,9 +522,7 @@ def _take(ports: PlanPorts, scope: Scope, sight: Sight, due: Open, *, now: datet
 
 
 def _collector(ports: PlanPorts, scope: Scope, sight: Sight, org: str) -> str | None:
-    """Return the collector in whose name the agency writes: one who is certified, the same one for a case each time."""
-    if org == scope.tenant:
-        return None
+    """Return the collector in whose name the agency or the lender writes: certified, and the same for a case each time."""
     fit = sorted(
         each.id
         for each in ports.store.collectors(scope, org)

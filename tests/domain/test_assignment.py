@@ -13,9 +13,11 @@ from chalicelib.domain.cases.assignment import (
     capacity,
     ineligible,
     is_certified,
+    past_due_from,
 )
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import CaseState
+from chalicelib.domain.cases.repayment_ledger import Pause
 from tests.builders import a_case, a_collector, an_agency
 
 TODAY = date(2026, 11, 23)
@@ -134,3 +136,19 @@ def test_only_the_cases_of_a_suspended_agency_move() -> None:
         previous = before[answer.case]
         assert isinstance(previous, Assigned)
         assert answer == previous or previous.agency == "agency-b"
+
+
+@pytest.mark.parametrize(("due_on", "reason"), [(TODAY, "not_past_due"), (TODAY - timedelta(days=1), None)])
+def test_a_case_goes_to_an_agency_from_the_day_after_its_due_day(due_on: date, reason: str | None) -> None:
+    [answer] = assign([placed(oldest_unpaid_due_on=due_on)], [standing()], today=TODAY)
+    assert getattr(answer, "reason", None) == reason
+
+
+def test_a_case_that_is_not_past_due_is_looked_at_when_it_will_be() -> None:
+    early = placed(oldest_unpaid_due_on=TODAY + timedelta(days=3))
+    assert past_due_from(early, today=TODAY) == TODAY + timedelta(days=4)
+    freeze = Pause(id="p", kind="freeze", paused_from=TODAY - timedelta(days=9), paused_to=TODAY + timedelta(days=9))
+    frozen = placed(oldest_unpaid_due_on=TODAY - timedelta(days=9), pauses=(freeze,))
+    [answer] = assign([frozen], [standing()], today=TODAY)
+    assert isinstance(answer, Unassigned) and answer.reason == "not_past_due"
+    assert past_due_from(frozen, today=TODAY) == TODAY + timedelta(days=1)

@@ -1,19 +1,21 @@
 """Every text of the library is allowed in the situation that it is made for, and stays out of the others."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from chalicelib.domain.cases.case import CaseParty, Notice
+from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.compliance import PackSet, load_packs, rule
 from chalicelib.domain.outreach import dossier
-from chalicelib.domain.outreach.templates import Rendered, Template
+from chalicelib.domain.outreach.templates import Rendered, Template, TemplateRefused, render, values_for
 from chalicelib.domain.people.person import ConsentEntry, ContactEntry, LostContact, Person, Residence
 from tests.builders import (
     AGENCY,
     CASE,
     COLLECTOR,
+    LENDER,
     PERSON,
     a_case,
     a_collector,
@@ -24,7 +26,7 @@ from tests.builders import (
     an_agency,
     an_attempt,
 )
-from tests.golden.golden_templates import an_american_case, newest, rendered
+from tests.golden.golden_templates import DUE_ON, an_american_case, is_before_due, newest, rendered
 
 OTHER = "per_2"
 POINTS = {"sms": "pt_1", "call": "pt_1", "email": "pt_e", "wechat": "pt_w", "letter": "pt_a", "visit": "pt_a"}
@@ -73,6 +75,9 @@ def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dic
     }
     if content.template.startswith(("cn-letter-time", "us-letter-time")):
         facts["limitation_expires_on"] = datetime(2026, 1, 31, tzinfo=UTC).date()
+    early = is_before_due(template)
+    if early:
+        facts |= {"oldest_unpaid_due_on": DUE_ON, "state": CaseState.PLACED, "agency": None, "notices": ()}
     case = an_american_case(**facts) if american else a_case(**facts)
     lost = LostContact(since="2026-11-10T02:00:00Z", number_vacant=True) if third else None
     persons = {PERSON: somebody(template, PERSON, lost_contact=lost)}
@@ -122,6 +127,8 @@ def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dic
         purpose=template.purpose,
         point=point,
         human=human,
+        org=LENDER if early else AGENCY,
+        collector=COLLECTOR,
         template=content.template,
         language=content.language,
         disclosures=content.disclosures,
@@ -137,8 +144,8 @@ def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dic
         attempt,
         case=case,
         lender=a_lender(),
-        agency=an_agency(),
-        collector=a_collector(certified_countries=("CN", "US")),
+        agency=None if early else an_agency(),
+        collector=a_collector(org=LENDER if early else AGENCY, certified_countries=("CN", "US")),
         persons=persons,
         ledgers={
             PERSON: a_ledger(history=tuple(history), consents=tuple(consents)),
@@ -184,3 +191,15 @@ def test_the_chinese_demand_without_one_of_its_disclosures_is_denied(dropped: st
     ruling = rule(dossier_of, packs)
     assert ruling["verdict"] == "deny"
     assert "CN-DISC-5:require" in fired(ruling)
+
+
+@pytest.mark.parametrize("name", ["cn-sms-due-soon", "cn-wechat-due-soon", "us-sms-due-soon", "us-email-due-soon"])
+def test_a_reminder_before_the_due_day_cannot_be_written_once_it_has_passed(name: str) -> None:
+    late = a_case(oldest_unpaid_due_on=date(2026, 11, 22))
+    values = values_for(late, a_person(), a_lender(), None, a_collector(), today=date(2026, 11, 23), language="en")
+    refused = render(BY_ID[name], values, {})
+    assert isinstance(refused, TemplateRefused) and "due_on" in str(refused)
+    on_the_day = a_case(oldest_unpaid_due_on=date(2026, 11, 23))
+    assert "due_on" in values_for(
+        on_the_day, a_person(), a_lender(), None, a_collector(), today=date(2026, 11, 23), language="en"
+    )

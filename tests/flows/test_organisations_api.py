@@ -110,6 +110,15 @@ def test_the_agency_names_people_and_the_lender_certifies_them(api: Api) -> None
     assert [(item["id"], item["left"]) for item in listed] == [(COLLECTOR, True)]
 
 
+def test_the_lender_names_its_own_staff_under_its_own_id_and_nobody_else_does(api: Api) -> None:
+    register(api)
+    path = f"/v1/agencies/{LENDER}/collectors/staff-1"
+    staff = {"staff_no": "S001", "certified_to": "2026-12-31", "certified_countries": ["CN"]}
+    assert api.call("agency", "PUT", path, {"staff_no": "S001"}).status_code == 404
+    assert api.call("lender", "PUT", path, staff).status_code == 201
+    assert body_of(api.get("lender", path))["certified_to"] == "2026-12-31"
+
+
 def test_cases_that_waited_are_enqueued_when_an_agency_is_listed(api: Api) -> None:
     api.call("platform", "PUT", f"/v1/lenders/{LENDER}", LENDER_BODY)
     from chalicelib.domain.cases.lifecycle import CaseState

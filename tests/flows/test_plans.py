@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.domain import keys
+from chalicelib.domain.cases.assignment import Assigned, Unassigned
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.concurrency import Conflict
 from chalicelib.domain.events import EventType
@@ -16,7 +17,8 @@ from chalicelib.domain.outreach.attempt import AttemptState
 from chalicelib.domain.strategies.plan import CasePlan, contact_id
 from chalicelib.store.repository import Store
 from chalicelib.usecases import due, messages, plans
-from tests.builders import AGENCY, COLLECTOR, LENDER, NOW, Scope, a_case, approved, stored
+from chalicelib.usecases.assignment import assign_cases
+from tests.builders import AGENCY, COLLECTOR, LENDER, NOW, Scope, a_case, a_collector, approved, stored
 from tests.domain.test_strategies import a_hold, a_path, a_step
 from tests.flows.test_cases_api import Api, api, body_of
 from tests.flows.test_ruling_on_real_cases import rule_on
@@ -219,18 +221,39 @@ def test_hardship_is_handed_to_people_and_no_message_is_asked_for(api: Api, cloc
 
 
 def test_reminder_before_the_due_day_is_the_lenders_and_needs_no_agency(api: Api, clock: Clock, store: Store) -> None:
-    stored(store, *approved("cn-sms-promise-reminder"))
+    stored(store, *approved("cn-sms-due-soon"), a_collector(id="staff-1", org=LENDER, staff_no="S9"))
     early = a_case(id="case_0", state=CaseState.PLACED, agency=None, oldest_unpaid_due_on=date(2026, 11, 26))
     stored(store, early)
-    act = {"kind": "message", "channel": "sms", "template": "cn-sms-promise-reminder"}
+    act = {"kind": "message", "channel": "sms", "template": "cn-sms-due-soon"}
     path = a_path(id="everybody", steps=[a_step(id="first-text", wait={"from": "due_day", "days": -3}, act=act)])
     followed(api, paths=[path])
     told = body_of(api.get("lender", "/v1/cases/case_0/plan"))
     assert (told["stage"], told["next"]["owner"], told["next"]["on"]) == ("before_due", LENDER, "2026-11-23")
     assert "Nothing is overdue: a reminder, which the lender sends itself." in told["next"]["reasons"]["en"]
     clock.until(NOW.replace(hour=10))
-    # The shipped reminder is about a promise, which this case has not: the refusal is on record, under its own code.
-    assert settled(store)[0][:2] == ("first-text", "left_out")
+    assert settled(store)[0] == ("first-text", "requested", None)
+    [asked] = [e for e in store.events(SCOPE, keys.case_pk(LENDER, "case_0")) if e.type is EventType.CONTACT_REQUESTED]
+    assert (asked.data["org"], asked.data["agency"], asked.data["collector"]) == (LENDER, None, "staff-1")
+    message = store.attempt(SCOPE, asked.data["contact"])
+    assert message is not None and message.purpose == "reminder"
+    assert message.body is not None and "还款日为2026年11月26日" in message.body and "S9" in message.body
+    assert rule_on(store, message, now=clock.now).state is AttemptState.APPROVED
+
+
+def test_case_is_offered_to_agencies_when_its_due_day_is_over_and_once(api: Api, clock: Clock, store: Store) -> None:
+    early = a_case(id="case_0", state=CaseState.PLACED, agency=None, oldest_unpaid_due_on=date(2026, 11, 24))
+    stored(store, early)
+    [answer] = assign_cases(store, wiring.feed_repository(), SCOPE, ["case_0"], now=NOW, req="req_assign")
+    assert isinstance(answer, Unassigned) and answer.reason == "not_past_due"
+    case = store.case(SCOPE, "case_0")
+    # Midnight in Shanghai after the due day.
+    assert case is not None and (case.agency, case.assignable_at) == (None, "2026-11-24T16:00:00.000Z")
+    midnight = NOW.replace(day=24, hour=16, minute=0, second=0, microsecond=0)
+    handler = wiring.due_handlers()["CASE"]
+    assert handler(SCOPE, "case_0", midnight - timedelta(milliseconds=1)) is None
+    assert [handler(SCOPE, "case_0", midnight), handler(SCOPE, "case_0", midnight)] == ["offered", None]
+    [given] = assign_cases(store, wiring.feed_repository(), SCOPE, ["case_0"], now=midnight, req="req_assign")
+    assert isinstance(given, Assigned)
 
 
 def test_call_is_left_to_a_collector_as_a_task(api: Api, clock: Clock, store: Store) -> None:

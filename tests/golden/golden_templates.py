@@ -11,6 +11,7 @@ from chalicelib.domain.outreach.templates import PLACEHOLDERS, Rendered, Templat
 from tests.builders import PERSON, a_case, a_collector, a_lender, a_person, an_agency
 
 TODAY = date(2026, 11, 23)
+DUE_ON = date(2026, 11, 26)
 HERE = Path(__file__).parent / "templates"
 ASKED = {"ticket": "K20261123", "visit_on": "2026-11-25"}
 PROMISE = {"id": "ptp_1", "person": PERSON, "amount_minor": 300_000, "due_on": date(2026, 11, 27), "made_at": "x"}
@@ -24,16 +25,26 @@ def an_american_case(**deviations: object) -> Case:
     return a_case(**{**facts, **deviations})
 
 
+def is_before_due(template: Template) -> bool:
+    """Tell whether the lender itself sends the template before anything is overdue."""
+    return "{due_on}" in template.text
+
+
 def values_of(template: Template) -> dict[str, str]:
     """Return the values that the golden case of the template's country gives, in its language."""
     american = template.jurisdictions == ("US",)
     promise = Promise(**PROMISE, currency="USD" if american else "CNY")
-    case = an_american_case(promises=(promise,)) if american else a_case(promises=(promise,))
+    due = {"oldest_unpaid_due_on": DUE_ON} if is_before_due(template) else {}
+    case = an_american_case(promises=(promise,), **due) if american else a_case(promises=(promise,), **due)
     return values_for(
         case,
         a_person(name="Jane Roe") if american else a_person(),
         a_lender(pay_to={"CN": "安行金融App", "US": "www.anxing.test/pay"}, complaint_line="+864008000001"),
-        an_agency(address="12 Elm Street, Springfield, IL 62701") if american else an_agency(),
+        None
+        if is_before_due(template)
+        else an_agency(address="12 Elm Street, Springfield, IL 62701")
+        if american
+        else an_agency(),
         a_collector(),
         today=TODAY,
         language=template.language,

@@ -14,6 +14,9 @@ from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector
 
 RULE = "weighted-rendezvous-1"
+NOT_PAST_DUE = "not_past_due"
+"""Why a case on which nothing is past due has no agency: its lender reminds by itself."""
+
 INSPECTION_DAYS = 365
 """An agency must have been inspected at most this many days ago (closed)."""
 
@@ -92,13 +95,28 @@ def score(case_id: str, agency: Agency) -> float:
     return -(agency.share * agency.result_weight) / math.log(uniform)
 
 
+def past_due_from(case: Case, *, today: date) -> date | None:
+    """Return the day on which a case that is not past due will be, as far as is known; None when nothing is unpaid.
+
+    While a freeze keeps it from being past due that is asked again on the next day.
+    """
+    due = case.ledger.standing(today).oldest_unpaid_due_on
+    return None if due is None else max(due, today) + timedelta(days=1)
+
+
 def assign(cases: Iterable[Case], standings: Iterable[Standing], *, today: date) -> list[Assigned | Unassigned]:
-    """Return an answer for each case, in their order; each assignment uses up one place of its agency."""
+    """Return an answer for each case, in their order; each assignment uses up one place of its agency.
+
+    What is not past due on the lender's date ``today`` is the lender's own, and no agency's.
+    """
     agencies = {standing.agency.id: standing for standing in standings}
     taken = dict.fromkeys(agencies, 0)
     room: dict[tuple[str, str], int] = {}
     answers: list[Assigned | Unassigned] = []
     for case in cases:
+        if case.days_past_due(today) == 0:
+            answers.append(Unassigned(case.id, NOT_PAST_DUE, {}))
+            continue
         refusals: dict[str, str] = {}
         best: tuple[float, str] | None = None
         for org, standing in agencies.items():

@@ -66,6 +66,7 @@ PLACEHOLDERS: Mapping[str, Placeholder] = {
     "complaint_line": Placeholder("official", 30),
     "agency_address": Placeholder("official", 160),
     "agency_email": Placeholder("official", 120),
+    "due_on": Placeholder("date", 20),
     "promise_amount": Placeholder("amount", 30),
     "promise_due_on": Placeholder("date", 20),
     "itemization_on": Placeholder("date", 20),
@@ -573,6 +574,7 @@ def values_for(
         "agency_address": agency.address if agency is not None else None,
         "letter_on": date_text(today, language),
         "validation_end_on": _validation_end(today, language) if case.country == "US" else None,
+        "due_on": _due_on(case, today, language),
         **_promised(case, person, language),
         **_itemized(case, language),
     }
@@ -586,6 +588,12 @@ SENDING_MARGIN = timedelta(days=5)
 def _validation_end(today: date, language: str) -> str:
     # The date stated may be later than the law's, never earlier: a notice that waits must not have shortened the period.
     return date_text(validation_end_on(today + SENDING_MARGIN), language)
+
+
+def _due_on(case: Case, today: date, language: str) -> str | None:
+    """Return when the next instalment falls due, None once one is past due: a reminder before the due day is then too late."""
+    due = case.ledger.standing(today).oldest_unpaid_due_on
+    return None if due is None or due < today else date_text(due, language)
 
 
 def _named(names: Mapping[str, str], language: str) -> str | None:
