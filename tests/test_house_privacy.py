@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from chalicelib.domain.audit.export import AuditExport
+from chalicelib.domain.cases.assignment import LaterOffer
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import is_id
@@ -210,6 +211,22 @@ def test_what_found_no_agency_is_enqueued_by_id() -> None:
     feeds = SimpleNamespace(unassigned=lambda tenant, limit: {case.id: {"why": PERSONAL}})
     assert assignment.retry_unassigned(known, feeds, queues, Scope(LENDER)) == 1  # type: ignore[arg-type]
     _assert_ids_only(queues, "assignments")
+
+
+def test_a_case_whose_due_day_is_over_is_enqueued_by_id() -> None:
+    queues, case = SeenQueues(), a_case(state=CaseState.PLACED, agency=None)
+    written: list[Any] = []
+    unit = SimpleNamespace(replace=lambda record, expected: written.append((record, expected)), commit=lambda: None)
+    known = SimpleNamespace(
+        case=lambda scope, case_id: case,
+        later_offers=lambda scope, cases: {case.id: LaterOffer(case=case.id, due_at=to_text(NOW), version=1)},
+        later_offer_record=lambda scope, offer: offer,
+        unit=lambda scope, **told: unit,
+    )
+    moved = assignment.offer_due(known, queues, Scope(LENDER), case.id, now=NOW)  # type: ignore[arg-type]
+    assert moved == "offered"
+    _assert_ids_only(queues, "assignments")
+    assert written == [(LaterOffer(case=case.id, version=2), 1)]
 
 
 def test_chunks_of_a_stalled_portfolio_are_enqueued_by_number() -> None:

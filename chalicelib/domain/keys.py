@@ -255,6 +255,9 @@ def duplicates_of_pk(tenant: str, person: str) -> str:
     return f"T#{tenant}#DUPOF#{person}"
 
 
+OFFER_SK = "OFFER"
+"""The sort key, beside a case, of when it is offered to agencies again."""
+
 UPKEEP_SK = "UPKEEP"
 """The sort key, beside a person's record, of what is to be brought up to date of a customer."""
 

@@ -13,6 +13,7 @@ from pynamodb.exceptions import UpdateError
 
 from chalicelib.domain import keys
 from chalicelib.domain.audit.keeping import LogHold
+from chalicelib.domain.cases.assignment import LaterOffer
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender, WitnessPolicy
 from chalicelib.domain.duties.duty import DutyState
@@ -333,6 +334,24 @@ class Store:
         record.s = case.state.value
         if due_at := case.next_due_at():
             record.due_shard, record.due_at = keys.due_shard(case.id), due_at
+        return record
+
+    def later_offers(self, scope: Scope, cases: Iterable[str]) -> dict[str, LaterOffer]:
+        """Return when each of these cases is offered again, by strongly consistent reads; version 0 of one never put off."""
+        found = {case: LaterOffer(case=case) for case in cases}
+        places = [(keys.case_pk(scope.tenant, case), keys.OFFER_SK) for case in found]
+        for start in range(0, len(places), _BATCH_GET):
+            for item in Record.batch_get(places[start : start + _BATCH_GET], consistent_read=True):
+                offer = _plain_body(item, LaterOffer)
+                found[offer.case] = offer
+        return found
+
+    def later_offer_record(self, scope: Scope, offer: LaterOffer) -> Record:
+        """Return the record as ``offer.version``, in the due index while the case waits to be offered."""
+        pk = keys.case_pk(scope.tenant, offer.case)
+        record = self.plain_record(pk, keys.OFFER_SK, offer, version=offer.version)
+        if offer.due_at is not None:
+            record.due_shard, record.due_at = keys.due_shard(offer.case), offer.due_at
         return record
 
     def matter(self, scope: Scope, matter: str) -> Matter | None:

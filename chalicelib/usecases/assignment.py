@@ -5,7 +5,15 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from chalicelib.domain import keys
-from chalicelib.domain.cases.assignment import NOT_PAST_DUE, Assigned, Standing, Unassigned, assign, past_due_from
+from chalicelib.domain.cases.assignment import (
+    NOT_PAST_DUE,
+    Assigned,
+    LaterOffer,
+    Standing,
+    Unassigned,
+    assign,
+    past_due_from,
+)
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import CaseEvent, CaseState, Move, answer
 from chalicelib.domain.cases.organisations import Lender
@@ -14,7 +22,7 @@ from chalicelib.domain.errors import NotFound
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.instants import local_date, to_text
 from chalicelib.usecases.feeds import Feeds
-from chalicelib.usecases.ports import Queues, Scope, Store
+from chalicelib.usecases.ports import Queues, Scope, Store, Unit
 
 ASSIGNER = Actor("system", "assign_cases", "role")
 MOST_A_TRANSACTION = 40
@@ -62,47 +70,52 @@ def _assign_run(
         return []
     loads = feeds.loads(scope.tenant)
     answers = assign(placed, _standings(store, scope, lender, loads, now), today=local_date(now, lender.zone))
+    early = {answer.case for answer in answers if isinstance(answer, Unassigned) and answer.reason == NOT_PAST_DUE}
+    _put_off(store, scope, lender, [case for case in placed if case.id in early], now, req)
     chosen = [answer for answer in answers if isinstance(answer, Assigned)]
     if chosen:
         _commit(store, feeds, scope, {case.id: case for case in placed}, chosen, loads, now, req)
-    early = {answer.case for answer in answers if isinstance(answer, Unassigned) and answer.reason == NOT_PAST_DUE}
-    _put_off(store, scope, lender, [case for case in placed if case.id in early], now, req)
     return answers
 
 
 def _put_off(store: Store, scope: Scope, lender: Lender, cases: Sequence[Case], now: datetime, req: str) -> None:
     """Let the clock offer each case again when its due day is over."""
+    known = store.later_offers(scope, [case.id for case in cases])
     unit = store.unit(scope, actor=ASSIGNER, req=req, now=now)
-    put_off = 0
     for case in cases:
         day = past_due_from(case, today=local_date(now, lender.zone))
         at = None if day is None else to_text(datetime.combine(day, time(), tzinfo=ZoneInfo(lender.zone)))
-        if at != case.assignable_at:
-            changed = case.model_copy(update={"assignable_at": at, "version": case.version + 1})
-            unit.replace(store.case_record(scope, changed), expected=case.version)
-            put_off += 1
-    if put_off:
-        unit.commit()
+        if at != known[case.id].due_at:
+            _note(store, scope, unit, known[case.id], at)
+    unit.commit()
 
 
 def offer_due(store: Store, queues: Queues, scope: Scope, case_id: str, *, now: datetime) -> str | None:
-    """Enqueue a placed case whose due day is over for assignment; return the kind of move, or None."""
+    """Enqueue a placed case whose due day is over for assignment; return the kind of move, or None.
+
+    Of a case that moved on, or whose debtor was erased, nothing is enqueued, and the clock does not ask again.
+    """
 
     def once() -> str | None:
+        offer = store.later_offers(scope, [case_id])[case_id]
+        if offer.due_at is None or offer.due_at > to_text(now):
+            return None
         case = store.case(scope, case_id)
-        if case is None or case.state is not CaseState.PLACED or case.assignable_at is None:
-            return None
-        if case.assignable_at > to_text(now):
-            return None
-        # Before it leaves the index: a case that is offered twice is assigned once.
-        queues.send("assignments", [{"tenant": scope.tenant, "cases": [case.id]}])
-        changed = case.model_copy(update={"assignable_at": None, "version": case.version + 1})
+        is_placed = case is not None and case.state is CaseState.PLACED
+        if is_placed:
+            # Before it leaves the index: a case that is offered twice is assigned once.
+            queues.send("assignments", [{"tenant": scope.tenant, "cases": [case_id]}])
         unit = store.unit(scope, actor=ASSIGNER, req="req_clock", now=now)
-        unit.replace(store.case_record(scope, changed), expected=case.version)
+        _note(store, scope, unit, offer, None)
         unit.commit()
-        return "offered"
+        return "offered" if is_placed else None
 
     return retrying(once)
+
+
+def _note(store: Store, scope: Scope, unit: Unit, offer: LaterOffer, at: str | None) -> None:
+    noted = offer.model_copy(update={"due_at": at, "version": offer.version + 1})
+    unit.replace(store.later_offer_record(scope, noted), expected=offer.version)
 
 
 def _standings(store: Store, scope: Scope, lender: Lender, loads: dict[str, int], now: datetime) -> list[Standing]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from chalicelib.domain.audit.keeping import LogHold
+from chalicelib.domain.cases.assignment import LaterOffer
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector, Lender, WitnessPolicy
 from chalicelib.domain.events import Actor, Event, EventType
@@ -287,6 +288,13 @@ class Store(Protocol):
 
     def case_record(self, scope: Scope, case: Case) -> Any:
         """Return the record of a case."""
+
+    def later_offers(self, scope: Scope, cases: Iterable[str]) -> dict[str, LaterOffer]:
+        """Return when each of these cases is offered to agencies again."""
+        ...
+
+    def later_offer_record(self, scope: Scope, offer: LaterOffer) -> Any:
+        """Return the record of when a case is offered again."""
 
     def attempt_record(self, scope: Scope, attempt: Attempt) -> Any:
         """Return the record of an attempt."""

@@ -245,15 +245,27 @@ def test_case_is_offered_to_agencies_when_its_due_day_is_over_and_once(api: Api,
     stored(store, early)
     [answer] = assign_cases(store, wiring.feed_repository(), SCOPE, ["case_0"], now=NOW, req="req_assign")
     assert isinstance(answer, Unassigned) and answer.reason == "not_past_due"
-    case = store.case(SCOPE, "case_0")
     # Midnight in Shanghai after the due day.
-    assert case is not None and (case.agency, case.assignable_at) == (None, "2026-11-24T16:00:00.000Z")
+    assert store.later_offers(SCOPE, ["case_0"])["case_0"].due_at == "2026-11-24T16:00:00.000Z"
     midnight = NOW.replace(day=24, hour=16, minute=0, second=0, microsecond=0)
     handler = wiring.due_handlers()["CASE"]
     assert handler(SCOPE, "case_0", midnight - timedelta(milliseconds=1)) is None
     assert [handler(SCOPE, "case_0", midnight), handler(SCOPE, "case_0", midnight)] == ["offered", None]
     [given] = assign_cases(store, wiring.feed_repository(), SCOPE, ["case_0"], now=midnight, req="req_assign")
     assert isinstance(given, Assigned)
+
+
+def test_case_that_moved_on_is_not_offered_and_leaves_the_due_index(api: Api, clock: Clock, store: Store) -> None:
+    early = a_case(id="case_0", state=CaseState.PLACED, agency=None, oldest_unpaid_due_on=date(2026, 11, 24))
+    stored(store, early)
+    assign_cases(store, wiring.feed_repository(), SCOPE, ["case_0"], now=NOW, req="req_assign")
+    recalled = early.model_copy(update={"state": CaseState.RECALLED, "version": 2})
+    store.case_record(SCOPE, recalled).save()
+    midnight = NOW.replace(day=24, hour=16, minute=0, second=0, microsecond=0)
+    shard, until, offer = keys.due_shard("case_0"), to_text(midnight), (keys.case_pk(LENDER, "case_0"), keys.OFFER_SK)
+    assert offer in store.due(shard, until=until, limit=10)
+    assert wiring.due_handlers()["CASE"](SCOPE, "case_0", midnight) is None
+    assert offer not in store.due(shard, until=until, limit=10)
 
 
 def test_call_is_left_to_a_collector_as_a_task(api: Api, clock: Clock, store: Store) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from pydantic import BaseModel, ConfigDict
+
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.organisations import Agency, Collector
 
@@ -28,6 +30,19 @@ class Standing:
     agency: Agency
     collectors: tuple[Collector, ...]
     load: int
+
+
+class LaterOffer(BaseModel):
+    """When the clock offers a placed case, on which nothing is past due, to agencies again; ``due_at`` None when it does not.
+
+    It stands beside the case and is no part of it: nothing happens to the case by it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case: str
+    due_at: str | None = None
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Case(_Value):
     ``instalments`` and ``charges`` are what was overdue when it was placed. What is owed of it now is the standing of its
     ``ledger``, kept beside it: ``owed`` by part (principal, interest, penalty, late_fee, management_fee, other), their sum
     ``amount_due_minor`` at ``amount_as_of``, and ``oldest_unpaid_due_on``, None when no instalment is unpaid. ``placed_to`` is the
-    last day of the mandate (closed). ``assignable_at`` is when a placed case that is not past due is looked at for an agency again.
+    last day of the mandate (closed).
     """
 
     id: str
@@ -107,7 +107,6 @@ class Case(_Value):
     limitation_entries: tuple[Entry, ...] = ()
     litigation: str | None = None
     recall_due_at: str | None = None
-    assignable_at: str | None = None
     version: int = 1
 
     @property
@@ -144,7 +143,6 @@ class Case(_Value):
         return bucket_of(self.days_past_due(today), country=self.country)
 
     def next_due_at(self) -> str | None:
-        """Return the instant at which the clock must look at this case again, or None: a recall's, promise's or due day's end."""
+        """Return the instant at which the clock must look at this case again, or None: a recall's or a promise's end."""
         lapses = () if self.state in FINAL else (p.lapses_at for p in self.promises if p.state == "open")
-        offered = self.assignable_at if self.state is CaseState.PLACED else None
-        return min((at for at in (self.recall_due_at, offered, *lapses) if at is not None), default=None)
+        return min((at for at in (self.recall_due_at, *lapses) if at is not None), default=None)
