@@ -18,7 +18,7 @@ from chalicelib.domain.strategies.plan import CasePlan, contact_id
 from chalicelib.store.repository import Store
 from chalicelib.usecases import due, messages, plans
 from chalicelib.usecases.assignment import assign_cases
-from tests.builders import AGENCY, COLLECTOR, LENDER, NOW, Scope, a_case, a_collector, approved, stored
+from tests.builders import AGENCY, COLLECTOR, LENDER, NOW, Scope, a_case, a_collector, a_lender, approved, stored
 from tests.domain.test_strategies import a_hold, a_path, a_step
 from tests.flows.test_cases_api import Api, api, body_of
 from tests.flows.test_ruling_on_real_cases import rule_on
@@ -221,7 +221,7 @@ def test_hardship_is_handed_to_people_and_no_message_is_asked_for(api: Api, cloc
 
 
 def test_reminder_before_the_due_day_is_the_lenders_and_needs_no_agency(api: Api, clock: Clock, store: Store) -> None:
-    stored(store, *approved("cn-sms-due-soon"), a_collector(id="staff-1", org=LENDER, staff_no="S9"))
+    stored(store, a_lender(), *approved("cn-sms-due-soon"), a_collector(id="staff-1", org=LENDER, staff_no="S9"))
     early = a_case(id="case_0", state=CaseState.PLACED, agency=None, oldest_unpaid_due_on=date(2026, 11, 26))
     stored(store, early)
     act = {"kind": "message", "channel": "sms", "template": "cn-sms-due-soon"}
