@@ -7,6 +7,7 @@ from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib import wiring
+from chalicelib.domain.errors import NotFound
 from chalicelib.domain.instants import local_date
 from chalicelib.domain.kpi.definitions import DEFINITIONS
 from chalicelib.domain.kpi.not_measured import NOT_MEASURED
@@ -209,7 +210,7 @@ def export_kpis(principal: Principal, request: Request[None, Span]) -> KpiExport
 class RollQuery(_Model):
     """The month; the newest closed one when left out."""
 
-    month: Annotated[str | None, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] = None
+    month: Annotated[str | None, Field(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$")] = None
 
 
 class RollView(_Model):
@@ -232,6 +233,7 @@ class RollView(_Model):
     scope="kpis:read",
     query=RollQuery,
     response=RollView,
+    errors=[NotFound],
     summary="Read the roll rates of a month: where each bucket's cases went, by count and by balance",
 )
 def read_rolls(principal: Principal, request: Request[None, RollQuery]) -> RollView:

@@ -22,7 +22,7 @@ bp = Blueprint(__name__)
 Text = Annotated[str, Field(min_length=10, max_length=2_000)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
-MONTH = {"month": r"[0-9]{4}-(0[1-9]|1[0-2])"}
+MONTH = {"month": r"[12][0-9]{3}-(0[1-9]|1[0-2])"}
 NUMBER = {"number": r"[1-9][0-9]{0,4}"}
 MONEY = "/v1/lenders/{lender_id}/agencies/{agency_id}"
 

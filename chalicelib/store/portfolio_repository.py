@@ -47,13 +47,19 @@ class PortfolioRepository:
         with View.batch_write() as batch:
             written: set[tuple[str, str]] = set()
             for person in persons:
-                for label, value in looked_up(person):
-                    batch.save(View(keys.identity_index_pk(scope.tenant, index(label, value)), person.id))
+                rows = [
+                    (keys.identity_index_pk(scope.tenant, index(label, value)), person.id)
+                    for label, value in looked_up(person)
+                ]
                 for point in person.points:
                     if point.kind not in _REACHED_BY:
                         continue
                     label = "mobile" if point.kind == "landline" else point.kind
-                    row = (keys.point_index_pk(scope.tenant, index(label, point.value)), f"{person.id}#{point.id}")
+                    rows.append(
+                        (keys.point_index_pk(scope.tenant, index(label, point.value)), f"{person.id}#{point.id}")
+                    )
+                # Two accounts of one person in a file are two persons here, and one batch takes a row once.
+                for row in rows:
                     if row not in written:
                         written.add(row)
                         batch.save(View(*row))

@@ -148,6 +148,7 @@ def test_an_entry_is_cited_and_every_event_that_it_names_says_what_it_asks(rule:
         EventType.CONTACT_SENT: {"purpose", "channel"},
         EventType.CASE_CHANGED: {"to"},
         EventType.FEEDBACK_RECEIVED: {"clocked"},
+        EventType.LITIGATION_CHANGED: {"litigation_event", "to"},
     }
     assert all(name in told[kind] for kind, name in asked if kind is not None)
     assert {days for days in (each.days for each in rule.extensions) if days <= (rule.due.days or 0)} == set()

@@ -187,6 +187,9 @@ def _world(monkeypatch):
         now=lambda: world.now,
     )
     monkeypatch.setattr(authorizer, "verifier", lambda: verifier)
+    # No lender is registered here, and there is no table to ask.
+    monkeypatch.setattr(wiring, "home_of", lambda scope: None)
+    monkeypatch.setattr(wiring, "region", lambda: "eu-west-1")
     monkeypatch.setattr(http, "wall_seconds", lambda: world.now)
     monkeypatch.setattr(wiring, "answers", lambda: world.answers)
     monkeypatch.setattr(http.admissions, "note", lambda principal, request_id: None)

@@ -26,7 +26,13 @@ EXAMPLES = 12
 DOCUMENT = API.openapi(server="http://127.0.0.1")
 OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
 ROUTES = {(route.method, route.path): route for route in API}
-KNOWN = {"case_id": "case_0", "lender_id": LENDER, "agency_id": AGENCY, "collector_id": COLLECTOR}
+KNOWN = {
+    "case_id": "case_0",
+    "lender_id": LENDER,
+    "agency_id": AGENCY,
+    "collector_id": COLLECTOR,
+    "month": "2026-10",
+}
 KNOWN_QUERY = {"kpi": "placed_cases"}
 TOKENS = {
     Role.LENDER: "lender",

@@ -175,7 +175,9 @@ class Witness:
 def policy(folder: Path, *witnesses: Witness, quorum: str) -> str:
     lines = [f"witness {each.name.split('.')[0]} {each.vkey}" for each in witnesses]
     names = " ".join(each.name.split(".")[0] for each in witnesses)
-    lines = ["# who must have seen the log", *lines, f"group two 2 {names}", f"group any-of any {names}", quorum]
+    # A witness is a member of one group at most.
+    groups = {"quorum two": [f"group two 2 {names}"], "quorum any-of": [f"group any-of any {names}"]}
+    lines = ["# who must have seen the log", *lines, *groups.get(quorum, []), quorum]
     (folder / "policy").write_text("\n".join(lines) + "\n")
     return str(folder / "policy")
 
