@@ -15,12 +15,13 @@ from chalicelib.domain.cases.assignment import (
     past_due_from,
 )
 from chalicelib.domain.cases.case import Case
-from chalicelib.domain.cases.lifecycle import CaseEvent, CaseState, Move, answer
+from chalicelib.domain.cases.lifecycle import CaseEvent, CaseState, answer
 from chalicelib.domain.cases.organisations import Lender
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.instants import local_date, to_text
+from chalicelib.domain.state_table import Move
 from chalicelib.usecases.feeds import Feeds
 from chalicelib.usecases.ports import Queues, Scope, Store, Unit
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from chalicelib.domain import keys
 from chalicelib.domain.cases.case import Case
-from chalicelib.domain.cases.lifecycle import FINAL, CaseEvent, Move, Refuse, answer
+from chalicelib.domain.cases.lifecycle import FINAL, CaseEvent, answer
 from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, to_seconds_text
 from chalicelib.domain.people.person import ContactLedger, HoldEntry, Person
+from chalicelib.domain.state_table import Move, Refuse
 from chalicelib.usecases.ports import Scope, Store
 
 STOPPING = frozenset(

@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.domain import keys
 from chalicelib.domain.cases import repayment
 from chalicelib.domain.cases.case import Case, Promise
-from chalicelib.domain.cases.lifecycle import FINAL, CaseEvent, CaseState, Move, answer
+from chalicelib.domain.cases.lifecycle import FINAL, CaseEvent, CaseState, answer
 from chalicelib.domain.cases.masking import visible
 from chalicelib.domain.cases.organisations import Lender
 from chalicelib.domain.cases.repayment_ledger import DEFERRAL, FREEZE, Pause, Payment
@@ -22,6 +22,7 @@ from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.instants import from_text, local_date, to_seconds_text, to_text
 from chalicelib.domain.money.accounts import MoneyBook, balances, faults_of, journal, refundable
 from chalicelib.domain.people.person import ContactLedger, HoldEntry, Person
+from chalicelib.domain.state_table import Move
 from chalicelib.usecases.case_draft import CaseDraft, find_case
 from chalicelib.usecases.one_person import records_of
 from chalicelib.usecases.ports import Scope, Store

@@ -17,6 +17,7 @@ from chalicelib.domain.outreach import attempt as machine
 from chalicelib.domain.outreach.approval import Invalid, Valid
 from chalicelib.domain.outreach.attempt import Attempt, AttemptEvent, AttemptState
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Outbound, Refused
+from chalicelib.domain.state_table import Move
 from chalicelib.usecases import compliance
 from chalicelib.usecases.compliance import event_data
 from chalicelib.usecases.ports import Scope, Store
@@ -200,7 +201,7 @@ def settle(
             return NotSent("no such message")
         event = AttemptEvent.ACCEPTED if isinstance(outcome, Accepted) else AttemptEvent.REFUSED
         answer = machine.answer(attempt.state, event, human=False)
-        if isinstance(answer, machine.Stay):
+        if not isinstance(answer, Move):
             return NotSent(answer.reason)
         now = clock()
         changes: dict[str, Any] = {"state": answer.to, "due_at": None, "provider": outcome.provider}
@@ -254,7 +255,7 @@ def release(
     over = attempt.human or now >= from_text(attempt.expires_at) or attempt.releases >= MOST_RELEASES
     event = AttemptEvent.EXPIRE if over else AttemptEvent.RELEASE
     answer = machine.answer(attempt.state, event, human=attempt.human)
-    if isinstance(answer, machine.Stay):
+    if not isinstance(answer, Move):
         return None
     unit = store.unit(scope, actor=actor, req=req, now=now)
     if attempt.state is AttemptState.APPROVED and not attempt.human:

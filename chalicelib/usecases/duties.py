@@ -22,8 +22,6 @@ from chalicelib.domain.duties.duty import (
     DutyEvent,
     DutyState,
     Evidence,
-    Move,
-    Refuse,
     Row,
     Step,
     answer,
@@ -35,6 +33,7 @@ from chalicelib.domain.ids import new_id
 from chalicelib.domain.instants import epoch_ms, from_text, local_date, to_text
 from chalicelib.domain.outreach.dossier import zones_of
 from chalicelib.domain.people.person import Person
+from chalicelib.domain.state_table import Move, Refuse
 from chalicelib.usecases.case_draft import find_case
 from chalicelib.usecases.cases import CLOCK, Caller, Context
 from chalicelib.usecases.ports import Scope, Store

@@ -27,8 +27,6 @@ from chalicelib.domain.feedback.item import (
     FeedbackEvent,
     FeedbackItem,
     Kind,
-    Move,
-    Refuse,
     Row,
     Severity,
     Source,
@@ -38,6 +36,7 @@ from chalicelib.domain.feedback.item import (
     item_of_clock,
 )
 from chalicelib.domain.instants import from_text, to_text
+from chalicelib.domain.state_table import Move, Refuse
 from chalicelib.usecases.case_draft import find_case
 from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.duties import PROJECTOR

@@ -17,15 +17,14 @@ from chalicelib.domain.litigation.limitation import Entry, Guarantee, Limitation
 from chalicelib.domain.litigation.matter import Document, Happened, Matter
 from chalicelib.domain.litigation.procedure import (
     MatterEvent,
-    Move,
     Procedure,
-    Refuse,
     Stage,
     obstacles,
     procedure_of,
 )
 from chalicelib.domain.outreach.attempt import AttemptState
 from chalicelib.domain.people.person import ContactLedger
+from chalicelib.domain.state_table import Move, Refuse
 from chalicelib.usecases.case_draft import CaseDraft, find_case
 from chalicelib.usecases.cases import Caller, Context, lender_of
 from chalicelib.usecases.ports import Scope, Store

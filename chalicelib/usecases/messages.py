@@ -26,6 +26,7 @@ from chalicelib.domain.outreach.templates import (
     values_for,
 )
 from chalicelib.domain.people.person import ContactPoint, Person
+from chalicelib.domain.state_table import Move
 from chalicelib.usecases.cases import lender_of, locked_for, mandate_is_over
 from chalicelib.usecases.compliance import Facts, event_data, in_force
 from chalicelib.usecases.dispatch import WAKE_UP
@@ -425,7 +426,7 @@ def _finish(
     if attempt is None:
         return False
     answer = machine.answer(attempt.state, event, human=attempt.human)
-    if isinstance(answer, machine.Stay):
+    if not isinstance(answer, Move):
         return False
     unit = store.unit(scope, actor=actor, req=req, now=now)
     if attempt.state is AttemptState.APPROVED:
@@ -465,7 +466,7 @@ def report_outcome(
     """
     attempt = get_message(store, scope, message, org=org)
     answer = machine.answer(attempt.state, AttemptEvent.REPORT, human=attempt.human)
-    if isinstance(answer, machine.Stay) or attempt.approved is None:
+    if not isinstance(answer, Move) or attempt.approved is None:
         raise StateConflict("not_cleared", f"the attempt is {attempt.state}")
     inside = from_text(attempt.approved.not_before) <= attempted_at < from_text(attempt.approved.not_after)
     if not inside and outcome != "not_made":

@@ -18,6 +18,7 @@ from chalicelib.domain.outreach.attempt import AttemptEvent
 from chalicelib.domain.outreach.keywords import Intent, intent_of
 from chalicelib.domain.outreach.provider_events import ProviderEvent, parse_provider_events
 from chalicelib.domain.people.person import ConsentEntry, ContactEntry
+from chalicelib.domain.state_table import Move
 from chalicelib.usecases.compliance import event_data, index_label
 from chalicelib.usecases.one_person import all_records, record_with_point
 from chalicelib.usecases.ports import Scope, Store
@@ -76,7 +77,7 @@ def settle_delivery(
         delivered = event.kind == "delivered"
         step = AttemptEvent.DELIVERED if delivered else AttemptEvent.UNDELIVERABLE
         answer = machine.answer(attempt.state, step, human=attempt.human)
-        if isinstance(answer, machine.Stay):
+        if not isinstance(answer, Move):
             return Settled(note=answer.reason)
         unit = store.unit(scope, actor=CARRIER, req=req, now=clock())
         changes = {

@@ -12,7 +12,6 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from chalicelib.domain import keys
-from chalicelib.domain.cases.lifecycle import Refuse
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput, NotFound, NotPermitted, StateConflict
 from chalicelib.domain.events import Event, EventType
@@ -33,6 +32,7 @@ from chalicelib.domain.money.commission import (
 )
 from chalicelib.domain.money.reconciliation import Comparison, Row, compare
 from chalicelib.domain.money.statement import Adjustment, Objection, ObjectionEvent, ObjectionState
+from chalicelib.domain.state_table import Move, Refuse
 from chalicelib.usecases.cases import Caller, Context, lender_of
 from chalicelib.usecases.ports import Scope, Store
 
@@ -537,7 +537,7 @@ def answer_objection(
         reply = statements.answer(known.state, event)
         if isinstance(reply, Refuse):
             raise StateConflict("already_decided", reply.reason)
-        if not isinstance(reply, statements.Move):
+        if not isinstance(reply, Move):
             return known
         told: dict[str, Any] = {"state": reply.to, "answer": answer, "answered_by": caller.actor.id}
         told |= {"answered_at": to_text(context.now), "granted_minor": granted_minor, "version": known.version + 1}

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from chalicelib.domain.outreach.attempt import RESERVED, AttemptEvent, AttemptState, Become, Stay, answer
+from chalicelib.domain.outreach.attempt import RESERVED, AttemptEvent, AttemptState, answer
+from chalicelib.domain.state_table import Move, Stay
 
 PAIRS = list(itertools.product(AttemptState, AttemptEvent, (True, False)))
 BACK_TO_WORK = {
@@ -21,42 +22,40 @@ AFTER_THE_CLAIM = {
 }
 
 
-def test_every_state_and_event_has_an_answer() -> None:
-    answers = [answer(state, event, human=human) for state, event, human in PAIRS]
-    assert len(answers) == 14 * 14 * 2
-    assert all(isinstance(found, Become | Stay) for found in answers)
+def test_nothing_that_a_carrier_says_is_refused() -> None:
+    assert all(isinstance(answer(state, event, human=human), Move | Stay) for state, event, human in PAIRS)
 
 
 def test_nothing_that_was_claimed_can_be_approved_or_claimed_again() -> None:
     for state, event, human in PAIRS:
         found = answer(state, event, human=human)
-        if state in AFTER_THE_CLAIM and isinstance(found, Become):
+        if state in AFTER_THE_CLAIM and isinstance(found, Move):
             assert found.to in AFTER_THE_CLAIM
 
 
 def test_only_an_approved_message_can_be_claimed() -> None:
-    claimable = {state for state in AttemptState if isinstance(answer(state, AttemptEvent.CLAIM, human=False), Become)}
+    claimable = {state for state in AttemptState if isinstance(answer(state, AttemptEvent.CLAIM, human=False), Move)}
     assert claimable == {AttemptState.APPROVED}
 
 
 def test_only_a_requested_attempt_can_be_ruled_on() -> None:
     rulings = (AttemptEvent.ALLOW, AttemptEvent.DEFER, AttemptEvent.REVIEW, AttemptEvent.DENY)
     for state, event in itertools.product(AttemptState, rulings):
-        assert isinstance(answer(state, event, human=False), Become) == (state is AttemptState.REQUESTED)
+        assert isinstance(answer(state, event, human=False), Move) == (state is AttemptState.REQUESTED)
 
 
 def test_only_waiting_attempts_come_back_for_a_new_ruling() -> None:
     back = {
         (state, event)
         for state, event, human in PAIRS
-        if answer(state, event, human=human) == Become(AttemptState.REQUESTED)
+        if answer(state, event, human=human) == Move(AttemptState.REQUESTED)
     }
     assert back == BACK_TO_WORK
 
 
 def test_a_delivery_that_overtakes_our_own_settling_counts() -> None:
-    assert answer(AttemptState.SENDING, AttemptEvent.DELIVERED, human=False) == Become(AttemptState.DELIVERED)
-    assert answer(AttemptState.UNKNOWN, AttemptEvent.DELIVERED, human=False) == Become(AttemptState.DELIVERED)
+    assert answer(AttemptState.SENDING, AttemptEvent.DELIVERED, human=False) == Move(AttemptState.DELIVERED)
+    assert answer(AttemptState.UNKNOWN, AttemptEvent.DELIVERED, human=False) == Move(AttemptState.DELIVERED)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def test_what_is_over_stays_over(state: AttemptState) -> None:
 
 def test_a_clearance_is_never_claimed_or_delivered_but_reported_even_late() -> None:
     assert isinstance(answer(AttemptState.APPROVED, AttemptEvent.CLAIM, human=True), Stay)
-    assert answer(AttemptState.EXPIRED, AttemptEvent.REPORT, human=True) == Become(AttemptState.REPORTED)
+    assert answer(AttemptState.EXPIRED, AttemptEvent.REPORT, human=True) == Move(AttemptState.REPORTED)
     assert isinstance(answer(AttemptState.APPROVED, AttemptEvent.REPORT, human=False), Stay)
 
 

@@ -4,17 +4,13 @@ from itertools import product
 
 import pytest
 
-from chalicelib.domain.cases.lifecycle import FINAL, WORKABLE, CaseEvent, CaseState, Ignore, Move, Refuse, answer
+from chalicelib.domain.cases.lifecycle import FINAL, WORKABLE, CaseEvent, CaseState, answer
+from chalicelib.domain.state_table import Move, Refuse, Stay
 
 S, E = CaseState, CaseEvent
 PAIRS = list(product(CaseState, CaseEvent))
 
 STOPS = (E.SETTLE, E.RECALL, E.RETURN, E.REFER_TO_LEGAL, E.WRITE_OFF)
-
-
-@pytest.mark.parametrize(("state", "event"), PAIRS)
-def test_every_pair_of_state_and_event_has_an_answer(state: CaseState, event: CaseEvent) -> None:
-    assert isinstance(answer(state, event), Move | Ignore | Refuse)
 
 
 @pytest.mark.parametrize(("state", "event"), [pair for pair in PAIRS if pair[0] in FINAL])
@@ -28,7 +24,7 @@ def test_an_event_that_moved_a_case_does_no_harm_when_it_comes_again(state: Case
     if isinstance(first, Move):
         again = answer(first.to, event)
         # An objection to a recall is answered once; the second has nothing to object to.
-        assert isinstance(again, Ignore) or again == first or event is E.OBJECT_TO_RECALL
+        assert isinstance(again, Stay) or again == first or event is E.OBJECT_TO_RECALL
 
 
 @pytest.mark.parametrize("state", [state for state in CaseState if state not in FINAL])
@@ -74,7 +70,7 @@ def test_a_promise_cannot_be_made_on_a_disputed_case() -> None:
 @pytest.mark.parametrize("state", [S.IN_WORK, S.ON_HOLD, S.DISPUTED, S.RECALL_REQUESTED, *sorted(FINAL)])
 @pytest.mark.parametrize("event", [E.BREAK_PROMISE, E.KEEP_PROMISE])
 def test_a_late_word_on_a_promise_is_ignored(state: CaseState, event: CaseEvent) -> None:
-    assert isinstance(answer(state, event), Ignore)
+    assert isinstance(answer(state, event), Stay)
 
 
 @pytest.mark.parametrize("event", STOPS)
@@ -82,6 +78,6 @@ def test_ending_a_case_twice_in_the_same_way_is_not_an_error(event: CaseEvent) -
     start = S.RECALL_REQUESTED
     reply = answer(start, event)
     assert isinstance(reply, Move)
-    assert isinstance(answer(reply.to, event), Ignore)
+    assert isinstance(answer(reply.to, event), Stay)
     other = next(stop for stop in STOPS if stop is not event)
     assert isinstance(answer(reply.to, other), Refuse)

@@ -12,15 +12,13 @@ from chalicelib.domain.litigation.limitation import Limitation
 from chalicelib.domain.litigation.procedure import (
     FINAL,
     MatterEvent,
-    Move,
     Procedure,
-    Refuse,
     Stage,
-    Stay,
     obstacles,
     procedure_of,
     procedures,
 )
+from chalicelib.domain.state_table import Move, Refuse, Stay
 from tests.builders import PERSON, a_case
 
 TODAY = date(2026, 11, 23)
@@ -37,9 +35,8 @@ CN, US = of("CN"), of("US")
 
 
 @pytest.mark.parametrize(("country", "stage", "event"), TRIPLES)
-def test_every_stage_and_event_has_an_answer(country: str, stage: Stage, event: MatterEvent) -> None:
+def test_nothing_follows_a_final_stage_and_no_stage_is_foreign(country: str, stage: Stage, event: MatterEvent) -> None:
     reply = of(country).answer(stage, event)
-    assert isinstance(reply, Move | Stay | Refuse)
     if stage in FINAL:
         assert not isinstance(reply, Move)
     if isinstance(reply, Move):

@@ -1,7 +1,8 @@
 """How a case may move: a total table over every state and every event."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from chalicelib.domain.state_table import Move, Refuse, Reply, StateTable, Stay
 
 
 class CaseState(StrEnum):
@@ -61,29 +62,6 @@ class CaseEvent(StrEnum):
     WRITE_OFF = "write_off"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The case goes to ``to``."""
-
-    to: CaseState
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """Nothing changes, and that is right: the event is late or repeated."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """The event is not possible in this state; the caller is told ``reason``."""
-
-    reason: str
-
-
-Answer = Move | Ignore | Refuse
-
 _S, _E = CaseState, CaseEvent
 _HELD = (_S.ASSIGNED, _S.IN_WORK, _S.PROMISED, _S.ON_PLAN, _S.ON_HOLD, _S.DISPUTED)
 _OPEN = (_S.PLACED, *_HELD, _S.RECALL_REQUESTED)
@@ -132,16 +110,19 @@ _SAME_END: dict[CaseEvent, CaseState] = {
 }
 
 
-def answer(state: CaseState, event: CaseEvent) -> Answer:
-    """Return what the event does to a case in this state; every pair has an answer."""
+def _rule(state: CaseState, event: CaseEvent) -> Reply[CaseState]:
     target = _MOVES[event].get(state)
     if target is not None:
         return Move(target)
     if _SAME_END.get(event) == state:
-        return Ignore(f"the case is already {state}")
+        return Stay(f"the case is already {state}")
     if state in FINAL:
         late = event in (_E.BREAK_PROMISE, _E.KEEP_PROMISE, _E.END_PLAN, _E.RELEASE, _E.RESOLVE_DISPUTE, _E.ASSIGN)
-        return Ignore(f"the case is {state}") if late else Refuse(f"the case is {state}, which is final")
+        return Stay(f"the case is {state}") if late else Refuse(f"the case is {state}, which is final")
     if state in _REPEATS.get(event, frozenset()):
-        return Ignore(f"nothing to do: the case is {state}")
+        return Stay(f"nothing to do: the case is {state}")
     return Refuse(f"a case that is {state} cannot {event}")
+
+
+TABLE = StateTable.ruled(CaseState, CaseEvent, _rule)
+answer = TABLE.answer

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.domain.instants import from_text
+from chalicelib.domain.state_table import Move, Refuse, Reply, StateTable, Stay
 
 
 class DutyState(StrEnum):
@@ -29,31 +30,8 @@ class DutyEvent(StrEnum):
     WAIVE = "waive"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The duty goes to ``to``, which may be where it is."""
-
-    to: DutyState
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """Nothing changes, and that is right: the event is late or repeated."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Somebody asks for what cannot be; they are told ``reason``."""
-
-    reason: str
-
-
-Reply = Move | Stay | Refuse
-
 _S, _E = DutyState, DutyEvent
-_TABLE: dict[tuple[DutyState, DutyEvent], Reply] = {
+_REPLIES: dict[tuple[DutyState, DutyEvent], Reply[DutyState]] = {
     (_S.OPEN, _E.FULFIL): Move(_S.FULFILLED),
     (_S.OPEN, _E.ESCALATE): Move(_S.OPEN),
     (_S.OPEN, _E.EXTEND): Move(_S.OPEN),
@@ -78,9 +56,8 @@ _TABLE: dict[tuple[DutyState, DutyEvent], Reply] = {
 }
 
 
-def answer(state: DutyState, event: DutyEvent) -> Reply:
-    """Return what the event does to a duty in this state; there is an answer for every pair."""
-    return _TABLE[state, event]
+TABLE = StateTable(DutyState, DutyEvent, _REPLIES)
+answer = TABLE.answer
 
 
 class _Value(BaseModel):

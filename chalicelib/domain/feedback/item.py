@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chalicelib.domain.state_table import Move, Refuse, Reply, StateTable, Stay
+
 DUTY_RULE = "PLAN-FEEDBACK-48H"
 DUTY_KIND = "feedback_answer"
 """The entry of the catalogue of duties that is the clock."""
@@ -78,31 +80,8 @@ class FeedbackEvent(StrEnum):
     ESCALATE = "escalate"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The item goes to ``to``, which may be where it is."""
-
-    to: Status
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """Nothing changes, and that is right: the event is late or repeated."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Somebody asks for what cannot be; they are told ``reason``."""
-
-    reason: str
-
-
-Reply = Move | Stay | Refuse
-
 _S, _E = Status, FeedbackEvent
-_TABLE: dict[tuple[Status, FeedbackEvent], Reply] = {
+_REPLIES: dict[tuple[Status, FeedbackEvent], Reply[Status]] = {
     (_S.OPEN, _E.ASSIGN): Move(_S.ASSIGNED),
     (_S.OPEN, _E.ANSWER): Move(_S.ANSWERED),
     (_S.OPEN, _E.CLOSE): Refuse("nobody has answered it"),
@@ -131,9 +110,8 @@ _TABLE: dict[tuple[Status, FeedbackEvent], Reply] = {
 }
 
 
-def answer(status: Status, event: FeedbackEvent) -> Reply:
-    """Return what the event does to an item in this state; there is an answer for every pair."""
-    return _TABLE[status, event]
+TABLE = StateTable(Status, FeedbackEvent, _REPLIES)
+answer = TABLE.answer
 
 
 OUTCOMES: dict[str, FeedbackEvent] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.litigation.limitation import Limitation, Words
+from chalicelib.domain.state_table import Move, Refuse, Reply, StateTable, Stay
 
 PROCEDURES = Path(__file__).resolve().parents[2] / "litigation" / "procedure.toml"
 
@@ -67,30 +68,6 @@ class MatterEvent(StrEnum):
     DISMISS = "dismiss"
     DROP = "drop"
     PAY_COST = "pay_cost"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The matter goes to ``to``, which may be where it is."""
-
-    to: Stage
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """Nothing changes, and that is right: the matter ended so before."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """The event is not possible at this stage; the caller is told ``reason``."""
-
-    reason: str
-
-
-Answer = Move | Stay | Refuse
 
 
 class _Value(BaseModel):
@@ -153,8 +130,16 @@ class Procedure(_Value):
                 seen.add((stage, step.event))
         return self
 
-    def answer(self, stage: Stage, event: MatterEvent) -> Answer:
+    @cached_property
+    def table(self) -> StateTable[Stage, MatterEvent]:
+        """Return what every event does at every stage."""
+        return StateTable.ruled(Stage, MatterEvent, self._rule)
+
+    def answer(self, stage: Stage, event: MatterEvent) -> Reply[Stage]:
         """Return what the event does to a matter at this stage; every pair has an answer."""
+        return self.table.answer(stage, event)
+
+    def _rule(self, stage: Stage, event: MatterEvent) -> Reply[Stage]:
         rules = [step for step in self.step if step.event is event]
         if not rules:
             return Refuse(f"there is no {event} in this country")

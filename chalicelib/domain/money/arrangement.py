@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.cases.repayment_ledger import Payment, standing_payments
+from chalicelib.domain.state_table import Move, Refuse, Reply, StateTable, Stay
 
 GRACE_DAYS = 3
 """A part is paid in time up to so many days after its day (closed), as a promise is."""
@@ -82,21 +82,17 @@ _REPEATS: dict[ArrangementEvent, frozenset[ArrangementState]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The arrangement goes to ``to``."""
-
-    to: ArrangementState
-
-
-def answer(state: ArrangementState, event: ArrangementEvent) -> Move | Ignore | Refuse:
-    """Return what the event does to an arrangement in this state; every pair has an answer."""
+def _rule(state: ArrangementState, event: ArrangementEvent) -> Reply[ArrangementState]:
     target = _MOVES[event].get(state)
     if target is not None:
         return Move(target)
     if state in _REPEATS[event]:
-        return Ignore(f"nothing to do: the arrangement is {state}")
+        return Stay(f"nothing to do: the arrangement is {state}")
     return Refuse(f"an arrangement that is {state} cannot {event}")
+
+
+TABLE = StateTable.ruled(ArrangementState, ArrangementEvent, _rule)
+answer = TABLE.answer
 
 
 class Part(_Value):

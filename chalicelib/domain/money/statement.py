@@ -7,14 +7,13 @@ answers, and what the answer grants is an adjustment on the next statement.
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.money.commission import Line, Received, TakenBack
+from chalicelib.domain.state_table import Move, Refuse, Reply, StateTable, Stay
 
 LANGUAGES = ("zh", "en")
 
@@ -61,19 +60,15 @@ class ObjectionEvent(StrEnum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The objection goes to ``to``."""
-
-    to: ObjectionState
-
-
-def answer(state: ObjectionState, event: ObjectionEvent) -> Move | Ignore | Refuse:
-    """Return what the event does to an objection in this state; every pair has an answer."""
+def _rule(state: ObjectionState, event: ObjectionEvent) -> Reply[ObjectionState]:
     target = ObjectionState.GRANTED if event is ObjectionEvent.GRANT else ObjectionState.REFUSED
     if state is ObjectionState.OPEN:
         return Move(target)
-    return Ignore(f"it is {state} already") if state is target else Refuse(f"it is {state}, which is final")
+    return Stay(f"it is {state} already") if state is target else Refuse(f"it is {state}, which is final")
+
+
+TABLE = StateTable.ruled(ObjectionState, ObjectionEvent, _rule)
+answer = TABLE.answer
 
 
 class Objection(_Value):

@@ -1,10 +1,11 @@
 """An attempt: one wish to reach one person, from request to its end, as a total state machine."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from chalicelib.domain.state_table import Move, Reply, StateTable, Stay
 
 
 class AttemptState(StrEnum):
@@ -45,22 +46,6 @@ class AttemptEvent(StrEnum):
     REPORT = "report"
 
 
-@dataclass(frozen=True, slots=True)
-class Become:
-    """The attempt goes to ``to``."""
-
-    to: AttemptState
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """Nothing changes; ``reason`` says why that is right (late, repeated, out of order)."""
-
-    reason: str
-
-
-Answer = Become | Stay
-
 _S, _E = AttemptState, AttemptEvent
 
 _MOVES: dict[AttemptEvent, dict[AttemptState, AttemptState]] = {
@@ -84,17 +69,31 @@ _MOVES: dict[AttemptEvent, dict[AttemptState, AttemptState]] = {
 }
 
 
-def answer(state: AttemptState, event: AttemptEvent, *, human: bool) -> Answer:
+def _moved(state: AttemptState, event: AttemptEvent) -> Reply[AttemptState]:
+    target = _MOVES[event].get(state)
+    return Move(target) if target is not None else Stay(f"{event} changes nothing when {state}")
+
+
+def _clearance(state: AttemptState, event: AttemptEvent) -> Reply[AttemptState]:
+    if event in (_E.CLAIM, _E.ACCEPTED, _E.REFUSED, _E.LOST, _E.DELIVERED, _E.UNDELIVERABLE):
+        return Stay("a clearance is used by a person, not by a carrier")
+    return _moved(state, event)
+
+
+def _message(state: AttemptState, event: AttemptEvent) -> Reply[AttemptState]:
+    return Stay("a message's outcome comes from its carrier") if event == _E.REPORT else _moved(state, event)
+
+
+CLEARANCES = StateTable.ruled(AttemptState, AttemptEvent, _clearance)
+MESSAGES = StateTable.ruled(AttemptState, AttemptEvent, _message)
+
+
+def answer(state: AttemptState, event: AttemptEvent, *, human: bool) -> Reply[AttemptState]:
     """Return what the event does; ``human`` marks a clearance (call, visit), which is never claimed or delivered.
 
-    Every (state, event) pair has an answer; none raises, because carriers repeat and reorder.
+    Every (state, event) pair has an answer and none is refused, because carriers repeat and reorder.
     """
-    if human and event in (_E.CLAIM, _E.ACCEPTED, _E.REFUSED, _E.LOST, _E.DELIVERED, _E.UNDELIVERABLE):
-        return Stay("a clearance is used by a person, not by a carrier")
-    if not human and event == _E.REPORT:
-        return Stay("a message's outcome comes from its carrier")
-    target = _MOVES[event].get(state)
-    return Become(target) if target is not None else Stay(f"{event} changes nothing when {state}")
+    return (CLEARANCES if human else MESSAGES).answer(state, event)
 
 
 RESERVED = frozenset(

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.cases.repayment_ledger import Payment
 from chalicelib.domain.money.arrangement import (
     LIVING,
@@ -18,12 +17,12 @@ from chalicelib.domain.money.arrangement import (
     Arrangement,
     ArrangementEvent,
     ArrangementState,
-    Move,
     answer,
     approve,
     judge,
     lapses_on,
 )
+from chalicelib.domain.state_table import Move, Refuse, Stay
 
 S, E = ArrangementState, ArrangementEvent
 TODAY = date(2026, 11, 23)
@@ -83,15 +82,15 @@ def test_every_state_and_event_has_an_answer_and_only_these_move(state: S, event
     if target is not None:
         assert reply == Move(S(target))
     else:
-        assert isinstance(reply, Ignore | Refuse)
+        assert isinstance(reply, Stay | Refuse)
         assert reply.reason
 
 
 def test_what_comes_again_changes_nothing_and_what_comes_too_late_is_refused() -> None:
-    assert isinstance(answer(S.ACTIVE, E.AGREE), Ignore)
+    assert isinstance(answer(S.ACTIVE, E.AGREE), Stay)
     assert isinstance(answer(S.REJECTED, E.APPROVE), Refuse)
     assert isinstance(answer(S.PROPOSED, E.AGREE), Refuse), "nobody agrees to what was not approved"
-    assert isinstance(answer(S.WITHDRAWN, E.BREAK), Ignore), "a judgement may come late"
+    assert isinstance(answer(S.WITHDRAWN, E.BREAK), Stay), "a judgement may come late"
     assert {state for state in S if isinstance(answer(state, E.WITHDRAW), Move)} == LIVING
 
 

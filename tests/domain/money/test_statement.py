@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.cases.lifecycle import Ignore, Refuse
 from chalicelib.domain.money.commission import lines_of
 from chalicelib.domain.money.statement import (
     Adjustment,
-    Move,
     ObjectionEvent,
     ObjectionState,
     answer,
@@ -23,6 +21,7 @@ from chalicelib.domain.money.statement import (
     totals_of,
     word,
 )
+from chalicelib.domain.state_table import Move, Refuse, Stay
 from tests.domain.money.test_commission import back, flat, money
 
 ROWS = (money(10_000, 1), money(5_000, 2))
@@ -73,7 +72,7 @@ def test_every_state_of_an_objection_answers_every_event(state: ObjectionState, 
     if state is ObjectionState.OPEN:
         assert reply == Move(ObjectionState(target))
     else:
-        assert isinstance(reply, Ignore if state.value == target else Refuse)
+        assert isinstance(reply, Stay if state.value == target else Refuse)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
