@@ -82,6 +82,11 @@ def statements_pk(tenant: str, org: str) -> str:
     return f"T#{tenant}#STATEMENTS#{org}"
 
 
+def stated_pk(tenant: str) -> str:
+    """Return the view partition of the months whose statements are all made; sk is ``<month>#<agency>``."""
+    return f"T#{tenant}#STATED"
+
+
 def plan_pk(tenant: str, case: str) -> str:
     """Return the partition of a case's plan; its events stand in the stream of its case."""
     return f"T#{tenant}#PLAN#{case}"

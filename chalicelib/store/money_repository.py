@@ -81,3 +81,12 @@ class MoneyRepository:
         """Keep what is known of a statement."""
         place = f"{known['month']}#{known['currency']}"
         View(keys.statements_pk(tenant, agency), place, d=json.dumps(dict(known), sort_keys=True)).save()
+
+    def stated(self, tenant: str, month: str) -> set[str]:
+        """Return the agencies whose statements of a month are all made, by a strongly consistent read."""
+        found = View.query(keys.stated_pk(tenant), View.sk.startswith(f"{month}#"), consistent_read=True)
+        return {item.sk.partition("#")[2] for item in found}
+
+    def keep_stated(self, tenant: str, agency: str, month: str) -> None:
+        """Keep that every statement of a month with an agency is made."""
+        View(keys.stated_pk(tenant), f"{month}#{agency}", d="{}").save()

@@ -87,6 +87,13 @@ class Money(Protocol):
     def keep_statement(self, tenant: str, agency: str, known: Mapping[str, Any]) -> None:
         """Keep what is known of a statement."""
 
+    def stated(self, tenant: str, month: str) -> set[str]:
+        """Return the agencies whose statements of a month are all made."""
+        ...
+
+    def keep_stated(self, tenant: str, agency: str, month: str) -> None:
+        """Keep that every statement of a month with an agency is made."""
+
 
 class Files(Protocol):
     """Where statements lie. See ``chalicelib.gateways.reports_bucket``."""
@@ -385,20 +392,25 @@ CONTENT_TYPES = {
 
 
 def make_due_statements(ports: StatementPorts, lenders: Iterable[str], now: datetime) -> int:
-    """Make every statement of the month that ended that was not made yet; return how many. An empty month has none."""
+    """Make every statement of the month that ended that was not made yet; return how many. An empty month has none.
+
+    A run that stopped between two currencies is finished by the next one: a month is over only by a mark behind its last statement.
+    """
     made = 0
     for lender in lenders:
         scope = ports.scope_for(lender)
         today = local_date(now - SETTLING, ports.zone_of(lender))
         month = (today.replace(day=1) - timedelta(days=1)).isoformat()[:7]
+        stated = ports.money.stated(lender, month)
         for agency in ports.store.agencies(scope):
-            known = {(each["month"], each["currency"]) for each in ports.money.statements(lender, agency.id)}
-            if any(of == month for of, _ in known):
+            if agency.id in stated:
                 continue
+            kept = {each["currency"] for each in ports.money.statements(lender, agency.id) if each["month"] == month}
             for statement in reckon(ports, scope, agency.id, month, now=now):
-                if statement["lines"] or statement["adjustments"]:
+                if statement["currency"] not in kept and (statement["lines"] or statement["adjustments"]):
                     _make(ports, scope, statement)
                     made += 1
+            ports.money.keep_stated(lender, agency.id, month)
     return made
 
 

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.domain import keys
+from chalicelib.store.money_repository import MoneyRepository
 from chalicelib.store.repository import Store, event_of
 from chalicelib.store.tables import Record
 from chalicelib.usecases import statements
@@ -168,6 +170,52 @@ def test_a_statement_is_made_once_the_month_is_over_and_never_changes(
     assert month_of(desk)["totals"]["payable_minor"] == 10_000
     december = month_of(desk, "2026-12")
     assert [(line["why"], line["commission_minor"]) for line in december["lines"]] == [("clawed_back", -10_000)]
+
+
+class _Stopped(Exception):
+    """The run ends here, as by a timeout."""
+
+
+def test_a_run_that_stopped_between_two_currencies_is_finished_by_the_next(desk: Api, store: Store) -> None:
+    stored(store, a_case(id="case_usd", account="acct-usd", currency="USD"))
+    agreed(desk)
+    pay(desk, 100_000)
+    dollars = {"amount_minor": 5_000, "currency": "USD", "received_on": "2026-11-20"}
+    assert desk.post("lender", "/v1/cases/case_usd/payments", dollars).status_code == 201
+    enter(desk)
+    ports = wiring.statement_ports()
+
+    def stops_at_dollars(statement: Mapping[str, Any], language: str, kind: str) -> bytes:
+        if statement["currency"] == "USD":
+            raise _Stopped
+        return bytes(ports.render(statement, language, kind))
+
+    with pytest.raises(_Stopped):
+        statements.make_due_statements(replace(ports, render=stops_at_dollars), [LENDER], NEXT_MONTH)
+    [first] = body_of(desk.get("agency", f"{PLACE}/statements"))["items"]
+    assert first["currency"] == "CNY"
+    later = NEXT_MONTH.replace(hour=3)
+    assert statements.make_due_statements(ports, [LENDER], later) == 1
+    made = {each["currency"]: each for each in body_of(desk.get("agency", f"{PLACE}/statements"))["items"]}
+    assert set(made) == {"CNY", "USD"}
+    assert made["CNY"]["made_at"] == first["made_at"], "what was made is not made again"
+
+
+def test_a_month_whose_statements_are_made_is_not_reckoned_again(desk: Api) -> None:
+    class Counting(MoneyRepository):
+        reckoned = 0
+
+        def booked(self, tenant: str, month: str, agency: str) -> list[dict[str, Any]]:
+            self.reckoned += 1
+            return super().booked(tenant, month, agency)
+
+    money = Counting()
+    ports = replace(wiring.statement_ports(), money=money)
+    statements.make_due_statements(ports, [LENDER], NEXT_MONTH)
+    once = money.reckoned
+    assert once > 0, "an empty month is looked at once"
+    assert statements.make_due_statements(ports, [LENDER], NEXT_MONTH) == 0
+    assert money.reckoned == once
 
 
 @pytest.mark.parametrize(("language", "kind"), [("zh", "csv"), ("en", "xlsx"), ("zh", "pdf"), ("en", "pdf")])
