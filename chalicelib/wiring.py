@@ -649,6 +649,11 @@ def due_handlers() -> dict[str, Handler]:
 
         return duties.finish_due(duty_ports(), scope, identity, now=at)
 
+    def trainee(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import certificates
+
+        return certificates.finish_due(certificate_ports(), scope, identity, now=at)
+
     def person(scope: Scope, identity: str, at: datetime) -> str | None:
         from chalicelib.usecases import erasure, upkeep
 
@@ -688,7 +693,17 @@ def due_handlers() -> dict[str, Handler]:
         "PLAN": plan,
         "ENROL": enrolment,
         "TRIAL": trial,
+        "TRAINEE": trainee,
     }
+
+
+@cache
+def certificate_ports() -> Any:
+    """Return what certificates need."""
+    from chalicelib.store.training_repository import TrainingRepository
+    from chalicelib.usecases.certificates import CertificatePorts
+
+    return CertificatePorts(store(), TrainingRepository())
 
 
 @cache

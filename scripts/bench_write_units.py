@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from importlib import import_module
 from typing import Any
 from unittest import mock
@@ -267,7 +267,7 @@ def _on_file(store: Any, country: str, template: str, now: datetime) -> None:
         for point, medium in (("pt_1", "sms"), ("pt_e", "email"), ("pt_w", "wechat"))
         for event in ("granted", "used")
     )  # fmt: skip
-    collector = b.a_collector(certified_countries=("CN", "US"))
+    collector = b.a_collector(certified=dict.fromkeys(("CN", "US"), date(2026, 12, 31)))
     ledger = b.a_ledger(person=PERSON, history=history, consents=consents)
     b.stored(
         store,

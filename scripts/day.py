@@ -120,12 +120,22 @@ class Day:
             }
             self._put(f"/v1/agencies/{agency}", lender, body)
             for number, collector in enumerate(world.COLLECTORS[agency], start=1):
-                body = {
-                    "staff_no": f"{agency[4:6].upper()}{number:03d}",
-                    "certified_to": "2027-06-30",
-                    "certified_countries": about["countries"],
-                }
-                self._put(f"/v1/agencies/{agency}/collectors/{collector}", lender, body)
+                path = f"/v1/agencies/{agency}/collectors/{collector}"
+                self._put(path, lender, {"staff_no": f"{agency[4:6].upper()}{number:03d}"})
+                for country in about["countries"]:
+                    self._certify(path, lender, country)
+
+    def _certify(self, path: str, lender: str, country: str) -> None:
+        """Record a generated certificate of training outside Forbear; the same one again changes nothing."""
+        shown = {
+            "country": country,
+            "issuer": "Anxing training desk (sample)",
+            "evidence_sha256": hashlib.sha256(f"{path} {country}".encode()).hexdigest(),
+            "issued_on": "2026-07-01",
+            "valid_to": "2027-06-30",
+        }
+        key = f"founding-certificate-{path.rsplit('/', 1)[1]}-{country}"
+        self.api.call("POST", f"{path}/certificates", lender, shown, key=key)
 
     def name_witnesses(self) -> None:
         """Let the platform's operator set who must have seen the lender's log; its address may be new at each start."""

@@ -74,8 +74,7 @@ def a_collector(**deviations: Any) -> Collector:
             "id": COLLECTOR,
             "org": AGENCY,
             "staff_no": "A001",
-            "certified_to": date(2026, 12, 31),
-            "certified_countries": ("CN",),
+            "certified": {"CN": date(2026, 12, 31)},
             **deviations,
         }
     )

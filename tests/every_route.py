@@ -53,7 +53,7 @@ from tests.builders import (
 )
 from tests.flows.test_cases_api import Api, body_of
 from tests.flows.test_house_rules import DRAFT as HOUSE_RULES
-from tests.flows.test_organisations_api import AGENCY_BODY, LENDER_BODY
+from tests.flows.test_organisations_api import AGENCY_BODY, CERTIFICATE, LENDER_BODY
 from tests.flows.test_simulations import WISH as SIMULATION
 from tests.flows.test_templates_api import CONTENT
 
@@ -533,6 +533,15 @@ def _customer_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator
     yield step(named, "lender", dismissed, two, "person.duplicate_dismissed")
 
 
+def _training_steps(step: Callable[..., Step]) -> Iterator[Step]:
+    certificates = f"/v1/agencies/{AGENCY}/collectors/{COLLECTOR}/certificates"
+    route = "POST /v1/agencies/{agency_id}/collectors/{collector_id}/certificates"
+    shown = {**CERTIFICATE, "country": "US", "reference": "no. 17"}
+    yield step(route, "lender", certificates, shown, "certificate.issued", status=201)
+    route, why = f"{route}/{{country}}/revocations", {"reason": "entry_error"}
+    yield step(route, "lender", f"{certificates}/US/revocations", why, "certificate.revoked", status=201)
+
+
 def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     """Yield the steps that concern no person in particular, but for the rows of a portfolio."""
 
@@ -553,6 +562,7 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     collector = f"{agency}/collectors/{COLLECTOR}"
     route = "PUT /v1/agencies/{agency_id}/collectors/{collector_id}"
     yield step(route, "agency", collector, {"staff_no": "A002"}, "collector.registered", tag="1")
+    yield from _training_steps(step)
     rows = [_row(who, 1), _row(who, 2, mobile="not a number 1990199")]
     route = "POST /v1/portfolios"
     yield step(route, "lender", "/v1/portfolios", {"rows_inline": rows}, "portfolio.requested", status=202)

@@ -28,6 +28,7 @@ from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
 from chalicelib.domain.outreach.provider_events import ProviderEvent
 from chalicelib.domain.people.person import Residence
 from chalicelib.domain.strategies.plan import CasePlan
+from chalicelib.domain.training.certificate import trainee_id
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.uploads import S3Uploads
 from chalicelib.store.duty_repository import DutyRepository
@@ -43,6 +44,7 @@ from chalicelib.usecases import (
     archive,
     archive_exports,
     cases,
+    certificates,
     compliance,
     cosigning,
     dispatch,
@@ -182,8 +184,24 @@ class World:
         key_versions.rotate(store, SCOPE, expected=1, actor=operator, now=self.now, req="req_world")
         cosigning.set_policy(store, SCOPE, policy, actor=operator, now=self.now, req="req_world")
         organisations.put_agency(store, self.feeds, SCOPE, an_agency(), LENDERS, self.context, expected=None)
-        organisations.put_collector(store, SCOPE, a_collector(), LENDERS, self.context, expected=None)
+        for each in (a_collector(), a_collector(id="collector-2", staff_no="A002")):
+            organisations.put_collector(store, SCOPE, each, LENDERS, self.context, expected=None)
+        self._certificates()
         organisations.confirm_balances(store, SCOPE, LENDERS, self.context, confirmed_at=self.now - timedelta(hours=1))
+
+    def _certificates(self) -> None:
+        ports, today = wiring.certificate_ports(), self.now.date()
+        for collector, days in ((COLLECTOR, 200), ("collector-2", 2)):
+            shown = certificates.Shown("CN", "Training desk", None, "5" * 64, today, today + timedelta(days=days))
+            certificates.record_certificate(ports, SCOPE, AGENCY, collector, shown, LENDERS, self.context)
+        trainee = trainee_id(AGENCY, "collector-2")
+        for later in (0, 3):
+            assert certificates.finish_due(ports, SCOPE, trainee, now=self.now + timedelta(days=later))
+        shown = certificates.Shown("US", "Training desk", "no. 17", "6" * 64, today, today + timedelta(days=90))
+        certificates.record_certificate(ports, SCOPE, AGENCY, "collector-2", shown, LENDERS, self.context)
+        certificates.revoke_certificate(
+            ports, SCOPE, AGENCY, "collector-2", "US", LENDERS, self.context, reason="entry_error"
+        )
 
     def _templates(self) -> None:
         counsel = Caller(Actor("lender", "counsel-1", "tok_3"))

@@ -233,6 +233,7 @@ def _assert_streams(events: list[Event]) -> None:
         "agency-a": "agency",
         "adm": "client",
         "HOUSE-NIGHT": "house rules",
+        "trn": "training record",
     }
     seen: dict[str, set[str]] = defaultdict(set)
     for event in events:

@@ -17,7 +17,7 @@ ROUTES = sorted(API, key=lambda route: route.key)
 UNSERVED = frozenset(
     {"complaints:read", "complaints:write", "consents:write"}
     | {"risk_events:read", "risk_events:write"}
-    | {"training:read", "training:write"}
+    | {"training:write"}
 )
 """Scopes that tokens may carry and no route asks for: an issuer can be set up before what they open is served."""
 

@@ -26,6 +26,11 @@ class EventType(StrEnum):
     AGENCY_LISTED = "agency.listed"
     COLLECTOR_REGISTERED = "collector.registered"
 
+    CERTIFICATE_ISSUED = "certificate.issued"
+    CERTIFICATE_EXPIRING = "certificate.expiring"
+    CERTIFICATE_LAPSED = "certificate.lapsed"
+    CERTIFICATE_REVOKED = "certificate.revoked"
+
     TEMPLATE_DRAFTED = "template.drafted"
     TEMPLATE_APPROVED = "template.approved"
     TEMPLATE_REJECTED = "template.rejected"

@@ -195,6 +195,16 @@ def house_document_pk(tenant: str, sha256: str) -> str:
     return f"T#{tenant}#HOUSEDOC#{sha256}"
 
 
+def trainee_pk(tenant: str, trainee: str) -> str:
+    """Return the partition of a collector's training record, certificates and their events."""
+    return f"T#{tenant}#TRAINEE#{trainee}"
+
+
+def certificate_sk(country: str) -> str:
+    """Return the sort key of a collector's certificate for a country."""
+    return f"CERT#{country}"
+
+
 def duty_pk(tenant: str, duty: str) -> str:
     """Return the partition of a duty; its events stand in the stream of its case or person."""
     return f"T#{tenant}#DUTY#{duty}"

@@ -46,6 +46,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "portfolios:write",
         "cases:write",
         "cases:recall",
+        "certificates:write",
         "collectors:read",
         "collectors:write",
         "payments:write",

@@ -80,11 +80,9 @@ class AgencyBody(_Model):
 
 
 class CollectorBody(_Model):
-    """A collector. ``certified_to`` is the last day of the certificate; what concerns it is the lender's to say."""
+    """A collector, an opaque id and a staff number: no name. Where they may act is what their certificates say."""
 
     staff_no: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-    certified_to: date | None = None
-    certified_countries: tuple[Country, ...] = ()
     no_contact_with: tuple[Id, ...] = ()
     left: bool = False
 
@@ -126,8 +124,9 @@ class AgencyList(_Model):
 
 
 class CollectorView(CollectorBody):
-    """A collector as ``lender`` knows them."""
+    """A collector as ``lender`` knows them. ``certified`` gives the last day (closed) of the certificate for each country."""
 
+    certified: dict[Country, date]
     id: str
     org: str
     lender: str
@@ -332,12 +331,13 @@ def list_agencies(principal: Principal, request: Request[None, None]) -> AgencyL
 def read_agency(principal: Principal, request: Request[None, ListingQuery]) -> Answer:
     """An agency reads its own, and says with which lender where there are several."""
     org = request.path["agency_id"]
-    scope = _one_scope(principal, org, request.query.lender)
+    scope = one_scope(principal, org, request.query.lender)
     agency = organisations.get_agency(wiring.store(), scope, org)
     return Answer(_agency_view(agency, scope.tenant), version=agency.version)
 
 
-def _one_scope(principal: Principal, org: str, lender: str | None) -> TenantScope:
+def one_scope(principal: Principal, org: str, lender: str | None) -> TenantScope:
+    """Return the scope in which a caller may look at an agency. Raises NotFound, InvalidQuery where there are several."""
     if org_of(principal) not in (None, org):
         raise NotFound("agency", org)
     scopes = [scope for scope in scopes_for(principal) if lender in (None, scope.tenant)]
@@ -360,9 +360,9 @@ def _one_scope(principal: Principal, org: str, lender: str | None) -> TenantScop
     summary="Name a collector of an agency, or change the entry",
 )
 def put_collector(principal: Principal, request: Request[CollectorBody, ListingQuery]) -> Answer:
-    """The agency names its people and says who left; the lender records certificates. Changes need ``If-Match``."""
+    """The agency names its people and says who left. Certificates are recorded apart. Changes need ``If-Match``."""
     org = request.path["agency_id"]
-    scope = _one_scope(principal, org, request.query.lender)
+    scope = one_scope(principal, org, request.query.lender)
     collector = Collector(**request.body.model_dump(), id=request.path["collector_id"], org=org)
     put = organisations.put_collector(
         wiring.store(),
@@ -389,7 +389,7 @@ def put_collector(principal: Principal, request: Request[CollectorBody, ListingQ
 def list_collectors(principal: Principal, request: Request[None, ListingQuery]) -> CollectorList:
     """By id, those who left included."""
     org = request.path["agency_id"]
-    scope = _one_scope(principal, org, request.query.lender)
+    scope = one_scope(principal, org, request.query.lender)
     found = organisations.list_collectors(wiring.store(), scope, org)
     return CollectorList(items=[_collector_view(collector, scope.tenant) for collector in found])
 
@@ -404,8 +404,8 @@ def list_collectors(principal: Principal, request: Request[None, ListingQuery]) 
     summary="Read a collector's entry",
 )
 def read_collector(principal: Principal, request: Request[None, ListingQuery]) -> Answer:
-    """With the certificate as the lender recorded it."""
+    """With the last day of each certificate."""
     org = request.path["agency_id"]
-    scope = _one_scope(principal, org, request.query.lender)
+    scope = one_scope(principal, org, request.query.lender)
     collector = organisations.get_collector(wiring.store(), scope, org, request.path["collector_id"])
     return Answer(_collector_view(collector, scope.tenant), version=collector.version)

@@ -119,24 +119,17 @@ def put_collector(
 ) -> Put:
     """Name a collector of a listed agency, or one of the lender's own staff, or change the entry.
 
-    The certificate is the lender's word.
-
-    An agency may name people and say that they left; what it says of certificates is refused, what the lender said of
-    them stays. Raises NotFound for an agency that the lender does not list, and as ``put_lender``.
+    Where they may act stays as their certificates say, whatever ``collector.certified`` is (``usecases.certificates``).
+    Raises NotFound for an agency that the lender does not list, and as ``put_lender``.
     """
     if collector.org != scope.tenant and store.agency(scope, collector.org) is None:
         raise NotFound("agency", collector.org)
 
     def once() -> Put:
         known = store.collector(scope, collector.org, collector.id)
-        body = collector if caller.org is None else _as_agency(collector, known)
-        event = {
-            "collector": body.id,
-            "org": body.org,
-            "certified_to": _iso(body.certified_to),
-            "certified_countries": list(body.certified_countries),
-            "left": body.left,
-        }
+        certified = known.certified if known is not None else {}
+        body = collector.model_copy(update={"certified": certified})
+        event = {"collector": body.id, "org": body.org, "left": body.left}
         return _put(
             store,
             scope,
@@ -152,16 +145,6 @@ def put_collector(
         )
 
     return retrying(once)
-
-
-def _as_agency(collector: Collector, known: Collector | None) -> Collector:
-    certified_to = known.certified_to if known is not None else None
-    countries = known.certified_countries if known is not None else ()
-    if collector.certified_to not in (None, certified_to):
-        raise InvalidInput("/certified_to", "lender_only", "a certificate is recorded by the lender")
-    if collector.certified_countries not in ((), countries):
-        raise InvalidInput("/certified_countries", "lender_only", "a certificate is recorded by the lender")
-    return collector.model_copy(update={"certified_to": certified_to, "certified_countries": countries})
 
 
 def _put(

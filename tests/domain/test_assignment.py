@@ -66,10 +66,10 @@ def test_an_agency_is_eligible_exactly_within_its_listing(deviation: dict[str, A
     ("deviation", "certified"),
     [
         ({}, True),
-        ({"certified_to": TODAY}, True),
-        ({"certified_to": TODAY - timedelta(days=1)}, False),
-        ({"certified_to": None}, False),
-        ({"certified_countries": ("US",)}, False),
+        ({"certified": {"CN": TODAY}}, True),
+        ({"certified": {"CN": TODAY - timedelta(days=1)}}, False),
+        ({"certified": {}}, False),
+        ({"certified": {"US": TODAY}}, False),
         ({"left": True}, False),
     ],
 )

@@ -145,7 +145,9 @@ def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dic
         case=case,
         lender=a_lender(),
         agency=None if early else an_agency(),
-        collector=a_collector(org=LENDER if early else AGENCY, certified_countries=("CN", "US")),
+        collector=a_collector(
+            org=LENDER if early else AGENCY, certified=dict.fromkeys(("CN", "US"), date(2026, 12, 31))
+        ),
         persons=persons,
         ledgers={
             PERSON: a_ledger(history=tuple(history), consents=tuple(consents)),

@@ -29,6 +29,7 @@ NOT_ON_THE_TOUR = {
     "archive": ("log.genesis", "log.heartbeat", "log.close"),
     "assignment": ("case.assigned",),
     "cases": ("promise.broken",),
+    "certificates": ("certificate.expiring", "certificate.lapsed"),
     "cosigning": ("lender.witnesses_set",),
     "dispatch": ("contact.rejected", "contact.unknown", "contact.expired"),
     "duties": ("duty.escalated", "duty.lapsed"),

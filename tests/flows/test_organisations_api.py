@@ -19,6 +19,14 @@ LENDER_BODY = {
     "pay_to": {"CN": "安行汽车金融 尾号0001"},
     "complaint_line": "+864008000001",
 }
+CERTIFICATE = {
+    "country": "CN",
+    "issuer": "Training desk",
+    "evidence_sha256": "5" * 64,
+    "issued_on": "2026-01-05",
+    "valid_to": "2026-12-31",
+}
+
 AGENCY_BODY = {
     "name": {"zh": "诚达", "en": "Chengda"},
     "listed_from": "2026-01-01",
@@ -97,14 +105,13 @@ def test_a_listing_that_ends_before_it_begins_is_refused(api: Api) -> None:
 def test_the_agency_names_people_and_the_lender_certifies_them(api: Api) -> None:
     register(api)
     path = f"/v1/agencies/{AGENCY}/collectors/{COLLECTOR}"
-    own_word = {"staff_no": "A001", "certified_to": "2026-12-31", "certified_countries": ["CN"]}
-    refused = api.call("agency", "PUT", path, own_word)
-    assert (refused.status_code, body_of(refused)["errors"][0]["pointer"]) == (422, "/certified_to")
+    refused = api.call("agency", "PUT", path, {"staff_no": "A001", "certified": {"CN": "2026-12-31"}})
+    assert (refused.status_code, body_of(refused)["errors"][0]["pointer"]) == (422, "/certified")
     assert api.call("agency", "PUT", path, {"staff_no": "A001"}).status_code == 201
-    certified = api.call("lender", "PUT", path, own_word, If_Match='"1"')
-    assert body_of(certified)["certified_to"] == "2026-12-31"
+    assert api.call("agency", "POST", f"{path}/certificates", CERTIFICATE).status_code == 403
+    assert body_of(api.call("lender", "POST", f"{path}/certificates", CERTIFICATE))["state"] == "valid"
     left = api.call("agency", "PUT", path, {"staff_no": "A001", "left": True}, If_Match='"2"')
-    assert (body_of(left)["left"], body_of(left)["certified_to"]) == (True, "2026-12-31")
+    assert (body_of(left)["left"], body_of(left)["certified"]) == (True, {"CN": "2026-12-31"})
     assert api.call("other-agency", "PUT", path, {"staff_no": "A001"}).status_code == 404
     listed = body_of(api.get("lender", f"/v1/agencies/{AGENCY}/collectors"))["items"]
     assert [(item["id"], item["left"]) for item in listed] == [(COLLECTOR, True)]
@@ -113,10 +120,10 @@ def test_the_agency_names_people_and_the_lender_certifies_them(api: Api) -> None
 def test_the_lender_names_its_own_staff_under_its_own_id_and_nobody_else_does(api: Api) -> None:
     register(api)
     path = f"/v1/agencies/{LENDER}/collectors/staff-1"
-    staff = {"staff_no": "S001", "certified_to": "2026-12-31", "certified_countries": ["CN"]}
     assert api.call("agency", "PUT", path, {"staff_no": "S001"}).status_code == 404
-    assert api.call("lender", "PUT", path, staff).status_code == 201
-    assert body_of(api.get("lender", path))["certified_to"] == "2026-12-31"
+    assert api.call("lender", "PUT", path, {"staff_no": "S001"}).status_code == 201
+    assert api.call("lender", "POST", f"{path}/certificates", CERTIFICATE).status_code == 201
+    assert body_of(api.get("lender", path))["certified"] == {"CN": "2026-12-31"}
 
 
 def test_cases_that_waited_are_enqueued_when_an_agency_is_listed(api: Api) -> None:

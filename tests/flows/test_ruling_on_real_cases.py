@@ -1,7 +1,7 @@
 """The whole way from a stored case to a ruling by the real engine under the real packs."""
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -136,26 +136,26 @@ def test_a_dispute_stops_messages_and_calls(case_on_file: Store) -> None:
 
 
 def test_a_collector_whose_certificate_ended_yesterday_gets_no_clearance(case_on_file: Store) -> None:
-    stored(case_on_file, a_collector(certified_to=NOW.date() - timedelta(days=1), version=2))
+    stored(case_on_file, a_collector(certified={"CN": NOW.date() - timedelta(days=1)}, version=2))
     decided = rule_on(case_on_file, ask(case_on_file, a_wish_for("call")))
     assert decided.state is AttemptState.DENIED
 
 
-def test_an_unknown_certificate_is_for_people_to_judge(case_on_file: Store) -> None:
-    stored(case_on_file, a_collector(certified_to=None, version=2))
+def test_an_unknown_inspection_is_for_people_to_judge(case_on_file: Store) -> None:
+    stored(case_on_file, an_agency(inspected_on=None, version=2))
     decided = rule_on(case_on_file, ask(case_on_file, a_wish_for("call")))
     assert decided.state is AttemptState.IN_REVIEW
 
 
 def test_a_review_passes_exactly_what_it_was_shown(case_on_file: Store) -> None:
-    stored(case_on_file, a_collector(certified_to=None, version=2))
+    stored(case_on_file, an_agency(inspected_on=None, version=2))
     waiting = rule_on(case_on_file, ask(case_on_file, a_wish_for("call")))
     passed = messages.review_message(
         case_on_file,
         Scope(LENDER),
         waiting.id,
         decision="approve",
-        reason="certificate seen on paper",
+        reason="report seen on paper",
         actor=TEST_ACTOR,
         now=NOW,
         req="req_3",
@@ -273,7 +273,8 @@ def test_an_area_code_of_another_zone_narrows_the_hours_though_the_file_states_a
         language="en",
     )
     case = a_case(country="US", region="US-AK", language="en", currency="USD", product="retail_instalment")
-    stored(store, a_lender(pay_to={"US": "official desk"}), an_agency(), a_collector(), person, case, *approved(*TEXTS))
+    certified = a_collector(certified={"US": date(2026, 12, 31)})
+    stored(store, a_lender(pay_to={"US": "official desk"}), an_agency(), certified, person, case, *approved(*TEXTS))
     morning_in_anchorage = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
     wish = a_wish_for("call", template="us-call-first")
     decided = rule_on(store, ask(store, wish, now=morning_in_anchorage), now=morning_in_anchorage)
@@ -282,7 +283,7 @@ def test_an_area_code_of_another_zone_narrows_the_hours_though_the_file_states_a
 
 
 def test_a_passed_review_does_not_open_the_night(case_on_file: Store) -> None:
-    stored(case_on_file, a_collector(certified_to=None, version=2))
+    stored(case_on_file, an_agency(inspected_on=None, version=2))
     night = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
     waiting = rule_on(case_on_file, ask(case_on_file, a_wish_for(), now=night), now=night)
     assert waiting.state is AttemptState.IN_REVIEW
@@ -292,7 +293,7 @@ def test_a_passed_review_does_not_open_the_night(case_on_file: Store) -> None:
         Scope(LENDER),
         waiting.id,
         decision="approve",
-        reason="certificate seen on paper",
+        reason="report seen on paper",
         actor=TEST_ACTOR,
         now=night,
         req="req_3",

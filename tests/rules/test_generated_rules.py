@@ -26,6 +26,20 @@ def test_written_rules_rule_as_closures_do_on_every_vector(pack: str) -> None:
             assert_alike(dossier)
 
 
+def test_written_rules_tell_a_certificate_that_is_known_not_to_be_from_an_unknown_one() -> None:
+    dossier = dossier_of({"rule": "x", "id": "x", "base": "cn.call", "at": "2026-06-10T02:00:00Z"})
+    collector = next(iter(dossier["collectors"].values()))
+    verdicts = []
+    for certified_to in ("2026-06-10", "2026-06-09", None, "absent"):
+        collector["certified_to"] = certified_to
+        if certified_to == "absent":
+            del collector["certified_to"]
+        assert_alike(dossier)
+        assert_alike(dossier)
+        verdicts.append(decided(dossier, WRITTEN).ruling()["verdict"])
+    assert verdicts == ["allow", "deny", "deny", "review"]
+
+
 @EXAMPLES
 @given(dossiers())
 def test_written_rules_rule_as_closures_do_on_any_past(dossier: dict[str, Any]) -> None:

@@ -88,10 +88,14 @@ def ineligible(agency: Agency, case: Case, *, today: date) -> str | None:
 
 
 def is_certified(collector: Collector, *, country: str, today: date) -> bool:
-    """Tell whether the collector may work cases of the country today; a certificate without end date does not exist."""
-    if collector.left or collector.certified_to is None or today > collector.certified_to:
-        return False
-    return country in collector.certified_countries
+    """Tell whether the collector may work cases of the country today; the certificate's last day counts."""
+    last = collector.certified.get(country)
+    return not collector.left and last is not None and today <= last
+
+
+def has_certified(standing: Standing, *, country: str, today: date) -> bool:
+    """Tell whether any of the agency's collectors may work cases of the country today."""
+    return any(is_certified(collector, country=country, today=today) for collector in standing.collectors)
 
 
 def capacity(standing: Standing, *, country: str, today: date) -> int:
@@ -140,7 +144,8 @@ def assign(cases: Iterable[Case], standings: Iterable[Standing], *, today: date)
                 known = room.get((org, case.country))
                 if known is None:
                     known = room[(org, case.country)] = capacity(standing, country=case.country, today=today)
-                reason = "full" if known - taken[org] <= 0 else None
+                if known - taken[org] <= 0:
+                    reason = "full" if has_certified(standing, country=case.country, today=today) else "not_certified"
             if reason is not None:
                 refusals[org] = reason
                 continue

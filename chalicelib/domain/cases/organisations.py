@@ -67,13 +67,16 @@ class Agency(_Value):
 
 
 class Collector(_Value):
-    """A person who works for an agency. ``certified_to`` is the last day of the certificate (closed)."""
+    """A person who works for an agency, or for the lender itself.
+
+    ``certified`` gives the last day (closed) of the certificate for each country; it follows from the certificates and from
+    nothing else (``chalicelib.usecases.certificates``).
+    """
 
     id: str
     org: str
     staff_no: str
-    certified_to: date | None = None
-    certified_countries: tuple[str, ...] = ()
+    certified: dict[str, date] = {}
     no_contact_with: tuple[str, ...] = ()
     left: bool = False
     version: int = 1

@@ -473,7 +473,7 @@ _org = _object(
     inspected_on=_date,
     licensed=_boolean,
 )
-_collector = _object("org", org=_name, certified_to=_when, no_contact_with=_ids)
+_collector = _object("org", org=_name, certified_to=_when_or_null, no_contact_with=_ids)
 _event = _object(
     "id at direction channel party outcome",
     id=_name,

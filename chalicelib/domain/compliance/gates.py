@@ -154,7 +154,7 @@ def _plain(value: Any) -> str:
 def span(params: Mapping[str, Any]) -> Check:
     """Compile shape ``span``: the act must lie between two stated times; a date is its whole local day.
 
-    ``before`` and ``after`` say what happens outside. A key that may be null and is null was never begun.
+    ``before`` and ``after`` say what happens outside. A key that may be null and is null was never begun, or is over.
     """
     first: str = params.get("from", "")
     last: str = params.get("to", "")
@@ -184,8 +184,11 @@ def span(params: Mapping[str, Any]) -> Check:
         finishes = read_last(case) if last else []
         for index, finish in enumerate(finishes):
             if finish is None:
+                name = names(last, case)[index]
+                if _is_null(last, case):
+                    return Finding(after, because=f"{name} is null: there is none")
                 if absent_end == "review":
-                    lacking.append(names(last, case)[index])
+                    lacking.append(name)
                 continue
             end = ends_first(finish, scene.zones)
             if instant >= end:
@@ -198,7 +201,8 @@ def span(params: Mapping[str, Any]) -> Check:
 
 def _is_null(path: str, case: Case) -> bool:
     head, _, key = path.partition(".")
-    return head == "org" and key in case.org
+    entry = {"org": case.org, "collector": case.collector}.get(head)
+    return entry is not None and key in entry and entry[key] is None
 
 
 def local_day(text: str, zone: Zone) -> int:

@@ -485,9 +485,10 @@ def _span(writer: _Writer, number: int, params: Mapping[str, Any]) -> bool:
         writer.fire(number, "review", "None", "None")
     else:
         writer.lines.append(f" {silent}")
-    writer.lines.append(f"elif t < {ends}[x]: {silent}")
+    # A record has the empty text where the dossier says null: known not to be.
+    writer.lines.append(f"elif x and t < {ends}[x]: {silent}")
     writer.lines.append("else:")
-    writer.fire(number, params.get("after", "deny"), "None", "x")
+    writer.fire(number, params.get("after", "deny"), "None", "x or None")
     return True
 
 

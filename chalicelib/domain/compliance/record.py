@@ -279,6 +279,11 @@ def _flat(heads: Mapping[str, tuple[str, ...]], sources: Mapping[str, Facts]) ->
     return found
 
 
+def _known(collector: Facts) -> Facts:
+    """Return the collector with the empty text where null says that there is no certificate; an absent key is unknown."""
+    return {**collector, "certified_to": ""} if collector.get("certified_to", "") is None else collector
+
+
 def prepare(dossier: Facts) -> Record:
     """Return the record of a dossier whose form was checked before."""
     case = Case(dossier)
@@ -302,7 +307,7 @@ def prepare(dossier: Facts) -> Record:
         "debt": lone,
         "creditor": case.orgs.get(lone["creditor"], _NONE) if lone else _NONE,
         "org": case.org,
-        "collector": case.collector or _NONE,
+        "collector": _known(case.collector or _NONE),
         "recipient": case.recipient,
         "point": point or _NONE,
         "from": case.points.get(act.get("from") or "", _NONE),

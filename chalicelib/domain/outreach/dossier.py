@@ -69,7 +69,7 @@ def build(
             orgs.setdefault(entry["org"], {"role": "agency"})
     collectors: dict[str, Any] = {}
     if collector is not None:
-        collectors[collector.id] = _collector(collector)
+        collectors[collector.id] = _collector(collector, case.country)
     for entry in history:
         if "collector" in entry:
             collectors.setdefault(entry["collector"], {"org": entry.get("org", attempt.org)})
@@ -250,11 +250,13 @@ def _agency(agency: Agency) -> dict[str, Any]:
     return fact
 
 
-def _collector(collector: Collector) -> dict[str, Any]:
-    fact: dict[str, Any] = {"org": collector.org, "no_contact_with": list(collector.no_contact_with)}
-    if collector.certified_to is not None:
-        fact["certified_to"] = collector.certified_to.isoformat()
-    return fact
+def _collector(collector: Collector, country: str) -> dict[str, Any]:
+    """Return the collector with the last day of the certificate for the case's country; None where there is none."""
+    return {
+        "org": collector.org,
+        "no_contact_with": list(collector.no_contact_with),
+        "certified_to": _date(None if collector.left else collector.certified.get(country)),
+    }
 
 
 def _hold(hold: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Training of collectors: courses and exams, sessions with evidence of attendance, certificates."""
