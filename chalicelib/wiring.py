@@ -654,6 +654,11 @@ def due_handlers() -> dict[str, Handler]:
 
         return certificates.finish_due(certificate_ports(), scope, identity, now=at)
 
+    def exam(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import exams
+
+        return exams.finish_due(exam_ports(), scope, identity, now=at)
+
     def person(scope: Scope, identity: str, at: datetime) -> str | None:
         from chalicelib.usecases import erasure, upkeep
 
@@ -694,7 +699,18 @@ def due_handlers() -> dict[str, Handler]:
         "ENROL": enrolment,
         "TRIAL": trial,
         "TRAINEE": trainee,
+        "EXAM": exam,
     }
+
+
+@cache
+def exam_ports() -> Any:
+    """Return what courses, exams and the certificates that follow from them need."""
+    from chalicelib.store.training_repository import TrainingRepository
+    from chalicelib.usecases.exams import ExamPorts
+
+    repository = TrainingRepository()
+    return ExamPorts(store(), repository, repository, repository)
 
 
 @cache

@@ -140,6 +140,8 @@ COLUMNS = {
     "late": "late",
     "done_at": "done_at",
     "score": "score",
+    "exam_attempt": "exam_attempt",
+    "passed": "passed",
     "zone": "zone",
 }
 """Column of the table of events -> member of an event's open data."""
@@ -279,7 +281,9 @@ create temp table touch as
   union all select 'cases_dialled', stream, day, week, month, who from attempt where human
   union all select 'cases_right_party', stream, day, week, month, who from attempt where reached
   union all select 'cases_contactable', stream, day, week, month, who from attempt where human and answered
-  union all select 'cases_contactable', stream, day, week, month, who from happened where type = 'contact.delivered';
+  union all select 'cases_contactable', stream, day, week, month, who from happened where type = 'contact.delivered'
+  union all select 'trainees_assessed', stream, day, week, month, who from happened where type = 'exam.marked'
+  union all select 'trainees_passed', stream, day, week, month, who from happened where type = 'exam.marked' and passed;
 
 create temp table end_of as
   select stream, min(seq) as seq from happened
@@ -486,6 +490,10 @@ DAILY = (
     ("commissionable_minor", "currency", "amount", "happened", "type = 'payment.posted' and commissionable"),
     ("commissionable_minor", "currency", "-amount", "happened", "type = 'payment.reversed' and commissionable"),
     ("promise_paid_minor", "currency", "paid - case was when 'open' then 0 else before end", "finding", "1"),
+    ("exams", "", "1", "happened", "type = 'exam.marked'"),
+    ("exams_passed", "", "1", "happened", "type = 'exam.marked' and passed"),
+    ("exams_first", "", "1", "happened", "type = 'exam.marked' and exam_attempt = 1"),
+    ("exams_first_passed", "", "1", "happened", "type = 'exam.marked' and exam_attempt = 1 and passed"),
     ("disputes", "", "1", "happened", "type = 'hold.placed' and kind = 'dispute'"),
     ("disputes_resolved", "", "1", "happened", "type = 'hold.released' and kind = 'dispute'"),
     ("ended", "to_state", "1", "ended", "1"),
@@ -496,7 +504,13 @@ DAILY = (
 )
 
 OF_WHOLE = {"entered", "left", "persons_attempted", "persons_reached", "cases_attempted", "cases_dialled"}
-OF_WHOLE |= {"cases_right_party", "cases_contactable", "cases_paid_after_contact"}
+OF_WHOLE |= {
+    "cases_right_party",
+    "cases_contactable",
+    "cases_paid_after_contact",
+    "trainees_assessed",
+    "trainees_passed",
+}
 """Counters that the lender as a whole has of its own; all others are the sum over its agencies."""
 
 Counters = dict[str, dict[str, dict[str, int]]]
@@ -626,6 +640,8 @@ FORMULAS = (
         *("satisfaction_by_channel@1", "LA", "ratio", "channel", "channel_scores_good:*"),
         *("channel_scores:*", "channel_scores:*", True),
     ),
+    ("first_attempt_pass_rate@1", "LA", "ratio", None, "exams_first_passed", "exams_first", "exams_first", True),
+    ("people_passed@1", "LA", "ratio", None, "trainees_passed", "trainees_assessed", "trainees_assessed", True),
 )
 
 SCALES = {"per_1000": 1_000, "per_10000": 10_000}
@@ -638,6 +654,7 @@ MADE_OF = {
     "right_party_penetration@1": "day week month",
     "contactable@1": "day week month",
     "uncontactable@1": "day week month",
+    "people_passed@1": "day week month",
 }
 """The periods whose cells a formula is over; all others are over a day's."""
 

@@ -285,3 +285,12 @@ def _record(store: Store, scope: Scope, value: Any) -> Any:
             return store.template_book_record(scope, value)
         case _:
             raise TypeError(f"no record is known for {type(value).__name__}")
+
+
+def a_course(**deviations: Any) -> dict[str, Any]:
+    """Return the content of a course with six generated questions, of which an exam asks four."""
+    words = {"zh": "生成的示例", "en": "a generated sample"}
+    options = [{"id": each, "text": words} for each in ("a", "b", "c")]
+    questions = [{"id": f"q{number}", "text": words, "options": options, "right": ["b"]} for number in range(6)]
+    exam = {"asked": 4, "pass_percent": 75, "minutes": 30, "attempts": 3, "wait_hours": 24, "valid_days": 365}
+    return {"title": words, "exam": exam, "questions": questions, **deviations}

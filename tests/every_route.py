@@ -43,6 +43,7 @@ from tests.builders import (
     Scope,
     a_case,
     a_collector,
+    a_course,
     a_lender,
     a_person,
     a_point,
@@ -533,7 +534,20 @@ def _customer_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator
     yield step(named, "lender", dismissed, two, "person.duplicate_dismissed")
 
 
-def _training_steps(step: Callable[..., Step]) -> Iterator[Step]:
+def _training_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
+    route, path = "POST /v1/courses", "/v1/courses/law-cn/versions/1/decisions"
+    draft = {"course": "law-cn", "subject": "collection_law", "country": "CN", "content": a_course(required=False)}
+    yield step(route, "lender", "/v1/courses", draft, "course.drafted", status=201)
+    route, said = f"{route}/{{course_id}}/versions/{{number}}/decisions", {"decision": "approve", "reason": "sound"}
+    yield step(route, "officer-2", path, said, "course.approved", status=201)
+    route, course = "POST /v1/exams", {"course": "law-cn"}
+    yield step(route, "collector", "/v1/exams", course, "exam.started", status=201)
+    voids, why = f"/v1/exams/{trip.last['id']}/voids", {"reason": "technical_fault"}
+    yield step(f"{route}/{{exam_id}}/voids", "lender", voids, why, "exam.voided", status=201)
+    yield step(route, "collector", "/v1/exams", course, "exam.started", status=201)
+    path, answers = f"/v1/exams/{trip.last['id']}", {trip.last["questions"][0]["id"]: ["b"]}
+    yield step("PUT /v1/exams/{exam_id}/answers", "collector", f"{path}/answers", {"answers": answers})
+    yield step(f"{route}/{{exam_id}}/submissions", "collector", f"{path}/submissions", None, "exam.marked", status=201)
     certificates = f"/v1/agencies/{AGENCY}/collectors/{COLLECTOR}/certificates"
     route = "POST /v1/agencies/{agency_id}/collectors/{collector_id}/certificates"
     shown = {**CERTIFICATE, "country": "US", "reference": "no. 17"}
@@ -562,7 +576,7 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     collector = f"{agency}/collectors/{COLLECTOR}"
     route = "PUT /v1/agencies/{agency_id}/collectors/{collector_id}"
     yield step(route, "agency", collector, {"staff_no": "A002"}, "collector.registered", tag="1")
-    yield from _training_steps(step)
+    yield from _training_steps(trip, step)
     rows = [_row(who, 1), _row(who, 2, mobile="not a number 1990199")]
     route = "POST /v1/portfolios"
     yield step(route, "lender", "/v1/portfolios", {"rows_inline": rows}, "portfolio.requested", status=202)

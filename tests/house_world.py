@@ -29,6 +29,7 @@ from chalicelib.domain.outreach.provider_events import ProviderEvent
 from chalicelib.domain.people.person import Residence
 from chalicelib.domain.strategies.plan import CasePlan
 from chalicelib.domain.training.certificate import trainee_id
+from chalicelib.domain.training.course import CourseContent, Subject
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.uploads import S3Uploads
 from chalicelib.store.duty_repository import DutyRepository
@@ -47,10 +48,12 @@ from chalicelib.usecases import (
     certificates,
     compliance,
     cosigning,
+    courses,
     dispatch,
     duplicates,
     duties,
     erasure,
+    exams,
     experiments,
     exporting,
     feedback,
@@ -84,6 +87,7 @@ from tests.builders import (
     Scope,
     a_case,
     a_collector,
+    a_course,
     a_lender,
     a_person,
     a_point,
@@ -187,6 +191,7 @@ class World:
         for each in (a_collector(), a_collector(id="collector-2", staff_no="A002")):
             organisations.put_collector(store, SCOPE, each, LENDERS, self.context, expected=None)
         self._certificates()
+        self._exams()
         organisations.confirm_balances(store, SCOPE, LENDERS, self.context, confirmed_at=self.now - timedelta(hours=1))
 
     def _certificates(self) -> None:
@@ -202,6 +207,23 @@ class World:
         certificates.revoke_certificate(
             ports, SCOPE, AGENCY, "collector-2", "US", LENDERS, self.context, reason="entry_error"
         )
+
+    def _exams(self) -> None:
+        ports, collectors = wiring.exam_ports(), replace(AGENCYS, collector="collector-2")
+        content = CourseContent.model_validate(a_course())
+        for country, approve in (("CN", False), ("US", True)):
+            wanted = courses.Draft(f"law-{country.lower()}", Subject.COLLECTION_LAW, country, content)
+            courses.draft_course(ports.of_courses, SCOPE, wanted, LENDERS, self.context)
+            courses.decide_course(
+                ports.of_courses, SCOPE, wanted.course, 1, OFFICERS, self.context, approve=approve, reason="read"
+            )
+        for exam in ("exm_1", "exm_2"):
+            exams.start_exam(ports, SCOPE, "law-us", collectors, self.context, exam=exam, seed="5eed" * 8)
+            if exam == "exm_1":
+                exams.void_exam(ports, SCOPE, exam, LENDERS, self.context, reason="technical_fault")
+        answers = {each: ["b"] for each in exams.get_exam(ports, SCOPE, "exm_2").questions}
+        exams.save_answers(ports, SCOPE, "exm_2", answers, collectors, self.context)
+        exams.submit_exam(ports, SCOPE, "exm_2", collectors, self.context)
 
     def _templates(self) -> None:
         counsel = Caller(Actor("lender", "counsel-1", "tok_3"))

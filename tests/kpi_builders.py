@@ -251,6 +251,14 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
     EventType.INBOUND_RECEIVED: st.fixed_dictionaries(
         {"person": _persons, "channel": st.just("sms"), "keyword": st.sampled_from([None, "stop", "STOP", "paid"])}
     ),
+    EventType.EXAM_MARKED: st.fixed_dictionaries(
+        {
+            "exam_attempt": st.integers(1, 3),
+            "passed": st.booleans(),
+            "agency": _agencies,
+            "collector": st.sampled_from(["col-1", "col-2"]),
+        }
+    ),
     EventType.COMPLAINT_RECEIVED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
     EventType.FEEDBACK_RECEIVED: st.fixed_dictionaries(
         {

@@ -234,6 +234,7 @@ def _assert_streams(events: list[Event]) -> None:
         "adm": "client",
         "HOUSE-NIGHT": "house rules",
         "trn": "training record",
+        "crs": "course",
     }
     seen: dict[str, set[str]] = defaultdict(set)
     for event in events:

@@ -26,6 +26,12 @@ class EventType(StrEnum):
     AGENCY_LISTED = "agency.listed"
     COLLECTOR_REGISTERED = "collector.registered"
 
+    COURSE_DRAFTED = "course.drafted"
+    COURSE_APPROVED = "course.approved"
+    COURSE_REJECTED = "course.rejected"
+    EXAM_STARTED = "exam.started"
+    EXAM_MARKED = "exam.marked"
+    EXAM_VOIDED = "exam.voided"
     CERTIFICATE_ISSUED = "certificate.issued"
     CERTIFICATE_EXPIRING = "certificate.expiring"
     CERTIFICATE_LAPSED = "certificate.lapsed"

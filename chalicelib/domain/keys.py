@@ -200,6 +200,30 @@ def trainee_pk(tenant: str, trainee: str) -> str:
     return f"T#{tenant}#TRAINEE#{trainee}"
 
 
+TRAINEE_SK = "TRAINEE"
+"""The sort key of a collector's training record in its partition."""
+
+
+def course_sk(course: str) -> str:
+    """Return the sort key, in a lender's own partition, of a course."""
+    return f"COURSE#{course}"
+
+
+def course_pk(tenant: str, course: str) -> str:
+    """Return the partition of a course's versions and its events; the stream's name is no other aggregate's id."""
+    return f"T#{tenant}#COURSE#crs_{course}"
+
+
+def course_version_sk(number: int) -> str:
+    """Return the sort key of a course's version, numbered from 1."""
+    return f"V#{number:05d}"
+
+
+def exam_pk(tenant: str, exam: str) -> str:
+    """Return the partition of an exam; its events stand in the stream of the collector's training record."""
+    return f"T#{tenant}#EXAM#{exam}"
+
+
 def certificate_sk(country: str) -> str:
     """Return the sort key of a collector's certificate for a country."""
     return f"CERT#{country}"

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain.events import EventType
 from chalicelib.domain.kpi import counters as kpi
 from chalicelib.domain.kpi import periods
-from chalicelib.domain.kpi.counters import Cell
+from chalicelib.domain.kpi.counters import WHOLE_LENDER, Cell
 from tests.builders import AGENCY, LENDER
 from tests.kpi_builders import CONTACT, DAY, MONTH, WEEK, History, a_worked_day, counters_of
 
@@ -364,6 +364,20 @@ def test_scores_of_4_and_5_are_satisfied_customers(score: int, good: int) -> Non
     counts = counters_of(history)[Cell(LENDER, AGENCY, "2026-11-02")]
     assert (counts["scores"], counts.get("scores_good", 0)) == (1, good)
     assert (counts["channel_scores:call"], counts.get("channel_scores_good:call", 0)) == (1, good)
+
+
+def test_first_attempts_count_apart_and_a_collector_once_however_often_they_sit() -> None:
+    history = History()
+    for stream, attempt, passed in (("trn_1", 1, False), ("trn_1", 2, True), ("trn_1", 1, True), ("trn_2", 1, False)):
+        told = {"exam_attempt": attempt, "passed": passed, "agency": AGENCY, "collector": stream}
+        history.add(EventType.EXAM_MARKED, told, at=_at(2), stream=stream)
+    counts = counters_of(history)
+    own, whole = counts[Cell(LENDER, AGENCY, "2026-11-02")], counts[Cell(LENDER, WHOLE_LENDER, MONTH)]
+    assert {name: own[name] for name in ("exams", "exams_passed", "exams_first", "exams_first_passed")} == {
+        "exams": 4, "exams_passed": 2, "exams_first": 3, "exams_first_passed": 1,
+    }  # fmt: skip
+    assert (whole["trainees_assessed"], whole["trainees_passed"]) == (2, 1)
+    assert counts[Cell(LENDER, f"collector:{AGENCY}/trn_2", "2026-11-02")]["exams"] == 1
 
 
 def test_an_acknowledgement_is_no_answer() -> None:

@@ -242,4 +242,6 @@ PUBLISHED: dict[str, str] = {
     "feedback_in_48h@2": "46f52cbe8459",
     "satisfaction@1": "9d2a21d7cc72",
     "satisfaction_by_channel@1": "da608ac97ded",
+    "first_attempt_pass_rate@1": "01089dc20a9a",
+    "people_passed@1": "16d73325663a",
 }

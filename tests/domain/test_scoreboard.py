@@ -41,8 +41,12 @@ def test_what_no_event_tells_is_not_measured() -> None:
     assert {target.id for target in TARGETS if target.missing is not None} == {
         "data_freshness",
         "training_hours",
-        "training_pass_rate",
     }
+
+
+@pytest.mark.parametrize(("passed", "state"), [(400, State.MET), (370, State.NOT_ENOUGH_DATA), (300, State.NOT_MET)])
+def test_of_400_first_attempts_the_whole_interval_must_lie_beyond_ninety_percent(passed: int, state: State) -> None:
+    assert scoreboard.of_share(BY_ID["training_pass_rate"], _share(passed, 400)) is state
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ NOT_ON_THE_TOUR = {
     "assignment": ("case.assigned",),
     "cases": ("promise.broken",),
     "certificates": ("certificate.expiring", "certificate.lapsed"),
+    "courses": ("course.rejected",),
     "cosigning": ("lender.witnesses_set",),
     "dispatch": ("contact.rejected", "contact.unknown", "contact.expired"),
     "duties": ("duty.escalated", "duty.lapsed"),

@@ -126,6 +126,12 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "scores_good": "of these, scores of 4 and 5",
         "channel_scores:<channel>": "answers to surveys, by the channel of the answer",
         "channel_scores_good:<channel>": "of these, scores of 4 and 5",
+        "exams": "exams that were marked",
+        "exams_passed": "of these, passed",
+        "exams_first": "of exams, first attempts since the collector last passed the course",
+        "exams_first_passed": "of these, passed",
+        "trainees_assessed": "collectors with at least one exam marked in the period",
+        "trainees_passed": "collectors with at least one exam passed in the period",
         "settled_in_30": "cases placed on the day and settled within 30 days",
         "settled_in_60": "cases placed on the day and settled within 60 days",
         "settled_in_90": "cases placed on the day and settled within 90 days",
@@ -159,6 +165,8 @@ OF_WHOLE = frozenset(
         "cases_paid_after_contact",
         "persons_attempted",
         "persons_reached",
+        "trainees_assessed",
+        "trainees_passed",
     }
 )
 """Counters that the lender as a whole has in cells of its own, because those of its agencies do not add up to them."""
@@ -519,6 +527,15 @@ def _scored(event: Event) -> Counts:
     return counts
 
 
+def _examined(event: Event) -> Counts:
+    counts = {"exams": 1}
+    if event.data["exam_attempt"] == 1:
+        counts["exams_first"] = 1
+    if event.data["passed"]:
+        counts |= {f"{name}_passed": 1 for name in counts}
+    return counts
+
+
 def _one(name: str) -> Callable[[Event], Counts]:
     return lambda event: {name: 1}
 
@@ -541,6 +558,7 @@ _COUNTED: Mapping[EventType, Callable[[Event], Counts]] = {
     EventType.COMPLAINT_RECEIVED: _one("complaints"),
     EventType.RISK_EVENT_RAISED: _one("risk_events"),
     EventType.FEEDBACK_RECEIVED: _scored,
+    EventType.EXAM_MARKED: _examined,
 }
 
 
@@ -665,6 +683,13 @@ def _found(tally: _Tally) -> None:
         tally.today({f"promise_paid_minor:{data['currency']}": data["paid_minor"] - before})
 
 
+def _assessed(tally: _Tally) -> None:
+    """Count the collector once a day, week and month: the stream is one collector's training record."""
+    tally.distinct("x", "trainees_assessed")
+    if tally.event.data["passed"]:
+        tally.distinct("y", "trainees_passed")
+
+
 def _held(name: str) -> Callable[[_Tally], None]:
     def follow(tally: _Tally) -> None:
         if tally.event.data["kind"] == "dispute":
@@ -733,6 +758,7 @@ _FOLLOWED: Mapping[EventType, Callable[[_Tally], None]] = {
     EventType.CONTACT_DELIVERED: _arrived,
     EventType.CONTACT_REPORTED: _spoke,
     EventType.ACTIVITY_RECORDED: _spoke,
+    EventType.EXAM_MARKED: _assessed,
     EventType.HOLD_PLACED: _held("disputes"),
     EventType.HOLD_RELEASED: _held("disputes_resolved"),
     EventType.DUTY_OPENED: _duty_opened,

@@ -784,6 +784,38 @@ DEFINITIONS: tuple[Definition, ...] = (
         interval=True,
         exclusions=_text("未注明渠道的答复", "answers without a channel"),
     ),
+    Definition(
+        id="first_attempt_pass_rate",
+        version=1,
+        name=_text("考核一次通过率", "first-attempt pass rate"),
+        formula=_text(
+            "当期评分的首次考核中通过的次数 ÷ 当期评分的首次考核次数；首次指上次通过该课程后的第一次",
+            "first attempts marked in the period that passed ÷ first attempts marked in the period; an attempt is the first since "
+            "the collector last passed the course",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("exams_first_passed"),
+        denominator=_plain("exams_first"),
+        sample=_plain("exams_first"),
+        interval=True,
+        exclusions=_text("作废的考核、补考", "exams that were voided, and further attempts"),
+    ),
+    Definition(
+        id="people_passed",
+        version=1,
+        name=_text("考核人员通过率", "people passed"),
+        formula=_text(
+            "当期至少通过一次考核的人数 ÷ 当期至少有一次考核评分的人数",
+            "collectors with at least one exam passed in the period ÷ collectors with at least one exam marked in the period",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("trainees_passed"),
+        denominator=_plain("trainees_assessed"),
+        sample=_plain("trainees_assessed"),
+        period=Period.EACH,
+        interval=True,
+        exclusions=_text("作废的考核", "exams that were voided"),
+    ),
 )
 """Every version of every key figure that was ever published."""
 

@@ -80,7 +80,6 @@ NOT_MEASURED: tuple[NotMeasured, ...] = (
         "带凭证的学时记录",
         "hours of training with evidence",
     ),
-    _one("training_pass_rate", "考核通过率", "pass rate", "考核记录", "results of tests"),
     _one(
         "quality_sampling",
         "质检合格率",

@@ -133,8 +133,8 @@ TARGETS: tuple[Target, ...] = (
         Sense.AT_LEAST, "1", None, _words("需要带凭证的学时记录", "needs hours of training with evidence"),
     ),
     Target(
-        "training_pass_rate", 3, _words("考核通过率", "share of collectors who pass the test"), Sense.AT_LEAST, "0.90", None,
-        _words("需要考核记录", "needs results of tests"),
+        "training_pass_rate", 3, _words("考核一次通过率", "first attempts that pass the test"), Sense.AT_LEAST, "0.90",
+        "first_attempt_pass_rate",
     ),
     Target("risk_event_rate", 4, _words("法律风险事件率", "legal-risk events"), Sense.AT_MOST, "0.01", "risk_event_rate"),
     Target(
