@@ -26,6 +26,7 @@ from chalicelib.store import tables
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import Sealer
 from tests.builders import LENDER, Scope
+from tests.direct_calls import direct
 from tests.transactions import swift
 
 REGION = "eu-west-1"
@@ -115,6 +116,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _transactions_copy_no_tables() -> Iterator[None]:
     """Let the double's transactions take as long in a full table as in an empty one."""
     with swift():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _table_models_call_directly() -> Iterator[None]:
+    """Let no call of the table models go through HTTP to a double in the same process."""
+    with direct():
         yield
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import quote
 
 import boto3
@@ -80,12 +80,30 @@ def _percent(text: str) -> bytes:
 
 
 NEEDLES = {(marker, name): encode(marker) for marker in MARKERS for name, encode in ENCODINGS.items()}
+URL_SAFE = bytes.maketrans(b"-_", b"+/")
+Place = tuple[str, bytes]
+"""Where something was found to look through, and its bytes."""
 
 
 def hits(place: str, octets: bytes) -> list[tuple[str, str, str]]:
     """Return (place, marker, encoding) of every canary in the bytes; URL-safe base64 counts as base64."""
-    plain = octets.translate(bytes.maketrans(b"-_", b"+/"))
-    return [(place, *key) for key, needle in NEEDLES.items() if needle in octets or needle in plain]
+    plain = octets.translate(URL_SAFE)
+    return [(place, *key) for key, needle in NEEDLES.items() if needle in (plain if "base64" in key[1] else octets)]
+
+
+def found_in(places: Iterable[Place], markers: Sequence[str] = MARKERS) -> Counter[tuple[str, str, str]]:
+    """Count the hits of the markers in many places.
+
+    All that differs is searched as one text first, which takes a tenth of the time; only what a hit is in is looked at place
+    by place. A hit across the seam of two places is none.
+    """
+    told = list(places)
+    needles = {key: needle for key, needle in NEEDLES.items() if key[0] in markers}
+    joined = b"\0\n\0".join({octets for _, octets in told})
+    plain = joined.translate(URL_SAFE)
+    if not any(needle in (plain if "base64" in name else joined) for (_, name), needle in needles.items()):
+        return Counter()
+    return Counter(hit for place, octets in told for hit in hits(place, octets) if hit[1] in markers)
 
 
 # Wrong requests
@@ -156,7 +174,7 @@ class Sinks:
         asked: set[tuple[str, str]] = set()
         ids = {f"{kind}_id": [each for each in seen if each.startswith(start)] for kind, start in _IDS.items()}
         ids = self.named | {name: found for name, found in ids.items() if found}
-        read = set[str]()
+        read, shown = set[str](), list[Place]()
         for route in API:
             if route.method != "GET":
                 continue
@@ -172,9 +190,9 @@ class Sinks:
                     if response.status_code == 200:
                         read.add(route.key)
                     if (token, route.key) not in SHOWN:
-                        shown = hits(f"{token} {route.key}", response.body)
-                        # What somebody wrote is read again by those who may read the message; values are not.
-                        assert [hit for hit in shown if hit[1] in VALUES] == []
+                        shown.append((f"{token} {route.key}", response.body))
+        # What somebody wrote is read again by those who may read the message; values are not.
+        assert found_in(shown, VALUES) == {}
         assert read >= AT_LEAST
 
 
@@ -209,7 +227,7 @@ _IDS = {
 }
 
 
-def in_the_tables() -> Iterator[tuple[str, bytes]]:
+def in_the_tables() -> Iterator[Place]:
     """Yield every attribute of every item, and what compressed bodies unpack to."""
     for model in (Record, View, SubjectKey):
         for item in model.scan():
@@ -229,7 +247,7 @@ def unpackings(octets: bytes) -> Iterator[bytes]:
             continue
 
 
-def in_the_queues() -> Iterator[tuple[str, bytes]]:
+def in_the_queues() -> Iterator[Place]:
     """Yield every message on every queue."""
     sqs = boto3.client("sqs")
     for url in sqs.list_queues().get("QueueUrls", []):
@@ -239,7 +257,7 @@ def in_the_queues() -> Iterator[tuple[str, bytes]]:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def in_the_archive() -> Iterator[tuple[str, bytes]]:
+def in_the_archive() -> Iterator[Place]:
     """Yield every object of the archive."""
     s3, bucket = boto3.client("s3"), NAMES.archive_bucket
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
@@ -296,8 +314,7 @@ def test_no_value_of_a_canary_shows_where_it_is_not_meant_to(
         ("logs and metrics", told.out.encode()),
         ("errors", told.err.encode()),
     ]
-    found = Counter(hit for place, octets in places for hit in hits(place, octets))
-    assert found == {}
+    assert found_in(places) == {}
     assert sum(place == "Record.e, unpacked" for place, _ in places) >= 40, "events are looked into"
     looked = {place.split(",")[0].split("/")[0] for place, _ in places}
     assert {"Record.b", "Record.d", "Record.e", "View.d", "archive", "problem", "logs and metrics"} <= looked
