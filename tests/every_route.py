@@ -202,8 +202,8 @@ class Tour:
     def __init__(self, api: Api, store: Store, clock: Any) -> None:
         """Take the API behind its test client, its store, and the business clock."""
         self.api, self.store, self.clock = api, store, clock
-        self.known: dict[str, str] = {}
         self.last: Any = None
+        self.location = ""
 
     def take(self, step: Step) -> list[str]:
         """Run a step and return the types of the events that it left, in the order of their streams and numbers."""
@@ -212,7 +212,7 @@ class Tour:
         return [kind for at, kind in sorted(self.heads().items()) if at not in before]
 
     def go(self, step: Step) -> None:
-        """Run a step; ``last`` is its answer."""
+        """Run a step; ``last`` is its answer, ``location`` where the answer says that what it made is."""
         if step.run is not None:
             step.run()
             return
@@ -221,6 +221,7 @@ class Tour:
         response = self.api.call(step.token, method, step.path, step.body, **told)
         assert response.status_code == step.status, (step.route, response.status_code, response.body)
         self.last = body_of(response) if response.body else None
+        self.location = response.headers.get("Location", "")
 
     def heads(self) -> dict[tuple[str, str], str]:
         """Return the type of every event there is, by its key; a client's first request of a day is left out."""
