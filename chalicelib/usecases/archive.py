@@ -124,7 +124,30 @@ class AuditRepository(Protocol):
         ...
 
 
-class ArchiveBucket(Protocol):
+class ArchiveFiles(Protocol):
+    """What lies in the archive, to be read."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return the object's bytes, or None."""
+        ...
+
+
+class ReadOnce:
+    """The archive's files as they were when each was first asked for, so that all of one answer stands under one note."""
+
+    def __init__(self, files: ArchiveFiles) -> None:
+        """Take the files that are read."""
+        self._files = files
+        self._known: dict[str, bytes | None] = {}
+
+    def read(self, path: str) -> bytes | None:
+        """Return the object's bytes, or None."""
+        if path not in self._known:
+            self._known[path] = self._files.read(path)
+        return self._known[path]
+
+
+class ArchiveBucket(ArchiveFiles, Protocol):
     """The bucket under Object Lock. See ``chalicelib.gateways.archive_bucket``."""
 
     def put_once(self, path: str, body: bytes, *, retain_until: datetime) -> bool:
@@ -133,10 +156,6 @@ class ArchiveBucket(Protocol):
 
     def replace(self, path: str, body: bytes, *, tag: str | None, retain_until: datetime) -> bool:
         """Put an object over the version with this tag (None: where there is none); False when another stands there."""
-        ...
-
-    def read(self, path: str) -> bytes | None:
-        """Return the object's bytes, or None."""
         ...
 
     def read_tagged(self, path: str) -> tuple[bytes, str] | None:
@@ -636,7 +655,7 @@ _OVER_A_NOTE = re.compile(r"anchors/[0-9]{12}\.tsr|cosigs/[0-9]{12}/[A-Za-z0-9][
 """An authority's time stamp of a published note, or a witness's lines on it."""
 
 
-def read_log_file(bucket: ArchiveBucket, scope: Scope, year: str, path: str) -> bytes:
+def read_log_file(bucket: ArchiveFiles, scope: Scope, year: str, path: str) -> bytes:
     """Return a file of the lender's log, by its one spelling: ``checkpoint``, a published note, what is over it, or a tile.
 
     Raises NotFound for anything else and for what is not there.
@@ -653,7 +672,7 @@ def read_log_file(bucket: ArchiveBucket, scope: Scope, year: str, path: str) -> 
     return found
 
 
-def newest_note(repository: AuditRepository, bucket: ArchiveBucket, scope: Scope) -> bytes | None:
+def newest_note(repository: AuditRepository, bucket: ArchiveFiles, scope: Scope) -> bytes | None:
     """Return the newest published note of the lender's newest log that has one, or None."""
     for log in reversed(list_logs(repository, scope)):
         note = bucket.read(f"{log.prefix}checkpoint")
@@ -662,7 +681,7 @@ def newest_note(repository: AuditRepository, bucket: ArchiveBucket, scope: Scope
     return None
 
 
-def prove_event(repository: AuditRepository, bucket: ArchiveBucket, scope: Scope, event_id: str) -> bytes:
+def prove_event(repository: AuditRepository, bucket: ArchiveFiles, scope: Scope, event_id: str) -> bytes:
     """Return the ``.tlog-proof`` that an event is in one of the lender's logs: number, proof and signed note.
 
     Raises NotFound when no log has such an event, or none that is published yet.
@@ -674,7 +693,7 @@ def prove_event(repository: AuditRepository, bucket: ArchiveBucket, scope: Scope
     raise NotFound("event", event_id)
 
 
-def _proof(bucket: ArchiveBucket, scope: Scope, log: LogName, number: int, event_id: str) -> bytes:
+def _proof(bucket: ArchiveFiles, scope: Scope, log: LogName, number: int, event_id: str) -> bytes:
     note = read_log_file(bucket, scope, log.year, "checkpoint")
     size = parse_checkpoint(parse_note(note).text).size
     if number >= size:

@@ -208,6 +208,25 @@ def test_nothing_of_the_person_stands_in_the_evidence_but_what_is_masked(archive
             assert secret not in page
 
 
+def test_every_proof_of_a_message_stands_under_one_note_and_no_tile_is_read_twice(
+    archived: tuple[Api, MemoryBucket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, bucket = archived
+    asked, read = list[str](), bucket.read
+
+    def reading(path: str) -> bytes | None:
+        asked.append(path)
+        return read(path)
+
+    monkeypatch.setattr(bucket, "read", reading)
+    told = body_of(api.get("officer", "/v1/messages/msg_1/evidence"))
+    assert len([event for event in told["events"] if event["proof"]]) == 2
+    tiles_read = [path for path in asked if "/tile/" in path]
+    assert tiles_read and len(tiles_read) == len(set(tiles_read))
+    # Once for the evidence, once for the header that every answer carries.
+    assert len([path for path in asked if path.endswith("checkpoint")]) == 2
+
+
 def test_what_is_not_archived_yet_is_said_and_an_erased_message_has_no_evidence(
     archived: tuple[Api, MemoryBucket],
 ) -> None:
