@@ -43,6 +43,7 @@ from chalicelib.edge import (
     statements_api,
     strategies_api,
     templates_api,
+    trainings_api,
 )
 from chalicelib.edge.http import native_errors_as_problems
 
@@ -57,6 +58,7 @@ for module in (
     certificates_api,
     courses_api,
     exams_api,
+    trainings_api,
     behaviour_api,
     customers_api,
     persons_api,

@@ -654,6 +654,11 @@ def due_handlers() -> dict[str, Handler]:
 
         return certificates.finish_due(certificate_ports(), scope, identity, now=at)
 
+    def training(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import trainings
+
+        return trainings.finish_due(training_ports(), scope, identity, now=at)
+
     def exam(scope: Scope, identity: str, at: datetime) -> str | None:
         from chalicelib.usecases import exams
 
@@ -700,7 +705,18 @@ def due_handlers() -> dict[str, Handler]:
         "TRIAL": trial,
         "TRAINEE": trainee,
         "EXAM": exam,
+        "TRAINING": training,
     }
+
+
+@cache
+def training_ports() -> Any:
+    """Return what training sessions need."""
+    from chalicelib.store.training_repository import TrainingRepository
+    from chalicelib.usecases.trainings import TrainingPorts
+
+    repository = TrainingRepository()
+    return TrainingPorts(store(), repository, repository, repository)
 
 
 @cache

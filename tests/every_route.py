@@ -7,6 +7,7 @@ data everywhere afterwards.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,6 +34,7 @@ from chalicelib.usecases import (
     feeds,
     portfolios,
     statements,
+    trainings,
 )
 from chalicelib.usecases import provider_events as carriers_word
 from scripts.sample import document
@@ -535,12 +537,36 @@ def _customer_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator
     yield step(named, "lender", dismissed, two, "person.duplicate_dismissed")
 
 
+def _session_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
+    route, root = "POST /v1/agencies/{agency_id}/trainings", f"/v1/agencies/{AGENCY}/trainings"
+    begins = trip.clock.now
+    plan = {"kind": "course", "course": "law-cn", "planned_from": begins.isoformat()}
+    plan["planned_to"] = (begins + timedelta(hours=2)).isoformat()
+    yield step(route, "agency", root, plan, "training.planned", status=201)
+    one = f"{route}/{{session_id}}"
+    path = f"{root}/{trip.last['id']}"
+    yield step(f"{one}/cancellations", "agency", f"{path}/cancellations", None, "training.cancelled", status=201)
+    yield step(route, "agency", root, plan, "training.planned", status=201)
+    session = trip.last["id"]
+    path = f"{root}/{session}"
+    yield step(f"{one}/starts", "agency", f"{path}/starts", None, "training.started", status=201)
+    yield step(f"{one}/attendances", "collector", f"{path}/attendances", None, status=201)
+    known = trainings.get_session(wiring.training_ports(), SCOPE, session)
+    trip.clock.now = known.check_at(0)
+    yield step(f"{one}/confirmations", "collector", f"{path}/confirmations", None, status=201)
+    trip.clock.now = begins
+    yield step(f"{one}/departures", "collector", f"{path}/departures", None, status=201)
+    counted = ("training.stopped", "training.credited")
+    yield step(f"{one}/stops", "agency", f"{path}/stops", None, *counted, status=201)
+
+
 def _training_steps(trip: Tour, step: Callable[..., Step]) -> Iterator[Step]:
     route, path = "POST /v1/courses", "/v1/courses/law-cn/versions/1/decisions"
     draft = {"course": "law-cn", "subject": "collection_law", "country": "CN", "content": a_course(required=False)}
     yield step(route, "lender", "/v1/courses", draft, "course.drafted", status=201)
     route, said = f"{route}/{{course_id}}/versions/{{number}}/decisions", {"decision": "approve", "reason": "sound"}
     yield step(route, "officer-2", path, said, "course.approved", status=201)
+    yield from _session_steps(trip, step)
     route, course = "POST /v1/exams", {"course": "law-cn"}
     yield step(route, "collector", "/v1/exams", course, "exam.started", status=201)
     voids, why = f"/v1/exams/{trip.last['id']}/voids", {"reason": "technical_fault"}

@@ -30,6 +30,7 @@ from chalicelib.domain.people.person import Residence
 from chalicelib.domain.strategies.plan import CasePlan
 from chalicelib.domain.training.certificate import trainee_id
 from chalicelib.domain.training.course import CourseContent, Subject
+from chalicelib.domain.training.session import Kind
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.uploads import S3Uploads
 from chalicelib.store.duty_repository import DutyRepository
@@ -71,6 +72,7 @@ from chalicelib.usecases import (
     statements,
     strategies,
     templates,
+    trainings,
     unmasking,
 )
 from chalicelib.usecases import provider_events as carriers_word
@@ -192,6 +194,7 @@ class World:
             organisations.put_collector(store, SCOPE, each, LENDERS, self.context, expected=None)
         self._certificates()
         self._exams()
+        self._trainings()
         organisations.confirm_balances(store, SCOPE, LENDERS, self.context, confirmed_at=self.now - timedelta(hours=1))
 
     def _certificates(self) -> None:
@@ -207,6 +210,18 @@ class World:
         certificates.revoke_certificate(
             ports, SCOPE, AGENCY, "collector-2", "US", LENDERS, self.context, reason="entry_error"
         )
+
+    def _trainings(self) -> None:
+        ports, collectors = wiring.training_ports(), replace(AGENCYS, collector="collector-2")
+        until = self.now + timedelta(hours=2)
+        meeting = trainings.Plan(AGENCY, Kind.PARTNER_MEETING, None, self.now, until, ())
+        course = trainings.Plan(AGENCY, Kind.COURSE, "law-us", self.now, until, ())
+        for session, plan in (("ses_1", meeting), ("ses_2", course)):
+            trainings.plan_session(ports, SCOPE, plan, LENDERS, self.context, session=session, seed="seed_5")
+        trainings.cancel_session(ports, SCOPE, "ses_1", LENDERS, self.context)
+        trainings.start_session(ports, SCOPE, "ses_2", AGENCYS, self.context)
+        trainings.join_session(ports, SCOPE, "ses_2", collectors, self.context)
+        trainings.stop_session(ports, SCOPE, "ses_2", AGENCYS, self.context)
 
     def _exams(self) -> None:
         ports, collectors = wiring.exam_ports(), replace(AGENCYS, collector="collector-2")

@@ -235,6 +235,7 @@ def _assert_streams(events: list[Event]) -> None:
         "HOUSE-NIGHT": "house rules",
         "trn": "training record",
         "crs": "course",
+        "ses": "session",
     }
     seen: dict[str, set[str]] = defaultdict(set)
     for event in events:

@@ -224,6 +224,16 @@ def exam_pk(tenant: str, exam: str) -> str:
     return f"T#{tenant}#EXAM#{exam}"
 
 
+def training_pk(tenant: str, session: str) -> str:
+    """Return the partition of a training session, its attendances and its events."""
+    return f"T#{tenant}#TRAINING#{session}"
+
+
+def attendance_sk(trainee: str) -> str:
+    """Return the sort key of a collector's attendance of a session."""
+    return f"ATT#{trainee}"
+
+
 def certificate_sk(country: str) -> str:
     """Return the sort key of a collector's certificate for a country."""
     return f"CERT#{country}"

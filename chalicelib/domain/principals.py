@@ -77,6 +77,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
         "audit:export",
         "audit:read",
         "training:read",
+        "training:write",
         "feedback:handle",
         "feedback:read",
         "outcomes:read",
@@ -132,6 +133,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
             "rules:read",
             "rulings:read",
             "templates:read",
+            "training:attend",
             "training:read",
         }
     ),

@@ -1,6 +1,7 @@
 """Courses with their question banks, exams, training records and certificates: no personal data, plain JSON.
 
 - ``T#<lender>`` | ``COURSE#<id>``: a course; ``T#<lender>#COURSE#crs_<id>`` | ``V#<nnnnn>``: a version with its question bank
+- ``T#<lender>#TRAINING#<id>`` | ``SESSION``, ``ATT#<trainee>``: a session, which the due index wakes, and who attends it
 - ``T#<lender>#EXAM#<id>`` | ``EXAM``: an exam; the due index wakes it when its time is over
 - ``T#<lender>#TRAINEE#<id>`` | ``TRAINEE``: a collector's training record
 - the same | ``CERT#<country>``: a certificate; the due index wakes it before it lapses
@@ -16,6 +17,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.training.certificate import Certificate, trainee_id
 from chalicelib.domain.training.course import Course, CourseVersion
 from chalicelib.domain.training.exam import Exam, Trainee
+from chalicelib.domain.training.session import Attendance, Session
 from chalicelib.store.repository import ForeignItem, Scope
 from chalicelib.store.tables import Record
 
@@ -23,7 +25,36 @@ _BATCH_GET = 100
 
 
 class TrainingRepository:
-    """Implements ``Certificates``, ``Courses`` and ``Exams`` of the use cases of these names."""
+    """Implements ``Certificates``, ``Courses``, ``Exams`` and ``Sessions`` of the use cases."""
+
+    def session(self, scope: Scope, session: str) -> Session | None:
+        """Return a session by a strongly consistent read, or None."""
+        return _get(keys.training_pk(scope.tenant, session), "SESSION", Session, scope)
+
+    def session_record(self, session: Session) -> Record:
+        """Return the record of the session at its version, in the due index while the clock has something to do."""
+        pk = keys.training_pk(session.tenant, session.id)
+        record = _record(pk, "SESSION", session, session.version, state=session.state.value)
+        if session.due_at is not None:
+            record.due_shard, record.due_at = keys.due_shard(session.id), session.due_at
+        return record
+
+    def attendance(self, scope: Scope, session: str, trainee: str) -> Attendance | None:
+        """Return a collector's attendance of a session by a strongly consistent read, or None."""
+        return _get(keys.training_pk(scope.tenant, session), keys.attendance_sk(trainee), Attendance, scope)
+
+    def attendances(self, scope: Scope, session: str) -> list[Attendance]:
+        """Return every attendance of a session, by when they joined."""
+        prefix = Record.sk.startswith(keys.attendance_sk(""))
+        items = Record.query(keys.training_pk(scope.tenant, session), prefix, consistent_read=True)
+        found = [_opened(item, Attendance, scope) for item in items]
+        return sorted(found, key=lambda each: (each.joined_at, each.collector))
+
+    def attendance_record(self, attendance: Attendance) -> Record:
+        """Return the record of the attendance at its version."""
+        pk = keys.training_pk(attendance.tenant, attendance.session)
+        sk = keys.attendance_sk(trainee_id(attendance.org, attendance.collector))
+        return _record(pk, sk, attendance, attendance.version)
 
     def course(self, scope: Scope, course: str) -> Course | None:
         """Return a course by a strongly consistent read, or None."""

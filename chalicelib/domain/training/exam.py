@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.state_table import Move, Refuse, Reply, StateTable, Stay
 from chalicelib.domain.training.course import CourseContent, ExamRules
+from chalicelib.domain.training.session import Credit
 
 YEAR = timedelta(days=365)
 
@@ -138,12 +139,17 @@ class Sitting(_Value):
 
 
 class Trainee(_Value):
-    """A collector's training record: every exam they sat, oldest first."""
+    """A collector's training record: every exam they sat, oldest first, and the minutes that count of sessions they attended.
+
+    ``attending`` is the session that they attend now: one at a time.
+    """
 
     tenant: str
     org: str
     collector: str
     sittings: tuple[Sitting, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    attending: str | None = None
     version: int = 0
 
     def of(self, course: str) -> list[Sitting]:
