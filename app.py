@@ -42,6 +42,7 @@ from chalicelib.edge import (
     simulations_queue,
     statements_api,
     strategies_api,
+    surveys_api,
     templates_api,
     trainings_api,
 )
@@ -67,6 +68,7 @@ for module in (
     house_rules_api,
     duties_api,
     feedback_api,
+    surveys_api,
     litigation_api,
     outcomes_api,
     kpis_api,

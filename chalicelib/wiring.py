@@ -332,6 +332,11 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return feedback.project_feedback(feedback_ports(), events, scope_for=worker_scope, now=now())
 
+    def to_surveys(events: Any) -> list[str]:
+        from chalicelib.usecases import surveys
+
+        return surveys.project_surveys(survey_ports(), events, scope_for=worker_scope, now=now())
+
     def to_plans(events: Any) -> list[str]:
         from chalicelib.usecases import plans
 
@@ -367,6 +372,7 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "figures": to_figures,
         "duties": to_duties,
         "feedback": to_feedback,
+        "surveys": to_surveys,
         "outcomes": to_outcomes,
         "archive": to_archive,
         "decisions": to_decisions,
@@ -447,6 +453,15 @@ def feedback_ports() -> Any:
     from chalicelib.usecases import feedback
 
     return feedback.FeedbackPorts(store(), FeedbackRepository(), DutyRepository())
+
+
+@cache
+def survey_ports() -> Any:
+    """Return what surveys need."""
+    from chalicelib.store.survey_repository import SurveyRepository
+    from chalicelib.usecases import surveys
+
+    return surveys.SurveyPorts(store(), SurveyRepository())
 
 
 @cache
@@ -693,6 +708,11 @@ def due_handlers() -> dict[str, Handler]:
 
         return experiments.measure(experiment_ports(), scope, identity, now=at)
 
+    def survey(scope: Scope, identity: str, at: datetime) -> str | None:
+        from chalicelib.usecases import surveys
+
+        return surveys.look(survey_ports(), scope, identity, now=at)
+
     return {
         "CASE": case,
         "PF": portfolio,
@@ -706,6 +726,7 @@ def due_handlers() -> dict[str, Handler]:
         "TRAINEE": trainee,
         "EXAM": exam,
         "TRAINING": training,
+        "SRV": survey,
     }
 
 

@@ -142,6 +142,9 @@ COLUMNS = {
     "score": "score",
     "exam_attempt": "exam_attempt",
     "passed": "passed",
+    "survey": "survey",
+    "counted": "counted",
+    "was_sent": "was_sent",
     "zone": "zone",
 }
 """Column of the table of events -> member of an event's open data."""
@@ -345,7 +348,29 @@ create temp table handled as
       'original_creditor_answer', 'substantiation'))
   where place = 1 group by stream, subject;
 
+create temp table asked as
+  select stream, survey, min(seq) as seq, day, who, channel from happened where type = 'survey.sent' group by stream, survey;
+
+create temp table asked_by as
+  select stream, survey, seq, day, channel, who as name from asked
+  union all select stream, survey, seq, day, channel, name from asked join slice using (stream);
+
+create temp table asked_end as
+  select h.stream, h.survey, min(h.seq) as seq, h.type, h.score from happened h join asked using (stream, survey)
+  where h.seq > asked.seq and (h.type = 'survey.answered' and h.counted or h.type = 'survey.ended' and h.was_sent)
+  group by h.stream, h.survey;
+
+create temp table asked_move as
+  select stream, survey, 'surveys_sent' as counter, 1 as value from asked
+  union all select stream, survey, 'surveys_sent', -1 from asked_end where type = 'survey.ended'
+  union all select stream, survey, 'surveys_answered', 1 from asked_end where type = 'survey.answered'
+  union all select stream, survey, 'surveys_good', 1 from asked_end where type = 'survey.answered' and score >= 4;
+
 create temp table counter (who, period, name, value);
+
+insert into counter select name, day, counter, sum(value) from asked_move join asked_by using (stream, survey) group by 1, 2, 3;
+insert into counter select name, day, 'channel_' || counter || ':' || channel, sum(value)
+  from asked_move join asked_by using (stream, survey) group by 1, 2, 3;
 
 insert into counter select name, day, counter, count(distinct stream) from touch join crowd using (stream) group by 1, 2, 3;
 insert into counter select name, week, counter, count(distinct stream) from touch join crowd using (stream) group by 1, 2, 3;
@@ -642,6 +667,16 @@ FORMULAS = (
     ),
     ("first_attempt_pass_rate@1", "LA", "ratio", None, "exams_first_passed", "exams_first", "exams_first", True),
     ("people_passed@1", "LA", "ratio", None, "trainees_passed", "trainees_assessed", "trainees_assessed", True),
+    ("survey_response_rate@1", "LA", "ratio", None, "surveys_answered", "surveys_sent", "surveys_sent", True),
+    (
+        *("survey_response_rate_by_channel@1", "LA", "ratio", "channel", "channel_surveys_answered:*"),
+        *("channel_surveys_sent:*", "channel_surveys_sent:*", True),
+    ),
+    ("survey_satisfaction@1", "LA", "ratio", None, "surveys_good", "surveys_answered", "surveys_answered", True),
+    (
+        *("survey_satisfaction_by_channel@1", "LA", "ratio", "channel", "channel_surveys_good:*"),
+        *("channel_surveys_answered:*", "channel_surveys_answered:*", True),
+    ),
 )
 
 SCALES = {"per_1000": 1_000, "per_10000": 10_000}

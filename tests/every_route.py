@@ -631,6 +631,11 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield step(f"{route}/approvals", "officer-2", f"{path}/approvals", decision, "house_rules.rejected", status=201)
     yield from _strategy_steps(trip, step)
     yield from _money_steps(trip, step)
+    route, nobody = "POST /v1/survey-rules", {"occasions": [], "texts": []}
+    yield step(route, "lender", route[5:], nobody, "survey_rules.drafted", status=201)
+    decision = {"decision": "approve", "reason": "nobody is asked any more"}
+    path = f"{route[5:]}/{trip.last['number']}/approvals"
+    yield step(f"{route}/{{number}}/approvals", "officer-2", path, decision, "survey_rules.approved", status=201)
     route = "POST /v1/compliance/simulations"
     yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)
     path = f"/v1/compliance/simulations/{trip.last['id']}"

@@ -17,6 +17,7 @@ from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.cases.unmasking import Target
 from chalicelib.domain.events import Actor, Event, EventType
 from chalicelib.domain.experiments.design import Design
+from chalicelib.domain.feedback.survey_rules import SurveyRules
 from chalicelib.domain.instants import from_text, to_text
 from chalicelib.domain.intake.portfolio import Wish as PortfolioWish
 from chalicelib.domain.litigation.limitation import Entry, Proof
@@ -71,6 +72,7 @@ from chalicelib.usecases import (
     simulations,
     statements,
     strategies,
+    surveys,
     templates,
     trainings,
     unmasking,
@@ -164,6 +166,7 @@ class World:
         self._cases()
         self._duties()
         self._feedback()
+        self._surveys()
         self._customers()
         self._privacy()
         self._simulations()
@@ -242,7 +245,7 @@ class World:
 
     def _templates(self) -> None:
         counsel = Caller(Actor("lender", "counsel-1", "tok_3"))
-        for name in ("cn-sms-demand", "cn-call-demand", "cn-sms-reply", "cn-sms-guarantor"):
+        for name in ("cn-sms-demand", "cn-call-demand", "cn-sms-reply", "cn-sms-guarantor", "cn-sms-survey"):
             drafted = templates.draft_template(
                 self.store, SCOPE, templates.adopted(name), LENDERS, self.context, library=f"{name}@1"
             )
@@ -489,6 +492,45 @@ class World:
             feedback.give_answer(*who, text=SECRET)
             feedback.close(*who, outcome="upheld", root_cause="conduct", text=SECRET)
             feedback.reopen(*who, text=SECRET)
+
+    def _surveys(self) -> None:
+        ports = wiring.survey_ports()
+        stored(self.store, a_collector(id="staff-1", org=LENDER, staff_no="S9"))
+        texts = ({"channel": "sms", "language": "zh", "template": "cn-sms-survey"},)
+        occasions = ({"trigger": "promise_kept", "share_permille": 1_000, "wait_hours": 0},)
+        rules = SurveyRules.model_validate({"occasions": occasions, "texts": texts})
+        for approve in (True, False):
+            made = surveys.draft_rules(ports, SCOPE, rules, LENDERS, self.context)
+            told: dict[str, Any] = {"approve": approve, "reason": SECRET, "effective_from": None}
+            surveys.decide_rules(ports, SCOPE, made.number, OFFICERS, self.context, **told)
+        answered, refused = self._promised(), self._promised()
+        cases.place_hold(self.store, SCOPE, refused, LENDERS, self.context, kind="hardship", reason=SECRET)
+        told = {"scope_for": Scope, "now": self.now}
+        self._play(EventType.PROMISE_KEPT, lambda events: surveys.project_surveys(ports, events, **told))
+        drawn = {event.stream: event.data for event in self.events() if event.type is EventType.SURVEY_DRAWN}
+        assert surveys.look(ports, SCOPE, drawn[refused]["survey"], now=self.now) == "survey_not_sent"
+        assert surveys.look(ports, SCOPE, drawn[answered]["survey"], now=self.now) == "survey_asked"
+        message = surveys.get_survey(ports, SCOPE, drawn[answered]["survey"]).message
+        self.decide(message, "allow")
+        self.send(message, Accepted("sns", f"sns-{message}"))
+        self._play(EventType.CONTACT_SENT, lambda events: surveys.project_surveys(ports, events, **told))
+        person = self.store.person(SCOPE, drawn[answered]["person"])
+        assert person is not None
+        PortfolioRepository(self.store).write_points(SCOPE, [person])
+        event = ProviderEvent("inbound", "sns", "in-survey", recipient=person.points[0].value, text=f"1，{SECRET}")
+        clock: dict[str, Any] = {"clock": lambda: self.now, "req": "req_world"}
+        carriers_word.receive(self.store, SCOPE, event, channel="sms", kind="mobile", **clock)
+        self._play(EventType.INBOUND_RECEIVED, lambda events: surveys.project_surveys(ports, events, **told))
+
+    def _promised(self) -> str:
+        """Let a borrower promise and pay, and return the case."""
+        case, today = self.case(), self.now.date()
+        money: dict[str, Any] = {"amount_minor": 50_000, "currency": "CNY"}
+        self.now += timedelta(seconds=1)
+        tomorrow = today + timedelta(days=1)
+        cases.make_promise(self.store, SCOPE, case, AGENCYS, self.context, due_on=tomorrow, **money)
+        cases.post_payment(self.store, SCOPE, case, LENDERS, self.context, received_on=today, **money)
+        return case
 
     def _play(self, kind: EventType, projection: Callable[[list[Event]], list[str]]) -> None:
         assert projection([event for event in self.events() if event.type is kind]) == []

@@ -131,6 +131,7 @@ def a_worked_day() -> History:
 # Random events
 
 _agencies = st.sampled_from([AGENCY, "agency-b"])
+_surveys = st.sampled_from(["srv_1", "srv_2"])
 _persons = st.sampled_from([f"per_{number}" for number in range(4)])
 _currencies = st.sampled_from(["CNY", "USD"])
 _minor = st.integers(1, 10**9)
@@ -268,6 +269,13 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     EventType.RISK_EVENT_RAISED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
+    EventType.SURVEY_SENT: st.fixed_dictionaries(
+        {"survey": _surveys, "channel": st.sampled_from(["sms", "email"]), "agency": _agencies}
+    ),
+    EventType.SURVEY_ANSWERED: st.fixed_dictionaries(
+        {"survey": _surveys, "score": st.integers(1, 5), "counted": st.booleans(), "agency": _agencies}
+    ),
+    EventType.SURVEY_ENDED: st.fixed_dictionaries({"survey": _surveys, "was_sent": st.booleans(), "agency": _agencies}),
 }
 """How each type of event that a figure may rest on looks."""
 

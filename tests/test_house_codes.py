@@ -30,6 +30,7 @@ PASSED_ON: dict[tuple[str, str], str] = {
     ("chalicelib/usecases/simulations.py", "code"): "docs/what-if.md lists what is wrong with a supposition",
     ("chalicelib/usecases/messages.py", "rendered.code"): "docs/templates.md lists what templates refuse with",
     ("chalicelib/usecases/strategies.py", "fault.code"): "docs/strategies.md lists what keeps a strategy from use",
+    ("chalicelib/usecases/surveys.py", "code"): "docs/feedback.md lists what rules for surveys are refused with",
     ("chalicelib/usecases/templates.py", "fault.code"): "docs/templates.md lists what keeps a template from use",
 }
 """Codes that are not written where they are used, and where they come from."""

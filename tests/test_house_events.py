@@ -23,7 +23,16 @@ from chalicelib.domain.kpi.counters import effect
 from chalicelib.domain.kpi.past import Past
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
-from chalicelib.usecases import activities, archive_exports, duties, feedback, projections, simulations, statements
+from chalicelib.usecases import (
+    activities,
+    archive_exports,
+    duties,
+    feedback,
+    projections,
+    simulations,
+    statements,
+    surveys,
+)
 from tests.builders import LENDER, Scope
 from tests.conftest import ENVIRONMENT
 from tests.house import ROOT
@@ -236,6 +245,7 @@ def _assert_streams(events: list[Event]) -> None:
         "trn": "training record",
         "crs": "course",
         "ses": "session",
+        "survey": "survey rules",
     }
     seen: dict[str, set[str]] = defaultdict(set)
     for event in events:
@@ -246,7 +256,9 @@ def _assert_streams(events: list[Event]) -> None:
 
 
 def _opened(event: Event) -> Past:
-    """Return a past in which the duty that the event is about stands open: its end counts only then."""
+    """Return a past in which the duty or survey that the event is about stands open: its end counts only then."""
+    if event.type in (EventType.SURVEY_ANSWERED, EventType.SURVEY_ENDED):
+        return Past(surveys={event.data["survey"]: ["2026-11-23", "agency-a", "sms", False]})
     return Past(duties={event.data["duty"]: event.data["duty_kind"]} if event.type in ENDING else {})
 
 
@@ -257,6 +269,8 @@ COUNTED_WHEN: Mapping[EventType, Mapping[str, str]] = {
     EventType.FEEDBACK_RECEIVED: {"score": 5},
     EventType.HOLD_PLACED: {"kind": "dispute"},
     EventType.HOLD_RELEASED: {"kind": "dispute"},
+    EventType.SURVEY_ANSWERED: {"counted": True},
+    EventType.SURVEY_ENDED: {"was_sent": True},
 }
 """What an event must say to be counted, where some of its type are not."""
 
@@ -282,6 +296,8 @@ def _assert_readers(events: list[Event]) -> None:
             read.add("statements")
         if event.type in feedback.CONCERNED:
             read.add("feedback")
+        if event.type in surveys.CONCERNED:
+            read.add("surveys")
         if event.type in OUTCOMES:
             read.add("outcomes")
         entered: list[Event] = []

@@ -101,6 +101,14 @@ class EventType(StrEnum):
     FEEDBACK_CLOSED = "feedback.closed"
     FEEDBACK_REOPENED = "feedback.reopened"
 
+    SURVEY_RULES_DRAFTED = "survey_rules.drafted"
+    SURVEY_RULES_APPROVED = "survey_rules.approved"
+    SURVEY_RULES_REJECTED = "survey_rules.rejected"
+    SURVEY_DRAWN = "survey.drawn"
+    SURVEY_SENT = "survey.sent"
+    SURVEY_ANSWERED = "survey.answered"
+    SURVEY_ENDED = "survey.ended"
+
     ERASURE_REQUESTED = "erasure.requested"
     ERASURE_DECIDED = "erasure.decided"
     PERSON_KEYS_DESTROYED = "person.keys_destroyed"

@@ -274,6 +274,30 @@ def feedback_about_pk(tenant: str, subject: str) -> str:
     return f"T#{tenant}#FEEDBACKOF#{subject}"
 
 
+SURVEY_RULES = "survey_rules"
+"""The name of the stream in which a lender's rules for surveys stand; it is no aggregate's id."""
+
+
+def survey_rules_pk(tenant: str) -> str:
+    """Return the partition of a lender's rules for surveys: their versions and their events."""
+    return f"T#{tenant}#SRVRULES#{SURVEY_RULES}"
+
+
+def survey_rules_sk(number: int) -> str:
+    """Return the sort key of a version of the rules for surveys, numbered from 1."""
+    return f"V#{number:05d}"
+
+
+def survey_pk(tenant: str, survey: str) -> str:
+    """Return the partition of a survey; its events stand in the stream of its case."""
+    return f"T#{tenant}#SRV#{survey}"
+
+
+def survey_list_pk(tenant: str) -> str:
+    """Return the view partition that lists a lender's surveys; sk is ``<status>#<drawn at>#<survey>``."""
+    return f"T#{tenant}#SURVEYS"
+
+
 def outcomes_pk(tenant: str) -> str:
     """Return the view partition of a lender's feed of outcomes."""
     return f"T#{tenant}#OUTCOMES"

@@ -164,7 +164,7 @@ def _check_once(
         return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, ERASED, unit)
     if now >= from_text(attempt.expires_at):
         return _end(store, scope, attempt, AttemptState.EXPIRED, EventType.CONTACT_EXPIRED, "the request lapsed", unit)
-    if not facts.case.is_workable_by(attempt.org):
+    if not facts.case.admits(attempt.org, attempt.purpose, human=attempt.human):
         reason = f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
         return _end(store, scope, attempt, AttemptState.CANCELLED, EventType.CONTACT_CANCELLED, reason, unit)
     if attempt.template is not None and facts.template is None:

@@ -110,7 +110,7 @@ def _doubt(store: Store, verifier: Verifier, scope: Scope, facts: compliance.Fac
         return "the agency is not listed any more"
     if facts.agency is not None and facts.agency.suspended:
         return "the agency is suspended"
-    if not facts.case.is_workable_by(attempt.org):
+    if not facts.case.admits(attempt.org, attempt.purpose, human=attempt.human):
         return f"the case is {facts.case.state} with {facts.case.agency or 'nobody'}"
     template = (attempt.template, attempt.template_sha256)
     now_in_force = facts.template.content if facts.template is not None else None

@@ -55,7 +55,7 @@ FEEDBACK_TYPES = frozenset(
 OPENING = frozenset({EventType.COMPLAINT_RECEIVED, EventType.HOLD_PLACED})
 CLOCK_TYPES = frozenset({EventType.DUTY_ESCALATED, EventType.DUTY_LAPSED, EventType.DUTY_FULFILLED})
 
-CONCERNED = FEEDBACK_TYPES | OPENING | CLOCK_TYPES | {EventType.CONTACT_SENT}
+CONCERNED = FEEDBACK_TYPES | OPENING | CLOCK_TYPES | {EventType.CONTACT_SENT, EventType.SURVEY_ANSWERED}
 """Every type of event that feedback is made from."""
 
 AGENCY_KINDS = frozenset({Kind.COMPLAINT, Kind.SUGGESTION, Kind.SURVEY})
@@ -446,6 +446,8 @@ def project_feedback(
         elif event.type is EventType.CONTACT_SENT and event.data["purpose"] == "complaint_answer":
             for item in _complaints(ports, scope, event.data["person"], event.stream):
                 _follow(ports, scope, item.id, FeedbackEvent.ANSWER, event)
+        elif event.type is EventType.SURVEY_ANSWERED and (event.data["counted"] or event.data["clocked"]):
+            _open_answer(ports, scope, event)
         elif event.type in CLOCK_TYPES and event.data["duty_kind"] == DUTY_KIND:
             _heed_clock(ports, scope, event)
     return []
@@ -484,6 +486,46 @@ def _open_complaint(ports: FeedbackPorts, scope: Scope, event: Event, subject: s
             steps=(step,),
         )
         # The clock counts from when the words came in, not from when this is run.
+        unit = ports.store.unit(scope, actor=PROJECTOR, req=event.req, now=at)
+        _emit_received(unit, scope, ports, item, event.actor, text=None)
+        unit.commit()
+        ports.items.index(item)
+
+    retrying(once, attempts=20)
+
+
+def _open_answer(ports: FeedbackPorts, scope: Scope, event: Event) -> None:
+    """Open the item of an answer to a survey that was sent: a low score with its clock, a better one recorded and closed.
+
+    The score of an answer that counts nowhere (late, or not the first) is left to its words.
+    """
+    data, at = event.data, from_text(event.at)
+    number = data["answer"]
+    subject = data["survey"] if number == 1 else f"{data['survey']}-a{number}"
+    identity = item_of_clock(scope.tenant, subject, person=data["person"])
+
+    def once() -> None:
+        if ports.items.item(scope, identity) is not None or ports.store.person(scope, data["person"]) is None:
+            return
+        step = Step(did="received", at=event.at, by=event.actor.id, words=event.seq if event.sealed else None)
+        item = FeedbackItem(
+            id=identity,
+            tenant=scope.tenant,
+            kind=Kind.SURVEY,
+            source=Source.CUSTOMER,
+            severity=SEVERITY[Kind.SURVEY],
+            person=data["person"],
+            case=event.stream,
+            agency=data["agency"],
+            channel=data["channel"],
+            subject=subject,
+            received_at=event.at,
+            due_at=_due(at) if data["clocked"] else None,
+            score=data["score"] if data["counted"] else None,
+            status=Status.OPEN if data["clocked"] else Status.CLOSED,
+            outcome=None if data["clocked"] else RECORDED,
+            steps=(step,),
+        )
         unit = ports.store.unit(scope, actor=PROJECTOR, req=event.req, now=at)
         _emit_received(unit, scope, ports, item, event.actor, text=None)
         unit.commit()

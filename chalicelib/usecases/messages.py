@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from chalicelib.domain import keys
+from chalicelib.domain.cases.assignment import is_certified
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
 from chalicelib.domain.events import Actor, EventType
@@ -151,7 +152,7 @@ def drafted(
     lender = store.lender(scope)
     if case is None or lender is None or org not in (case.agency, scope.tenant):
         raise NotFound("case", case_id)
-    if not case.is_workable_by(org):
+    if not case.admits(org, wish.purpose, human=human):
         raise StateConflict("case_not_workable", f"the case is {case.state}")
     person = _addressee(store, scope, case, wish)
     point = _point(person, wish)
@@ -188,6 +189,16 @@ def drafted(
     if wish.template is not None:
         facts = replace(facts, template=in_force(store, scope, wish.template, now=now))
     return replace(facts, attempt=_rendered(facts, wish, now))
+
+
+def writer_of(store: Store, scope: Scope, case: Case, org: str, *, today: date) -> str | None:
+    """Return the collector in whose name an agency or the lender writes: certified, and the same for a case each time."""
+    fit = sorted(
+        each.id
+        for each in store.collectors(scope, org)
+        if is_certified(each, country=case.country, today=today) and case.debtor not in each.no_contact_with
+    )
+    return fit[int(hashlib.sha256(case.id.encode()).hexdigest(), 16) % len(fit)] if fit else None
 
 
 def _check_free(wish: Wish) -> None:

@@ -5,7 +5,6 @@ may be repeated: the step's instant is fixed; room in the budget is taken and th
 under an id that case and step give, and the step is over. Nothing is sent here: the compliance check rules on the wish.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,7 +14,6 @@ from chalicelib.domain import keys
 from chalicelib.domain.behaviour.profile import risk_of
 from chalicelib.domain.behaviour.records import history_of
 from chalicelib.domain.behaviour.scorecard import cards
-from chalicelib.domain.cases.assignment import is_certified
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import FINAL
 from chalicelib.domain.cases.organisations import Lender
@@ -510,7 +508,7 @@ def _take(ports: PlanPorts, scope: Scope, sight: Sight, due: Open, *, now: datet
         channel=channel,
         template=template,
         org=owner,
-        collector=_collector(ports, scope, sight, owner),
+        collector=messages.writer_of(ports.store, scope, sight.case, owner, today=sight.today),
     )
     noted = plan.model_copy(update={"asking": asking, "due_at": to_text(now), "version": plan.version + 1})
     unit = ports.store.unit(scope, actor=PLANNER, req=req, now=now)
@@ -519,17 +517,6 @@ def _take(ports: PlanPorts, scope: Scope, sight: Sight, due: Open, *, now: datet
         unit.replace(row, expected=expected)
     unit.commit()
     return _ask(ports, scope, noted, asking, now=now, req=req)
-
-
-def _collector(ports: PlanPorts, scope: Scope, sight: Sight, org: str) -> str | None:
-    """Return the collector in whose name the agency or the lender writes: certified, and the same for a case each time."""
-    fit = sorted(
-        each.id
-        for each in ports.store.collectors(scope, org)
-        if is_certified(each, country=sight.case.country, today=sight.today)
-        and sight.case.debtor not in each.no_contact_with
-    )
-    return fit[int(hashlib.sha256(sight.case.id.encode()).hexdigest(), 16) % len(fit)] if fit else None
 
 
 def _room(

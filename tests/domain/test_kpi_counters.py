@@ -392,3 +392,22 @@ def test_a_duty_that_lapsed_and_was_done_after_all_is_overdue_once() -> None:
     counters = counters_of(history)
     assert counters[Cell(LENDER, AGENCY, "2026-11-08")] == {"duties_overdue:validation_notice": 1}
     assert Cell(LENDER, AGENCY, "2026-11-09") not in counters
+
+
+def test_surveys_are_a_pool_of_the_day_on_which_they_were_sent() -> None:
+    history, told = History(), {"agency": AGENCY, "channel": "sms"}
+    for number in range(4):
+        history.add(EventType.SURVEY_SENT, {**told, "survey": f"srv_{number}"}, at=_at(2))
+    for number, (score, counted) in enumerate(((5, True), (2, True), (5, False))):
+        answer = {**told, "survey": f"srv_{number}", "score": score, "counted": counted}
+        history.add(EventType.SURVEY_ANSWERED, answer, at=_at(8))
+    history.add(EventType.SURVEY_ANSWERED, {**told, "survey": "srv_0", "score": 1, "counted": True}, at=_at(9))
+    history.add(EventType.SURVEY_ENDED, {"agency": AGENCY, "survey": "srv_2", "was_sent": False}, at=_at(16))
+    history.add(EventType.SURVEY_ENDED, {"agency": AGENCY, "survey": "srv_3", "was_sent": True}, at=_at(3))
+    counters = counters_of(history)
+    plain = {"surveys_sent": 3, "surveys_answered": 2, "surveys_good": 1}
+    by_channel = {f"channel_{name}:sms": count for name, count in plain.items()}
+    assert counters[Cell(LENDER, AGENCY, "2026-11-02")] == plain | by_channel
+    assert not any(
+        "survey" in name for cell, counts in counters.items() if cell.period != "2026-11-02" for name in counts
+    )

@@ -244,4 +244,8 @@ PUBLISHED: dict[str, str] = {
     "satisfaction_by_channel@1": "da608ac97ded",
     "first_attempt_pass_rate@1": "01089dc20a9a",
     "people_passed@1": "16d73325663a",
+    "survey_response_rate@1": "df223b70a32b",
+    "survey_response_rate_by_channel@1": "23a181434254",
+    "survey_satisfaction@1": "baa020887673",
+    "survey_satisfaction_by_channel@1": "8523c72fabef",
 }

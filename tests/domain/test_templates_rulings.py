@@ -26,7 +26,7 @@ from tests.builders import (
     an_agency,
     an_attempt,
 )
-from tests.golden.golden_templates import DUE_ON, an_american_case, is_before_due, newest, rendered
+from tests.golden.golden_templates import DUE_ON, an_american_case, is_before_due, is_lenders_own, newest, rendered
 
 OTHER = "per_2"
 POINTS = {"sms": "pt_1", "call": "pt_1", "email": "pt_e", "wechat": "pt_w", "letter": "pt_a", "visit": "pt_a"}
@@ -75,7 +75,7 @@ def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dic
     }
     if content.template.startswith(("cn-letter-time", "us-letter-time")):
         facts["limitation_expires_on"] = datetime(2026, 1, 31, tzinfo=UTC).date()
-    early = is_before_due(template)
+    early, own = is_before_due(template), is_lenders_own(template)
     if early:
         facts |= {"oldest_unpaid_due_on": DUE_ON, "state": CaseState.PLACED, "agency": None, "notices": ()}
     case = an_american_case(**facts) if american else a_case(**facts)
@@ -127,7 +127,7 @@ def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dic
         purpose=template.purpose,
         point=point,
         human=human,
-        org=LENDER if early else AGENCY,
+        org=LENDER if own else AGENCY,
         collector=COLLECTOR,
         template=content.template,
         language=content.language,
@@ -144,10 +144,8 @@ def situation_of(template: Template, content: Rendered, *, earlier: bool) -> dic
         attempt,
         case=case,
         lender=a_lender(),
-        agency=None if early else an_agency(),
-        collector=a_collector(
-            org=LENDER if early else AGENCY, certified=dict.fromkeys(("CN", "US"), date(2026, 12, 31))
-        ),
+        agency=None if own else an_agency(),
+        collector=a_collector(org=LENDER if own else AGENCY, certified=dict.fromkeys(("CN", "US"), date(2026, 12, 31))),
         persons=persons,
         ledgers={
             PERSON: a_ledger(history=tuple(history), consents=tuple(consents)),

@@ -30,6 +30,11 @@ def is_before_due(template: Template) -> bool:
     return "{due_on}" in template.text
 
 
+def is_lenders_own(template: Template) -> bool:
+    """Tell whether the lender itself sends the template: before anything is overdue, or to ask how satisfied somebody is."""
+    return is_before_due(template) or template.purpose == "survey"
+
+
 def values_of(template: Template) -> dict[str, str]:
     """Return the values that the golden case of the template's country gives, in its language."""
     american = template.jurisdictions == ("US",)
@@ -41,7 +46,7 @@ def values_of(template: Template) -> dict[str, str]:
         a_person(name="Jane Roe") if american else a_person(),
         a_lender(pay_to={"CN": "安行金融App", "US": "www.anxing.test/pay"}, complaint_line="+864008000001"),
         None
-        if is_before_due(template)
+        if is_lenders_own(template)
         else an_agency(address="12 Elm Street, Springfield, IL 62701")
         if american
         else an_agency(),

@@ -125,6 +125,13 @@ class Case(_Value):
             return org == self.tenant
         return self.is_workable and org in (self.agency, self.tenant)
 
+    def admits(self, org: str, purpose: str | None, *, human: bool) -> bool:
+        """Tell whether an organisation may ask for a contact of a purpose: whoever may work the case, and the lender also
+        for a message that asks how satisfied somebody is whose case is settled. The ruling weighs either."""
+        if purpose == "survey" and not human and self.state is CaseState.SETTLED:
+            return org == self.tenant
+        return self.is_workable_by(org)
+
     def role_of(self, person: str) -> str | None:
         """Return the role that the person plays here, or None when they are no party."""
         return next((party.role for party in self.parties if party.person == person), None)

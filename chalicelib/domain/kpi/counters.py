@@ -132,6 +132,12 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "exams_first_passed": "of these, passed",
         "trainees_assessed": "collectors with at least one exam marked in the period",
         "trainees_passed": "collectors with at least one exam passed in the period",
+        "surveys_sent": "surveys that a carrier took, less those that it could not deliver after all; on the day of sending",
+        "surveys_answered": "of these, answered in time; on the day of sending",
+        "surveys_good": "of the answers, scores of 4 and 5; on the day of sending",
+        "channel_surveys_sent:<channel>": "surveys sent, by channel; on the day of sending",
+        "channel_surveys_answered:<channel>": "of these, answered in time; on the day of sending",
+        "channel_surveys_good:<channel>": "of the answers, scores of 4 and 5; on the day of sending",
         "settled_in_30": "cases placed on the day and settled within 30 days",
         "settled_in_60": "cases placed on the day and settled within 60 days",
         "settled_in_90": "cases placed on the day and settled within 90 days",
@@ -737,6 +743,39 @@ def _answer(tally: _Tally, clocks: dict[str, str], items: dict[str, list[Any]], 
     tally.at([item[2], *tally.slices], item[1], {names[0] if in_time else names[1]: 1})
 
 
+def _survey_sent(tally: _Tally) -> None:
+    data, surveys = tally.event.data, tally.past.surveys
+    if data["survey"] not in surveys:
+        surveys[data["survey"]] = [tally.day, agency_of(tally.event), data["channel"], False]
+        _survey(tally, surveys[data["survey"]], {"surveys_sent": 1})
+
+
+def _survey_answered(tally: _Tally) -> None:
+    """Count the answer that counts, on the day on which its survey was sent."""
+    data = tally.event.data
+    if data["counted"]:
+        good = {"surveys_good": 1} if data["score"] >= GOOD_SCORE else {}
+        _survey_over(tally, {"surveys_answered": 1, **good})
+
+
+def _survey_ended(tally: _Tally) -> None:
+    if tally.event.data["was_sent"]:
+        _survey_over(tally, {"surveys_sent": -1})
+
+
+def _survey_over(tally: _Tally, counts: Counts) -> None:
+    sent = tally.past.surveys.get(tally.event.data["survey"])
+    if sent is not None and not sent[3]:
+        sent[3] = True
+        _survey(tally, sent, counts)
+
+
+def _survey(tally: _Tally, sent: Sequence[Any], counts: Counts) -> None:
+    day, agency, channel, _ = sent
+    by_channel = {f"channel_{name}:{channel}": count for name, count in counts.items()}
+    tally.at([agency, *tally.slices], day, counts | by_channel)
+
+
 def _duty_over(finding: str) -> Callable[[_Tally], None]:
     def follow(tally: _Tally) -> None:
         if tally.past.duties.pop(tally.event.data["duty"], None) is not None:
@@ -765,5 +804,8 @@ _FOLLOWED: Mapping[EventType, Callable[[_Tally], None]] = {
     EventType.DUTY_FULFILLED: _duty_done,
     EventType.DUTY_LAPSED: _duty_over("duties_overdue"),
     EventType.DUTY_WAIVED: _duty_over("duties_waived"),
+    EventType.SURVEY_SENT: _survey_sent,
+    EventType.SURVEY_ANSWERED: _survey_answered,
+    EventType.SURVEY_ENDED: _survey_ended,
 }
 """What is counted with the help of the past, by type of event."""

@@ -5,7 +5,7 @@ year still says what it said. The texts name counters of ``chalicelib.domain.kpi
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -207,6 +207,18 @@ def _cure(days: int) -> Definition:
             f"无；未满{days}日的案件按目前状态计", f"nothing; cases younger than {days} days count as they stand"
         ),
     )
+
+
+def _by_channel(each: Definition) -> tuple[Definition, Definition]:
+    """Return a figure of surveys, and the same split by the channel of the survey."""
+    split = {"numerator": each.numerator, "denominator": each.denominator, "sample": each.sample}
+    keyed = {
+        name: tuple(Term(f"channel_{term.counter}", keyed=True) for term in terms) for name, terms in split.items()
+    }
+    zh, en = each.name["zh"], each.name["en"]
+    told = {"name": _text(f"{zh}（按渠道）", f"{en}, by channel"), "key": "channel"}
+    told["formula"] = _text("同上，按调查的渠道", "the same, by the channel of the survey")
+    return each, replace(each, id=f"{each.id}_by_channel", **told, **keyed)  # type: ignore[arg-type]
 
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -815,6 +827,48 @@ DEFINITIONS: tuple[Definition, ...] = (
         period=Period.EACH,
         interval=True,
         exclusions=_text("作废的考核", "exams that were voided"),
+    ),
+    *_by_channel(
+        Definition(
+            id="survey_response_rate",
+            version=1,
+            name=_text("问卷回收率", "response rate of surveys"),
+            formula=_text(
+                "当期发出且14日内（不含）得到答复的满意度调查数 ÷ 当期发出的满意度调查数（静态池，按发出日计）",
+                "surveys sent in the period and answered within 14 days (open) ÷ surveys sent in the period (a static pool, on the "
+                "day of sending)",
+            ),
+            unit=Unit.RATIO,
+            numerator=_plain("surveys_answered"),
+            denominator=_plain("surveys_sent"),
+            sample=_plain("surveys_sent"),
+            interval=True,
+            exclusions=_text(
+                "未能送达的调查、逾期或再次的答复；未满14日的调查按目前状态计",
+                "surveys that could not be delivered, answers that came late or again; younger surveys count as they stand",
+            ),
+        )
+    ),
+    *_by_channel(
+        Definition(
+            id="survey_satisfaction",
+            version=1,
+            name=_text("问卷满意度", "satisfaction of those who were asked"),
+            formula=_text(
+                "当期发出的满意度调查中4分和5分的答复数 ÷ 当期发出的满意度调查的答复数（5分制，按发出日计）",
+                "answers with 4 or 5 points to surveys sent in the period ÷ answers to surveys sent in the period (of 5 points, on the "
+                "day of sending)",
+            ),
+            unit=Unit.RATIO,
+            numerator=_plain("surveys_good"),
+            denominator=_plain("surveys_answered"),
+            sample=_plain("surveys_answered"),
+            interval=True,
+            exclusions=_text(
+                "未作答者（不计为分数）、人工登记的分数、逾期或再次的答复",
+                "who did not answer (which is no score), scores that people entered, answers that came late or again",
+            ),
+        )
     ),
 )
 """Every version of every key figure that was ever published."""

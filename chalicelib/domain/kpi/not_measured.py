@@ -67,13 +67,6 @@ NOT_MEASURED: tuple[NotMeasured, ...] = (
         "what became of each complaint",
     ),
     _one(
-        "survey_response_rate",
-        "问卷回收率",
-        "response rate of surveys",
-        "经合规检查发出的满意度调查",
-        "surveys that passed the compliance check and were sent",
-    ),
-    _one(
         "training_hours",
         "培训学时",
         "training hours",

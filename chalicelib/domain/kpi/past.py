@@ -72,7 +72,8 @@ class Past:
     - ``converted``: who -> months in which a contact led to a payment;
     - ``findings``: promise -> how much was paid by the last finding;
     - ``duties``: open duty -> kind; ``items``: what is to be answered -> [opened at, its day, agency, whether it was];
-    - ``answers``: open duty -> the item that it answers; ``feedback`` and ``replies``: the same with entered feedback.
+    - ``answers``: open duty -> the item that it answers; ``feedback`` and ``replies``: the same with entered feedback;
+    - ``surveys``: survey that was sent -> [its day, agency, channel, whether it was answered or came back].
     """
 
     facts: dict[str, Any] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Past:
     answers: dict[str, str] = field(default_factory=dict)
     feedback: dict[str, list[Any]] = field(default_factory=dict)
     replies: dict[str, str] = field(default_factory=dict)
+    surveys: dict[str, list[Any]] = field(default_factory=dict)
 
     def as_text(self) -> str:
         """Return the JSON form without empty members; ``""`` when there is nothing to know."""
