@@ -294,11 +294,11 @@ class Day:
 
         def empty() -> bool:
             nonlocal still, left
-            left = {**self.cloud.depths(QUEUES), "stream": self.cloud.stream_lag()}
+            left = self.cloud.waiting(QUEUES)
             still = 0 if any(left.values()) else still + 1
             return still >= 2
 
-        if not until(empty, seconds=seconds, pause=0.03):
+        if not until(empty, seconds=seconds, pause=0.02, longest_pause=0.1):
             waiting = {name: depth for name, depth in left.items() if depth}
             raise RuntimeError(f"the queues did not run empty within {seconds:.0f} s: {waiting}")
 

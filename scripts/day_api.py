@@ -111,12 +111,10 @@ class Cloud:
         self._outbox = outbox
         self._clock_url = clock_url.rstrip("/")
         known = {"endpoint_url": endpoint, "region_name": region}
-        self.sqs = boto3.client("sqs", **known)
         self.sns = boto3.client("sns", **known)
         self.s3 = boto3.client("s3", **known)
         self.kms = boto3.client("kms", **known)
         self.functions = boto3.client("lambda", **known)
-        self._queues: dict[str, str] = {}
 
     @classmethod
     def from_environment(cls) -> "Cloud":
@@ -162,10 +160,12 @@ class Cloud:
             )
         return payload
 
-    def stream_lag(self) -> int:
-        """Return how many stream records are not projected yet."""
+    def waiting(self, queues: Iterable[str]) -> dict[str, int]:
+        """Return how many messages wait in each of the queues, in flight ones included, and in ``stream`` how many records."""
         with urllib.request.urlopen(f"{self._endpoint}/_forbear/status", timeout=10) as answer:
-            return int(json.load(answer)["unread"])
+            status = json.load(answer)
+        depths = {queue: int(status["queues"][f"forbear-{self._stage}-{queue}"]) for queue in queues}
+        return {**depths, "stream": int(status["unread"])}
 
     def outbox(self) -> list[dict[str, Any]]:
         """Return everything that carriers took, in order."""
@@ -199,28 +199,13 @@ class Cloud:
                     return
         raise LookupError(f"no topic {topic}")
 
-    def depths(self, queues: Iterable[str]) -> dict[str, int]:
-        """Return how many messages each queue holds, in flight ones included."""
-        found = {}
-        names = (
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        )
-        for queue in queues:
-            if queue not in self._queues:
-                self._queues[queue] = self.sqs.get_queue_url(QueueName=f"forbear-{self._stage}-{queue}")["QueueUrl"]
-            answer = self.sqs.get_queue_attributes(QueueUrl=self._queues[queue], AttributeNames=list(names))
-            found[queue] = sum(int(answer["Attributes"][name]) for name in names)
-        return found
 
-
-def until(condition: Callable[[], bool], *, seconds: float, pause: float = 0.05) -> bool:
-    """Return True as soon as the condition holds, False when it did not within the bound."""
+def until(condition: Callable[[], bool], *, seconds: float, pause: float = 0.05, longest_pause: float = 0.5) -> bool:
+    """Return True as soon as the condition holds, False when it did not within the bound; all times in seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.5)
+        pause = min(pause * 1.5, longest_pause)
     return True

@@ -288,6 +288,11 @@ class Queues:
 
         return under_lock
 
+    def depths(self) -> dict[str, int]:
+        """Return how many messages each queue holds, those in flight and those that wait for their time included."""
+        with self.lock:
+            return {url.rsplit("/", 1)[-1]: len(queue["messages"]) for (*_, url), queue in self._held.all_items()}
+
     def replay(self, entry: Entry) -> None:
         """Take one entry of the journal: a message that came, or the ids of messages that went."""
         account, region, url = entry[1]

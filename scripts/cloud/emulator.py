@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.cloud import outbox, stream
+from scripts.cloud import key_conditions, outbox, stream
 from scripts.cloud.durable import Durable, Scope
 from scripts.cloud.journal import Journal
 from scripts.cloud.processes import end_with_parent
@@ -187,6 +187,7 @@ class _Emulator:
         for step in ("_check_redundant_parens", "_check_reserved_keyword_usage", "_condition_syntax_error"):
             setattr(dynamodb, step, _once(getattr(dynamodb, step)))
         dynamodb._tokenize = _remembered(dynamodb._tokenize)
+        dynamodb._evaluate_condition = _parsed_once(dynamodb)
         # Carriers.
         sns._publish = self._recording_publish(sns._publish, sns)
         ses_v2.handle_request = self._recording_mail(ses_v2.handle_request)
@@ -209,7 +210,12 @@ class _Emulator:
         if scope["path"] == "/_forbear/save":
             self.save()
         unread = sum(len(self._durable.tables.unread(table, name)) for table, name, _ in self._stream_mappings())
-        told = {"ready": self._restored.is_set(), "unread": unread, "journal_bytes": self._journal.size()}
+        told = {
+            "ready": self._restored.is_set(),
+            "unread": unread,
+            "queues": self._durable.queues.depths(),
+            "journal_bytes": self._journal.size(),
+        }
         body = json.dumps(told).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -446,6 +452,25 @@ def _once(check: Any) -> Any:
         return (remembering if isinstance(subject, str | _Tokens) else check)(subject, *rest)
 
     return checked
+
+
+def _parsed_once(dynamodb: Any) -> Any:
+    """Look at the key condition of a query without parsing it for each item of the partition."""
+    evaluate, compare = dynamodb._evaluate_condition, dynamodb._compare_ddb
+
+    @functools.lru_cache(4096)
+    def clauses(expression: str) -> Any:
+        return key_conditions.clauses_of(dynamodb._tokenize(expression))
+
+    def evaluated(
+        expression: str, item: Any, values: Any, names: Any, slot: str = "ConditionExpression", **more: Any
+    ) -> Any:
+        found = clauses(expression) if slot == "KeyConditionExpression" and expression else None
+        if found is None:
+            return evaluate(expression, item, values, names, slot=slot, **more)
+        return all(clause.holds(item, values, names, compare) for clause in found)
+
+    return evaluated
 
 
 def _by_key(resource: Any, kms: Any) -> Any:

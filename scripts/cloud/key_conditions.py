@@ -1,0 +1,71 @@
+"""Key conditions of queries, taken apart once for all items of a partition; the emulator takes them apart anew for each item."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Token = tuple[str, str]
+Compare = Callable[[Any, str, Any], bool]
+"""Tells how two attribute values compare: (left, operator, right)."""
+
+_OPERATORS = frozenset({"EQ", "LT", "LE", "GT", "GE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One condition on one key: ``=``, ``<``, ``<=``, ``>``, ``>=``, ``BETWEEN`` or ``begins_with``, and names of its operands."""
+
+    name: str
+    operator: str
+    values: tuple[str, ...]
+
+    def holds(
+        self, item: Mapping[str, Any], values: Mapping[str, Any], names: Mapping[str, str], compare: Compare
+    ) -> bool:
+        """Tell whether the item satisfies the clause; bounds are closed as in DynamoDB."""
+        found = item.get(names.get(self.name, self.name))
+        wanted = [values.get(name) for name in self.values]
+        if self.operator == "begins_with":
+            return found is not None and str(found["S"]).startswith(wanted[0]["S"])  # type: ignore[index]
+        if self.operator == "BETWEEN":
+            return compare(wanted[0], "<=", found) and compare(found, "<=", wanted[1])
+        return compare(found, self.operator, wanted[0])
+
+
+def clauses_of(tokens: Sequence[Token]) -> tuple[Clause, ...] | None:
+    """Return the clauses that are joined by AND, or None for any other form, which is the emulator's to judge.
+
+    Understood is what a client library writes: names and values by reference, in one pair of parentheses or in none.
+    """
+    left = list(tokens)
+    if len(left) > 2 and left[0][0] == "LPAREN" and left[-1][0] == "RPAREN":
+        left = left[1:-1]
+    found = []
+    while left:
+        clause, length = _first(left)
+        if clause is None:
+            return None
+        found.append(clause)
+        left = left[length:]
+        if left:
+            if not _is_word(left[0], "AND") or len(left) == 1:
+                return None
+            left = left[1:]
+    return tuple(found) or None
+
+
+def _first(tokens: Sequence[Token]) -> tuple[Clause | None, int]:
+    kinds = [kind for kind, _ in tokens[:6]]
+    words = [text for _, text in tokens[:6]]
+    if kinds[:2] == ["NAME_REF", "IDENT"] and _is_word(tokens[1], "BETWEEN"):
+        is_whole = kinds[2:5] == ["VALUE_REF", "IDENT", "VALUE_REF"] and _is_word(tokens[3], "AND")
+        return (Clause(words[0], "BETWEEN", (words[2], words[4])) if is_whole else None), 5
+    if kinds[:3] == ["NAME_REF", kinds[1] if len(kinds) > 1 else "", "VALUE_REF"] and kinds[1] in _OPERATORS:
+        return Clause(words[0], words[1], (words[2],)), 3
+    if kinds == ["IDENT", "LPAREN", "NAME_REF", "COMMA", "VALUE_REF", "RPAREN"] and words[0].lower() == "begins_with":
+        return Clause(words[2], "begins_with", (words[4],)), 6
+    return None, 0
+
+
+def _is_word(token: Token, word: str) -> bool:
+    return token[0] == "IDENT" and token[1].upper() == word
