@@ -462,13 +462,19 @@ def _parsed_once(dynamodb: Any) -> Any:
     def clauses(expression: str) -> Any:
         return key_conditions.clauses_of(dynamodb._tokenize(expression))
 
+    last = threading.local()
+
     def evaluated(
         expression: str, item: Any, values: Any, names: Any, slot: str = "ConditionExpression", **more: Any
     ) -> Any:
         found = clauses(expression) if slot == "KeyConditionExpression" and expression else None
         if found is None:
             return evaluate(expression, item, values, names, slot=slot, **more)
-        return all(clause.holds(item, values, names, compare) for clause in found)
+        # The items of a query come one after the other with the same two objects, which are held here while they are told by.
+        if getattr(last, "values", None) is not values or last.names is not names or last.clauses is not found:
+            last.values, last.names, last.clauses = values, names, found
+            last.holds = key_conditions.matcher(found, values, names, compare)
+        return last.holds(item)
 
     return evaluated
 

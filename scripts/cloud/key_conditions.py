@@ -19,17 +19,28 @@ class Clause:
     operator: str
     values: tuple[str, ...]
 
-    def holds(
-        self, item: Mapping[str, Any], values: Mapping[str, Any], names: Mapping[str, str], compare: Compare
-    ) -> bool:
-        """Tell whether the item satisfies the clause; bounds are closed as in DynamoDB."""
-        found = item.get(names.get(self.name, self.name))
-        wanted = [values.get(name) for name in self.values]
-        if self.operator == "begins_with":
-            return found is not None and str(found["S"]).startswith(wanted[0]["S"])  # type: ignore[index]
-        if self.operator == "BETWEEN":
-            return compare(wanted[0], "<=", found) and compare(found, "<=", wanted[1])
-        return compare(found, self.operator, wanted[0])
+
+def matcher(
+    clauses: Sequence[Clause], values: Mapping[str, Any], names: Mapping[str, str], compare: Compare
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Return what tells whether an item satisfies every clause; the bounds of BETWEEN are closed, as in DynamoDB."""
+    wanted = [
+        (names.get(clause.name, clause.name), clause.operator, [values.get(name) for name in clause.values])
+        for clause in clauses
+    ]
+
+    def holds(item: Mapping[str, Any]) -> bool:
+        return all(_holds(item.get(name), operator, values, compare) for name, operator, values in wanted)
+
+    return holds
+
+
+def _holds(found: Any, operator: str, values: Sequence[Any], compare: Compare) -> bool:
+    if operator == "begins_with":
+        return found is not None and bool(found["S"].startswith(values[0]["S"]))
+    if operator == "BETWEEN":
+        return compare(values[0], "<=", found) and compare(found, "<=", values[1])
+    return compare(found, operator, values[0])
 
 
 def clauses_of(tokens: Sequence[Token]) -> tuple[Clause, ...] | None:
@@ -37,7 +48,7 @@ def clauses_of(tokens: Sequence[Token]) -> tuple[Clause, ...] | None:
 
     Understood is what a client library writes: names and values by reference, in one pair of parentheses or in none.
     """
-    left = list(tokens)
+    left = [token for token in tokens if token[0] != "EOF"]
     if len(left) > 2 and left[0][0] == "LPAREN" and left[-1][0] == "RPAREN":
         left = left[1:-1]
     found = []

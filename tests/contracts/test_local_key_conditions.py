@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.cloud import key_conditions
 from scripts.cloud.key_conditions import clauses_of
 
 _KINDS = {"(": "LPAREN", ")": "RPAREN", ",": "COMMA", "=": "EQ", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE"}
@@ -16,7 +17,7 @@ _TOLD = {"=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt
 def tokens(expression: str) -> list[tuple[str, str]]:
     """Return the tokens of an expression whose tokens stand apart."""
     kind = {"#": "NAME_REF", ":": "VALUE_REF"}
-    return [(_KINDS.get(word) or kind.get(word[0], "IDENT"), word) for word in expression.split()]
+    return [(_KINDS.get(word) or kind.get(word[0], "IDENT"), word) for word in expression.split()] + [("EOF", "")]
 
 
 def compare(left: Any, told: str, right: Any) -> bool:
@@ -30,7 +31,7 @@ def holds(expression: str, item: dict[str, str], values: dict[str, str]) -> bool
     assert found is not None
     stored = {name: {"S": value} for name, value in item.items()}
     given = {name: {"S": value} for name, value in values.items()}
-    return all(clause.holds(stored, given, {"#0": "pk", "#1": "sk"}, compare) for clause in found)
+    return key_conditions.matcher(found, given, {"#0": "pk", "#1": "sk"}, compare)(stored)
 
 
 words = st.text("abc", max_size=4)
