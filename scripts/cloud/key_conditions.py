@@ -1,4 +1,4 @@
-"""Key conditions of queries, taken apart once for all items of a partition; the emulator takes them apart anew for each item."""
+"""Key conditions of queries, taken apart once for all items of a partition and not anew for each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
