@@ -13,7 +13,7 @@ _OPERATORS = frozenset({"EQ", "LT", "LE", "GT", "GE"})
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One condition on one key: ``=``, ``<``, ``<=``, ``>``, ``>=``, ``BETWEEN`` or ``begins_with``, and names of its operands."""
+    """One condition on one key: an operator or ``BETWEEN`` or ``begins_with``, and the names of key and operands."""
 
     name: str
     operator: str
