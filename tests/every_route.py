@@ -15,6 +15,7 @@ from chalicelib import wiring
 from chalicelib.domain import keys
 from chalicelib.domain.cases.case import CaseParty, Notice
 from chalicelib.domain.cases.lifecycle import CaseState
+from chalicelib.domain.feedback.survey_rules import RulesVersion
 from chalicelib.domain.outreach.approval import Valid
 from chalicelib.domain.outreach.attempt import AttemptState
 from chalicelib.domain.outreach.carrying import Accepted
@@ -23,6 +24,7 @@ from chalicelib.domain.people.person import Residence
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
+from chalicelib.store.survey_repository import SurveyRepository
 from chalicelib.store.tables import Record, View
 from chalicelib.usecases import (
     archive,
@@ -160,6 +162,12 @@ def settle_in(store: Store, who: Who) -> None:
 def furnish(store: Store) -> None:
     """Store the lender, its agency and the agency's collector."""
     stored(store, a_lender(), an_agency(), a_collector(), *approved("cn-sms-demand", "cn-call-demand"))
+    stored(store, *approved("cn-sms-survey"))
+    asking = {"occasions": ({"trigger": "promise_kept", "share_permille": 1_000, "wait_hours": 720},)}
+    asking |= {"texts": ({"channel": "sms", "language": "zh", "template": "cn-sms-survey"},)}
+    drafted = {"author": "ops-1", "drafted_at": "2026-01-01T00:00:00.000Z", "state": "approved"}
+    rules = RulesVersion(number=1, rules=asking, effective_from="2026-01-02T00:00:00.000Z", **drafted)  # type: ignore[arg-type]
+    SurveyRepository().rules_record(SCOPE, rules).save()
     australian = a_person(
         id="per_australia", residences=(Residence(country="AU", region="AU-NSW"),), zones=("Australia/Sydney",)
     )
@@ -633,9 +641,9 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     yield from _money_steps(trip, step)
     route, nobody = "POST /v1/survey-rules", {"occasions": [], "texts": []}
     yield step(route, "lender", route[5:], nobody, "survey_rules.drafted", status=201)
-    decision = {"decision": "approve", "reason": "nobody is asked any more"}
+    decision = {"decision": "reject", "reason": "somebody is to be asked"}
     path = f"{route[5:]}/{trip.last['number']}/approvals"
-    yield step(f"{route}/{{number}}/approvals", "officer-2", path, decision, "survey_rules.approved", status=201)
+    yield step(f"{route}/{{number}}/approvals", "officer-2", path, decision, "survey_rules.rejected", status=201)
     route = "POST /v1/compliance/simulations"
     yield step(route, "officer", route[5:], SIMULATION, "simulation.requested", status=202)
     path = f"/v1/compliance/simulations/{trip.last['id']}"

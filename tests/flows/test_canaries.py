@@ -207,6 +207,8 @@ class Sinks:
         yield from (f"/v1/audit/proofs/{event.id}" for event in all_events()[:1])
         for pack in body_of(self.trip.api.get("lender", "/v1/review-packs"))["items"]:
             yield f"/v1/review-packs/{pack['week']}"
+        for survey in body_of(self.trip.api.get("lender", "/v1/surveys?status=waiting"))["items"]:
+            yield f"/v1/surveys/{survey['id']}"
         pack = f"/v1/compliance/packs/{body_of(self.trip.api.get('officer', '/v1/compliance/packs'))['items'][0]['id']}"
         yield f"{pack}/rules/{body_of(self.trip.api.get('officer', pack))['items'][0]['id']}"
 

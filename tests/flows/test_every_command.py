@@ -45,7 +45,7 @@ NOT_ON_THE_TOUR = {
     "provider_events": ("contact.failed",),
     "simulations": ("simulation.planned", "simulation.finished"),
     "strategies": ("strategy.rejected",),
-    "surveys": ("survey_rules.rejected", "survey.drawn", "survey.sent", "survey.answered", "survey.ended"),
+    "surveys": ("survey_rules.approved", "survey.drawn", "survey.sent", "survey.answered", "survey.ended"),
     "templates": ("template.rejected",),
 }
 """Types that no step leaves, by the module of use cases that does: on a schedule, for a carrier's report, when a worker is done,
