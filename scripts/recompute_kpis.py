@@ -145,6 +145,8 @@ COLUMNS = {
     "survey": "survey",
     "counted": "counted",
     "was_sent": "was_sent",
+    "minutes": "minutes",
+    "is_gone": "left",
     "zone": "zone",
 }
 """Column of the table of events -> member of an event's open data."""
@@ -317,6 +319,13 @@ create temp table closing as
     where type in ('duty.opened', 'duty.fulfilled', 'duty.lapsed', 'duty.waived'))
   where previous = 'duty.opened' and type <> 'duty.opened';
 
+create temp table staffing as
+  select day, month, who, case when is_gone then 'collectors_left' else 'collectors_joined' end as name from (
+    select day, month, case when org = (select value from setting where name = 'tenant') then '-' else org end as who,
+      is_gone, coalesce(lag(is_gone) over (partition by stream, collector order by seq), 1) as was_gone
+    from happened where type = 'collector.registered')
+  where is_gone <> was_gone;
+
 create temp table item as
   select stream, subject, min(seq) as seq, at as received_at, day, who from happened
   where type = 'duty.opened' and duty_kind in ('complaint_answer', 'complaint_first_reply', 'credit_dispute_answer',
@@ -386,6 +395,7 @@ insert into counter select who, month, 'cases_paid_after_contact', count(distinc
   from attempt where reached and exists (select 1 from standing s where s.stream = attempt.stream
     and s.received_on between day and date(day, '+7 days')) group by 1, 2;
 
+insert into counter select who, day, name, count(*) from staffing group by 1, 2, 3;
 insert into counter select name, day, 'entered', count(*) from happened join crowd using (stream)
   where type = 'case.placed' group by 1, 2;
 insert into counter select who, day, 'entered', count(*) from happened where type = 'case.assigned' group by 1, 2;
@@ -519,6 +529,7 @@ DAILY = (
     ("exams_passed", "", "1", "happened", "type = 'exam.marked' and passed"),
     ("exams_first", "", "1", "happened", "type = 'exam.marked' and exam_attempt = 1"),
     ("exams_first_passed", "", "1", "happened", "type = 'exam.marked' and exam_attempt = 1 and passed"),
+    ("training_minutes", "", "minutes", "happened", "type = 'training.credited'"),
     ("disputes", "", "1", "happened", "type = 'hold.placed' and kind = 'dispute'"),
     ("disputes_resolved", "", "1", "happened", "type = 'hold.released' and kind = 'dispute'"),
     ("ended", "to_state", "1", "ended", "1"),
@@ -666,6 +677,10 @@ FORMULAS = (
         *("channel_scores:*", "channel_scores:*", True),
     ),
     ("first_attempt_pass_rate@1", "LA", "ratio", None, "exams_first_passed", "exams_first", "exams_first", True),
+    (
+        *("training_hours_per_collector@1", "LA", "hours_a_year", None, "training_minutes"),
+        *("collector_days", "collector_days", False),
+    ),
     ("people_passed@1", "LA", "ratio", None, "trainees_passed", "trainees_assessed", "trainees_assessed", True),
     ("survey_response_rate@1", "LA", "ratio", None, "surveys_answered", "surveys_sent", "surveys_sent", True),
     (
@@ -679,7 +694,7 @@ FORMULAS = (
     ),
 )
 
-SCALES = {"per_1000": 1_000, "per_10000": 10_000}
+SCALES = {"per_1000": Fraction(1_000), "per_10000": Fraction(10_000), "hours_a_year": Fraction(365, 60)}
 
 MADE_OF = {
     "contact_success@1": "month",
@@ -740,7 +755,7 @@ def figures_of(counts: dict[str, int], whom: str, kind: str) -> dict[str, dict[s
     for reference, levels, unit, split, above, below, sample, share in FORMULAS:
         if whom not in levels or kind not in MADE_OF.get(reference, "day").split():
             continue
-        if "in_scope" in f"{above} {below}".split() and "in_scope" not in counts:
+        if {"in_scope", "collector_days"} & set(f"{above} {below}".split()) - counts.keys():
             continue
         kpi, version = reference.split("@")
         keys: list[str | None] = [*sorted(keys_in(f"{above} {below}", counts))] if split else [None]
@@ -749,10 +764,10 @@ def figures_of(counts: dict[str, int], whom: str, kind: str) -> dict[str, dict[s
             denominator = evaluate(below, counts, key) if below else None
             if not (numerator or denominator or n):
                 continue
-            scale = SCALES.get(unit, 1)
+            scale = SCALES.get(unit, Fraction(1))
             value: str | None = str(numerator)
             if denominator is not None:
-                value = six_places(Fraction(numerator * scale, denominator)) if denominator > 0 else None
+                value = six_places(numerator * scale / denominator) if denominator > 0 else None
             made[f"{kpi}:{key}@{version}" if split else reference] = {
                 "kpi": kpi,
                 "version": int(version),
@@ -762,7 +777,7 @@ def figures_of(counts: dict[str, int], whom: str, kind: str) -> dict[str, dict[s
                 "denominator": denominator,
                 "n": n,
                 "value": value,
-                "interval": wilson(numerator, n, scale) if share else None,
+                "interval": wilson(numerator, n, int(scale)) if share else None,
             }
     return made
 
@@ -789,10 +804,32 @@ def in_scope(counters: Counters) -> dict[str, list[tuple[str, int, int]]]:
     return found
 
 
+def collector_days(counters: Counters) -> dict[str, list[tuple[str, int, int]]]:
+    """Return, for each who that collectors work for and for the whole (*), the days with how many joined and how many left."""
+    found: dict[str, list[tuple[str, int, int]]] = {}
+    for period, cells in counters.items():
+        for who, counts in cells.items():
+            moved = counts.get("collectors_joined", 0), counts.get("collectors_left", 0)
+            if any(moved):
+                for name in (who, "*"):
+                    found.setdefault(name, []).append((period, *moved))
+    return found
+
+
+def worked(moves: list[tuple[str, int, int]], first: str, last: str) -> int:
+    """Return how many days of a span collectors worked there: the day of joining and that of leaving included."""
+    span = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+    total = 0
+    for day, joined, gone in moves:
+        left = (date.fromisoformat(last) - date.fromisoformat(day)).days + 1
+        total += joined * max(0, min(span, left)) - gone * max(0, min(span, left - 1))
+    return total
+
+
 def all_figures(counters: Counters) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
     """Return period -> who -> reference -> figure."""
     found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
-    moves = in_scope(counters)
+    moves, staff = in_scope(counters), collector_days(counters)
     for period, cells in counters.items():
         kind = "week" if "W" in period else "month" if len(period) == len("yyyy-mm") else "day"
         first, last = days_of(period)
@@ -808,6 +845,8 @@ def all_figures(counters: Counters) -> dict[str, dict[str, dict[str, dict[str, A
                 known["in_scope"] = sum(
                     (c if d <= last else 0) - (gone if d < first else 0) for d, c, gone in moves[who]
                 )
+            if days := worked(staff.get(who, []), first, last):
+                known["collector_days"] = days
             level = "L" if who == "*" or who.split(":")[0] in ("stage", "region", "portfolio") else "A"
             made[who] = figures_of(known, level, kind)
         found[period] = {who: figures for who, figures in made.items() if figures}

@@ -252,6 +252,12 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
     EventType.INBOUND_RECEIVED: st.fixed_dictionaries(
         {"person": _persons, "channel": st.just("sms"), "keyword": st.sampled_from([None, "stop", "STOP", "paid"])}
     ),
+    EventType.TRAINING_CREDITED: st.fixed_dictionaries(
+        {"minutes": st.integers(0, 480), "agency": _agencies, "collector": st.sampled_from(["col-1", "col-2"])}
+    ),
+    EventType.COLLECTOR_REGISTERED: st.fixed_dictionaries(
+        {"org": _orgs, "collector": st.sampled_from(["col-1", "col-2"]), "left": st.booleans()}
+    ),
     EventType.EXAM_MARKED: st.fixed_dictionaries(
         {
             "exam_attempt": st.integers(1, 3),

@@ -270,6 +270,7 @@ COUNTED_WHEN: Mapping[EventType, Mapping[str, str]] = {
     EventType.HOLD_PLACED: {"kind": "dispute"},
     EventType.HOLD_RELEASED: {"kind": "dispute"},
     EventType.SURVEY_ANSWERED: {"counted": True},
+    EventType.TRAINING_CREDITED: {"minutes": 20},
     EventType.SURVEY_ENDED: {"was_sent": True},
 }
 """What an event must say to be counted, where some of its type are not."""

@@ -11,7 +11,7 @@ from chalicelib.domain.instants import to_text
 from chalicelib.domain.kpi import counters as kpi
 from chalicelib.domain.kpi import periods
 from chalicelib.domain.kpi.counters import EVER, NO_AGENCY, OF_WHOLE, WHOLE_LENDER, Counters, Counts, is_slice
-from chalicelib.domain.kpi.definitions import IN_SCOPE, Definition, Level, Period, current
+from chalicelib.domain.kpi.definitions import COLLECTOR_DAYS, IN_SCOPE, MADE, Definition, Level, Period, current
 from chalicelib.domain.kpi.figures import CONFIDENCE, Figure, figures
 from chalicelib.usecases.ports import Scope
 
@@ -296,17 +296,42 @@ class _Read:
         return total | self.scope(who, days[0], days[-1])
 
     def scope(self, who: str | None, first: str, last: str) -> Counts:
+        """Return what is made of all that came and left before: cases in scope, and days that collectors worked there."""
+        return self.cases(who, first, last) | self.staff(who, first, last)
+
+    def staff(self, who: str | None, first: str, last: str) -> Counts:
+        """Return on how many local days of the span a collector worked there; nothing where nobody ever did."""
+        who = None if who == WHOLE_LENDER else who
+        ever, month = counts_of(self.of(EVER), who), periods.month_of(first)
+        there = sum(
+            count if name.startswith("collectors_joined:") else -count
+            for name, count in ever.items()
+            if name.startswith(("collectors_joined:", "collectors_left:")) and name.partition(":")[2] < month
+        )
+        worked = 0
+        for day in periods.days_between(date.fromisoformat(f"{month}-01"), date.fromisoformat(last)):
+            counts = self.cell(who, day)
+            there += counts.get("collectors_joined", 0)
+            worked += there if day >= first else 0
+            there -= counts.get("collectors_left", 0)
+        return {COLLECTOR_DAYS: worked} if worked else {}
+
+    def cases(self, who: str | None, first: str, last: str) -> Counts:
         """Return how many cases were open when the span began or came within it; nothing where that is not counted."""
         name = WHOLE_LENDER if who is None else who
         ever = self.of(EVER).get(name)
         # A batch's cell of all time tells when it was placed; nobody counts what leaves a batch.
-        if ever is None or name.startswith("portfolio:"):
+        if (
+            ever is None
+            or name.startswith("portfolio:")
+            or not any(each.startswith(("entered:", "left:")) for each in ever)
+        ):
             return {}
         month = periods.month_of(first)
         open_before = sum(
             count if counter.startswith("entered:") else -count
             for counter, count in ever.items()
-            if counter.partition(":")[2] < month
+            if counter.startswith(("entered:", "left:")) and counter.partition(":")[2] < month
         )
         since = periods.days_between(date.fromisoformat(f"{month}-01"), date.fromisoformat(last))
         for day in since:
@@ -358,7 +383,7 @@ def list_counted(
         )
     terms = definition.numerator if part == "numerator" else definition.denominator
     wanted = {term.name(key) for term in terms}
-    if not wanted or any(each == IN_SCOPE or each.startswith("persons_") for each in wanted):
+    if not wanted or any(each in MADE or each.startswith("persons_") for each in wanted):
         raise InvalidQuery(
             [FieldError("part", "not_listed", "this part is no sum over events of cases", source="query")]
         )

@@ -82,6 +82,8 @@ def _line(
     if target.sense is Sense.EVERY:
         late, overdue = _unanswered(ports, scope, today, who)
         return Line(target, scoreboard.of_every(figure, late=late, overdue=overdue), figure, trend=trend)
+    if target.sense is Sense.MEAN:
+        return Line(target, scoreboard.of_mean(target, figure), figure, trend=trend)
     return Line(target, scoreboard.of_share(target, figure), figure, trend=trend)
 
 

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain.events import EventType
 from chalicelib.domain.kpi import counters as kpi
 from chalicelib.domain.kpi import periods
-from chalicelib.domain.kpi.counters import WHOLE_LENDER, Cell
+from chalicelib.domain.kpi.counters import EVER, NO_AGENCY, WHOLE_LENDER, Cell
 from tests.builders import AGENCY, LENDER
 from tests.kpi_builders import CONTACT, DAY, MONTH, WEEK, History, a_worked_day, counters_of
 
@@ -378,6 +378,27 @@ def test_first_attempts_count_apart_and_a_collector_once_however_often_they_sit(
     }  # fmt: skip
     assert (whole["trainees_assessed"], whole["trainees_passed"]) == (2, 1)
     assert counts[Cell(LENDER, f"collector:{AGENCY}/trn_2", "2026-11-02")]["exams"] == 1
+
+
+def test_a_collector_joins_and_leaves_once_however_often_it_is_said() -> None:
+    history = History()
+    for day, collector, left in (
+        (2, "a", False),
+        (3, "a", False),
+        (3, "b", False),
+        (5, "a", True),
+        (6, "a", True),
+        (9, "a", False),
+    ):
+        told = {"org": AGENCY, "collector": collector, "left": left}
+        history.add(EventType.COLLECTOR_REGISTERED, told, at=_at(day), stream=AGENCY)
+    history.add(
+        EventType.COLLECTOR_REGISTERED, {"org": LENDER, "collector": "a", "left": False}, at=_at(2), stream=LENDER
+    )
+    counts = counters_of(history)
+    assert counts[Cell(LENDER, AGENCY, EVER)] == {"collectors_joined:2026-11": 3, "collectors_left:2026-11": 1}
+    assert counts[Cell(LENDER, AGENCY, "2026-11-05")] == {"collectors_left": 1}
+    assert counts[Cell(LENDER, NO_AGENCY, "2026-11-02")] == {"collectors_joined": 1}
 
 
 def test_an_acknowledgement_is_no_answer() -> None:

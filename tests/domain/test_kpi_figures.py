@@ -248,4 +248,5 @@ PUBLISHED: dict[str, str] = {
     "survey_response_rate_by_channel@1": "23a181434254",
     "survey_satisfaction@1": "baa020887673",
     "survey_satisfaction_by_channel@1": "8523c72fabef",
+    "training_hours_per_collector@1": "7f70146026fa",
 }

@@ -37,11 +37,17 @@ def test_risk_events_are_judged_by_their_whole_interval(events: int, attempts: i
 
 
 def test_what_no_event_tells_is_not_measured() -> None:
-    assert scoreboard.of_share(BY_ID["training_hours"], None) is State.NOT_MEASURED
     assert {target.id for target in TARGETS if target.missing is not None} == {
         "data_freshness",
-        "training_hours",
     }
+
+
+@pytest.mark.parametrize(
+    ("hours", "state"), [("40.000000", State.MET), ("39.999999", State.NOT_MET), (None, State.NOT_ENOUGH_DATA)]
+)
+def test_the_mean_of_everybodys_hours_must_reach_forty(hours: str | None, state: State) -> None:
+    assert scoreboard.of_mean(BY_ID["training_hours"], {"value": hours}) is state
+    assert scoreboard.of_mean(BY_ID["training_hours"], None) is State.NOT_ENOUGH_DATA
 
 
 @pytest.mark.parametrize(("passed", "state"), [(400, State.MET), (370, State.NOT_ENOUGH_DATA), (300, State.NOT_MET)])

@@ -63,7 +63,7 @@ def test_definitions_tell_every_version_in_both_languages_and_what_is_not_measur
     kept = [each for each in told["items"] if each["kpi"] == "kept_promise_amount"]
     assert [each["version"] for each in kept] == [1, 2]
     assert all(each["name"]["zh"] and each["formula"]["en"] and each["source"] for each in told["items"])
-    assert "survey_response_rate" in {each["kpi"] for each in told["not_measured"]}
+    assert "complaints_upheld" in {each["kpi"] for each in told["not_measured"]}
 
 
 def test_a_figure_is_followed_to_its_cases_page_by_page(api: Api) -> None:
@@ -101,7 +101,7 @@ def test_the_scoreboard_names_every_target(api: Api) -> None:
     # One risk event in 16 attempts: the interval reaches from 1.1 % to 28 %.
     assert states["risk_event_rate"] == "not_met"
     assert states["strategy_lift"] == "not_enough_data"
-    assert states["training_hours"] == "not_measured"
+    assert states["training_hours"] == "not_enough_data"
     assert {line["measure"] for line in board["lines"]} == {1, 2, 3, 4, 5}
 
 

@@ -193,6 +193,34 @@ def test_program_agrees_with_the_projection_in_the_table(aws: None, tmp_path: Pa
     assert "0 differences in 8 cells" in done.stderr
 
 
+def test_hours_are_pro_rata_of_the_days_that_each_worked_there_and_the_program_agrees(tmp_path: Path) -> None:
+    history = History()
+    for at, collector, left in (
+        ("2026-10-19T16:30:00.000Z", "a", False),
+        ("2026-11-16T04:00:00.000Z", "b", False),
+        ("2026-11-20T04:00:00.000Z", "b", True),
+    ):
+        told = {"org": AGENCY, "collector": collector, "left": left}
+        history.add(EventType.COLLECTOR_REGISTERED, told, at=at, stream=AGENCY)
+    for stream, minutes in (("trn_a", 240), ("trn_b", 60)):
+        credit = {"minutes": minutes, "agency": AGENCY, "collector": stream[-1]}
+        history.add(EventType.TRAINING_CREDITED, credit, at="2026-11-18T04:00:00.000Z", stream=stream)
+    repository = FakeKpiRepository(shanghai)
+    repository.fold(history.events)
+    ports = KpiPorts(repository)
+    for who in (None, AGENCY):
+        report = kpis.get_kpis(ports, SCOPE, date(2026, 11, 14), date(2026, 11, 23), who)
+        told = {each.figure.definition.id: each.as_json() for each in report.figures}["training_hours_per_collector"]
+        # Ten days of one and five of the other: 300 minutes / 60 / (15 / 365).
+        assert (told["numerator"], told["denominator"], told["value"]) == (300, 15, "121.666667")
+    export = kpis.export_projection(ports, SCOPE, date(2026, 10, 15), date(2026, 11, 23), zone=SHANGHAI)
+    (tmp_path / "export.json").write_text(json.dumps(export), encoding="utf-8")
+    write_archive(tmp_path / "archive", history)
+    done = _program(tmp_path / "archive", "--zone", SHANGHAI, "--against", tmp_path / "export.json")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "training_hours_per_collector@1" in json.dumps(export["figures"]["2026-11-18"])
+
+
 def _in_batches(repository: KpiRepository, history: History, size: int) -> None:
     batches: Sequence[Any] = [history.events[start : start + size] for start in range(0, len(history.events), size)]
     for batch in batches:

@@ -138,6 +138,12 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "channel_surveys_sent:<channel>": "surveys sent, by channel; on the day of sending",
         "channel_surveys_answered:<channel>": "of these, answered in time; on the day of sending",
         "channel_surveys_good:<channel>": "of the answers, scores of 4 and 5; on the day of sending",
+        "training_minutes": "minutes of training that count, on the day on which they were counted",
+        "collectors_joined": "collectors named, or named again after they had left",
+        "collectors_left": "collectors of whom it was said that they left",
+        "collectors_joined:<month>": "the same by month, in the cell of all time",
+        "collectors_left:<month>": "the same by month, in the cell of all time",
+        "collector_days": "local days on which a collector worked there, the day of joining included; not kept, made of these",
         "settled_in_30": "cases placed on the day and settled within 30 days",
         "settled_in_60": "cases placed on the day and settled within 60 days",
         "settled_in_90": "cases placed on the day and settled within 90 days",
@@ -542,6 +548,10 @@ def _examined(event: Event) -> Counts:
     return counts
 
 
+def _trained(event: Event) -> Counts:
+    return {"training_minutes": event.data["minutes"]} if event.data["minutes"] else {}
+
+
 def _one(name: str) -> Callable[[Event], Counts]:
     return lambda event: {name: 1}
 
@@ -565,6 +575,7 @@ _COUNTED: Mapping[EventType, Callable[[Event], Counts]] = {
     EventType.RISK_EVENT_RAISED: _one("risk_events"),
     EventType.FEEDBACK_RECEIVED: _scored,
     EventType.EXAM_MARKED: _examined,
+    EventType.TRAINING_CREDITED: _trained,
 }
 
 
@@ -696,6 +707,17 @@ def _assessed(tally: _Tally) -> None:
         tally.distinct("y", "trainees_passed")
 
 
+def _staffed(tally: _Tally) -> None:
+    """Count a collector who joins or leaves; the stream is the organisation's, so its past holds who works there."""
+    data, facts = tally.event.data, tally.past.facts
+    staff = set(facts.get("staff", ()))
+    if (data["collector"] in staff) is not data["left"]:
+        return
+    facts["staff"] = sorted(staff ^ {data["collector"]})
+    who = NO_AGENCY if data["org"] == tally.event.tenant else data["org"]
+    tally.stock([who], "collectors_left" if data["left"] else "collectors_joined")
+
+
 def _held(name: str) -> Callable[[_Tally], None]:
     def follow(tally: _Tally) -> None:
         if tally.event.data["kind"] == "dispute":
@@ -798,6 +820,7 @@ _FOLLOWED: Mapping[EventType, Callable[[_Tally], None]] = {
     EventType.CONTACT_REPORTED: _spoke,
     EventType.ACTIVITY_RECORDED: _spoke,
     EventType.EXAM_MARKED: _assessed,
+    EventType.COLLECTOR_REGISTERED: _staffed,
     EventType.HOLD_PLACED: _held("disputes"),
     EventType.HOLD_RELEASED: _held("disputes_resolved"),
     EventType.DUTY_OPENED: _duty_opened,

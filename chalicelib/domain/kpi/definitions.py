@@ -7,6 +7,7 @@ year still says what it said. The texts name counters of ``chalicelib.domain.kpi
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -14,16 +15,24 @@ PER_1000, PER_10000 = 1_000, 10_000
 
 
 class Unit(StrEnum):
-    """What a figure's value is: a count, an amount in minor units, a ratio, or a ratio times 1,000 or 10,000."""
+    """What a value is: a count, minor units, a ratio, a ratio times 1,000 or 10,000, or hours a year of minutes a day."""
 
     COUNT = "count"
     MINOR = "minor"
     RATIO = "ratio"
     PER_1000 = "per_1000"
     PER_10000 = "per_10000"
+    HOURS_A_YEAR = "hours_a_year"
 
 
-SCALES: Mapping[Unit, int] = MappingProxyType({Unit.PER_1000: PER_1000, Unit.PER_10000: PER_10000})
+SCALES: Mapping[Unit, Fraction] = MappingProxyType(
+    {
+        Unit.PER_1000: Fraction(PER_1000),
+        Unit.PER_10000: Fraction(PER_10000),
+        # Minutes a day: of an hour 60, of a year 365 days.
+        Unit.HOURS_A_YEAR: Fraction(365, 60),
+    }
+)
 """What a ratio is multiplied by; 1 where the unit is not named."""
 
 
@@ -49,6 +58,12 @@ class Period(StrEnum):
 
 IN_SCOPE = "in_scope"
 """The counter that is not kept but made: cases that were open when the span began, or came within it."""
+
+
+COLLECTOR_DAYS = "collector_days"
+"""The counter that is not kept but made: for each local day of the span, the collectors who worked there on it."""
+
+MADE = frozenset({IN_SCOPE, COLLECTOR_DAYS})
 
 
 USAGE = "usage of the trade; stated here"
@@ -101,9 +116,9 @@ class Definition:
     source: str = USAGE
 
     @property
-    def needs_scope(self) -> bool:
-        """Tell whether the figure is about cases in scope, which must be counted up from the beginning."""
-        return any(term.counter == IN_SCOPE for term in (*self.numerator, *self.denominator))
+    def needs(self) -> frozenset[str]:
+        """Return the counters of the figure that are made of what was counted from the beginning: cases, people."""
+        return MADE & {term.counter for term in (*self.numerator, *self.denominator)}
 
     @property
     def reference(self) -> str:
@@ -869,6 +884,23 @@ DEFINITIONS: tuple[Definition, ...] = (
                 "who did not answer (which is no score), scores that people entered, answers that came late or again",
             ),
         )
+    ),
+    Definition(
+        id="training_hours_per_collector",
+        version=1,
+        name=_text("人均年培训学时", "training hours per collector and year"),
+        formula=_text(
+            "当期计入的培训分钟数 ÷ 60 ÷（当期在岗人日数 ÷ 365）：按在岗时间折算为全年",
+            "minutes of training that count in the period ÷ 60 ÷ (days on which a collector worked there ÷ 365): pro rata of the "
+            "time that each worked there, as for a whole year",
+        ),
+        unit=Unit.HOURS_A_YEAR,
+        numerator=_plain("training_minutes"),
+        denominator=_plain(COLLECTOR_DAYS),
+        sample=_plain(COLLECTOR_DAYS),
+        exclusions=_text(
+            "未答在场确认的时段、外部培训", "slices without a confirmed presence check, and training elsewhere"
+        ),
     ),
 )
 """Every version of every key figure that was ever published."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
-from chalicelib.domain.kpi.definitions import IN_SCOPE, SCALES, Definition, Level, Period, Term, current
+from chalicelib.domain.kpi.definitions import SCALES, Definition, Level, Period, Term, current
 
 CONFIDENCE = "0.95"
 Z = Decimal("1.959963984540054")
@@ -69,10 +70,10 @@ class Figure:
 
 def figure(definition: Definition, *, key: str | None, numerator: int, denominator: int | None, n: int) -> Figure:
     """Return the figure that these integers make under the definition."""
-    scale = SCALES.get(definition.unit, 1)
-    interval = wilson(numerator, n, scale=scale) if definition.interval else None
+    scale = SCALES.get(definition.unit, Fraction(1))
+    interval = wilson(numerator, n, scale=int(scale)) if definition.interval else None
     if definition.denominator:
-        value = None if denominator is None else ratio(numerator * scale, denominator)
+        value = None if denominator is None else ratio(numerator * scale.numerator, denominator * scale.denominator)
         return Figure(definition, key, numerator, denominator, n, value, interval)
     return Figure(definition, key, numerator, None, n, str(numerator), None)
 
@@ -81,13 +82,13 @@ def figures(counts: Mapping[str, int], *, level: Level, period: Period) -> list[
     """Return every figure of the current definitions that the counters say anything about, for that level and period.
 
     A split figure has one figure for each key that occurs; one without key is left out when it has no data at all. A figure
-    about cases in scope is left out where nobody counted those.
+    about cases in scope, or about who works there, is left out where nobody counted those.
     """
     found = []
     for definition in current():
         if level not in definition.levels or definition.period is not period:
             continue
-        if definition.needs_scope and IN_SCOPE not in counts:
+        if not definition.needs <= counts.keys():
             continue
         for key in _keys(definition, counts):
             numerator, n = _sum(definition.numerator, counts, key), _sum(definition.sample, counts, key)

@@ -67,13 +67,6 @@ NOT_MEASURED: tuple[NotMeasured, ...] = (
         "what became of each complaint",
     ),
     _one(
-        "training_hours",
-        "培训学时",
-        "training hours",
-        "带凭证的学时记录",
-        "hours of training with evidence",
-    ),
-    _one(
         "quality_sampling",
         "质检合格率",
         "sampled records without fault",

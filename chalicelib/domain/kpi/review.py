@@ -115,7 +115,7 @@ def value_text(value: str | None, unit: str) -> str:
         return f"{Decimal(value) * 100:.1f} %"
     if unit == "minor":
         return f"{Decimal(value) / 100:,.2f}"
-    return f"{Decimal(value):,.1f}" if unit.startswith("per_") else f"{Decimal(value):,}"
+    return f"{Decimal(value):,.1f}" if unit.startswith(("per_", "hours_")) else f"{Decimal(value):,}"
 
 
 def change_text(this: Mapping[str, Any] | None, before: Mapping[str, Any] | None) -> str:
@@ -170,8 +170,9 @@ def _targets(lines: Sequence[Mapping[str, Any]], language: str) -> Table:
             shown = (
                 f"{value_text(figure['value'], figure['unit'])}{ends}  {figure['numerator']}/{figure['denominator']}"
             )
-        sign = {"at_least": "≥", "at_most": "≤", "every": "=", "rise": "+"}[line["sense"]]
-        bound = f"{sign} {Decimal(line['bound']) * 100:.0f} %"
+        sign = {"at_least": "≥", "at_most": "≤", "every": "=", "rise": "+", "mean": "≥"}[line["sense"]]
+        is_mean = line["sense"] == "mean"
+        bound = f"{sign} {line['bound']}" if is_mean else f"{sign} {Decimal(line['bound']) * 100:.0f} %"
         rows.append((line["name"][language], bound, shown, word(line["state"], language)))
     return Table(tuple(word(name, language) for name in ("figure", "target", "value", "state")), tuple(rows))
 

@@ -24,11 +24,12 @@ class State(StrEnum):
 
 
 class Sense(StrEnum):
-    """How a bound is meant: the share at least or at most so much, every item, or a rise by so much over the base."""
+    """How a bound is meant: a share at least or at most so much, every item, a mean at least so much, a rise over the base."""
 
     AT_LEAST = "at_least"
     AT_MOST = "at_most"
     EVERY = "every"
+    MEAN = "mean"
     RISE = "rise"
 
 
@@ -129,8 +130,8 @@ TARGETS: tuple[Target, ...] = (
         "satisfaction", 2, _words("客户满意度", "customer satisfaction"), Sense.AT_LEAST, "0.80", "satisfaction",
     ),
     Target(
-        "training_hours", 3, _words("每名催收员全年培训不少于40学时的比例", "collectors with at least 40 hours of training a year"),
-        Sense.AT_LEAST, "1", None, _words("需要带凭证的学时记录", "needs hours of training with evidence"),
+        "training_hours", 3, _words("人均全年培训学时", "hours of training per collector and year"),
+        Sense.MEAN, "40", "training_hours_per_collector",
     ),
     Target(
         "training_pass_rate", 3, _words("考核一次通过率", "first attempts that pass the test"), Sense.AT_LEAST, "0.90",
@@ -153,6 +154,17 @@ def of_share(target: Target, figure: Mapping[str, Any] | None) -> State:
         return State.NOT_ENOUGH_DATA
     low, high = (Decimal(bound) for bound in figure["interval"])
     return _beyond(low, high, Decimal(target.bound), upwards=target.sense is Sense.AT_LEAST)
+
+
+def of_mean(target: Target, figure: Mapping[str, Any] | None) -> State:
+    """Return what a mean over everybody says about its lower bound: it is of all, not of a sample, and has no interval.
+
+    >>> of_mean(TARGETS[3], {"value": "40.000000"}).value
+    'met'
+    """
+    if figure is None or figure["value"] is None:
+        return State.NOT_ENOUGH_DATA
+    return State.MET if Decimal(figure["value"]) >= Decimal(target.bound) else State.NOT_MET
 
 
 def of_coverage(target: Target, figure: Mapping[str, Any] | None) -> State:
