@@ -34,6 +34,7 @@ SHRED_SECONDS = 15
 _TENANT_SECONDS = 600
 _CACHE_ENTRIES = 5_000
 _BATCH_GET = 100
+_CREATED_AT_ONCE = 40
 
 Instant = tuple[float, float]
 """(monotonic seconds, wall seconds): a frozen process may stop either clock, so an age is the longer of the two."""
@@ -126,11 +127,16 @@ class Sealer:
         Return the subjects of whom a key was destroyed: nothing new is sealed under their name.
         """
         wanted = list(dict.fromkeys(subjects))
-        self.load_subjects(tenant, wanted)
-        missing = [subject for subject in wanted if (tenant, subject) not in self._subjects]
-        for start in range(0, len(missing), 40):
-            self._create(tenant, missing[start : start + 40])
-        return frozenset(subject for subject in wanted if None in self._known(tenant, subject))
+        gone: set[str] = set()
+        for start in range(0, len(wanted), _BATCH_GET):
+            # A part at a time: what is remembered is bounded, and the part that is at work must be among it.
+            part = wanted[start : start + _BATCH_GET]
+            self.load_subjects(tenant, part)
+            missing = [subject for subject in part if (tenant, subject) not in self._subjects]
+            for first in range(0, len(missing), _CREATED_AT_ONCE):
+                self._create(tenant, missing[first : first + _CREATED_AT_ONCE])
+            gone.update(subject for subject in part if None in self._known(tenant, subject))
+        return frozenset(gone)
 
     def _known(self, tenant: str, subject: str) -> tuple[bytes | None, bytes | None]:
         keys = self._subjects[(tenant, subject)]
@@ -239,8 +245,10 @@ class Sealer:
         return key
 
     def _remember(self, tenant: str, subject: str, keys: _Keys) -> None:
-        if len(self._subjects) > _CACHE_ENTRIES:
-            self._subjects.clear()
+        # The one that was read longest ago goes, never one that the caller has just asked for.
+        self._subjects.pop((tenant, subject), None)
+        while len(self._subjects) >= _CACHE_ENTRIES:
+            del self._subjects[next(iter(self._subjects))]
         self._subjects[(tenant, subject)] = keys
 
     def _wrap(self, tenant: str, version: int, subject: str, purpose: str, plain: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Keys over the real table: who can open what, how long a destroyed key outlives its destruction, and that it stays so."""
 
+from typing import Any
+
 import pytest
 from cryptography.exceptions import InvalidTag
 
@@ -202,3 +204,34 @@ def test_keys_of_many_persons_are_read_in_few_calls(process: Process, monkeypatc
     before = len(calls)
     assert {subject: other.open(body, subject) for subject, body in sealed.items()} == dict.fromkeys(sealed, b"plain")
     assert (before, len(calls)) == (2, 2)
+
+
+def test_keys_are_made_for_more_persons_than_a_process_remembers(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "_CACHE_ENTRIES", 130)
+    many = [f"per_many_{number}" for number in range(300)]
+    process.shred(PERSON)
+    assert process.sealer.create_subjects(LENDER, [*many[:160], PERSON, *many[150:]]) == {PERSON}
+    for subject in (many[0], many[155], many[-1]):
+        assert process.open(process.seal(subject), subject) == b"plain"
+
+
+def test_who_was_read_longest_ago_is_forgotten_first(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "_CACHE_ENTRIES", 2)
+    read: list[list[str]] = []
+    batch_get = sealing.SubjectKey.batch_get
+
+    def counted(items: Any, **more: Any) -> Any:
+        read.append([pk for pk, _ in items])
+        return batch_get(items, **more)
+
+    monkeypatch.setattr(sealing.SubjectKey, "batch_get", counted)
+    process.sealer.create_subjects(LENDER, ["per_third"])
+    sealed = process.seal("per_third")
+    read.clear()
+    assert process.open(sealed, "per_third") == b"plain"
+    process.seal(OTHER)
+    assert read == []
+    process.seal(PERSON)
+    assert read == [[f"T#{LENDER}#{PERSON}"]]
