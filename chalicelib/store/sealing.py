@@ -135,12 +135,16 @@ class Sealer:
             missing = [subject for subject in part if (tenant, subject) not in self._subjects]
             for first in range(0, len(missing), _CREATED_AT_ONCE):
                 self._create(tenant, missing[first : first + _CREATED_AT_ONCE])
-            gone.update(subject for subject in part if None in self._known(tenant, subject))
+            # What making keys pushed out, or a shredding had forgotten, is read again; what is known costs nothing.
+            self.load_subjects(tenant, part)
+            gone.update(subject for subject in part if self._is_part_gone(tenant, subject))
         return frozenset(gone)
 
-    def _known(self, tenant: str, subject: str) -> tuple[bytes | None, bytes | None]:
-        keys = self._subjects[(tenant, subject)]
-        return keys.ops, keys.evidence
+    def _is_part_gone(self, tenant: str, subject: str) -> bool:
+        keys = self._subjects.get((tenant, subject))
+        if keys is None:
+            raise KeyMissing(subject)
+        return None in (keys.ops, keys.evidence)
 
     def _create(self, tenant: str, subjects: list[str]) -> None:
         from pynamodb.exceptions import TransactWriteError
@@ -176,7 +180,12 @@ class Sealer:
     def load_subjects(self, tenant: str, subjects: Iterable[str]) -> None:
         """Fetch the keys of many subjects in few reads, so that opening their bodies costs none."""
         self._heed_shreds(tenant)
-        wanted = [subject for subject in dict.fromkeys(subjects) if not self._is_fresh(tenant, subject)]
+        asked = list(dict.fromkeys(subjects))
+        wanted = [subject for subject in asked if not self._is_fresh(tenant, subject)]
+        for subject in asked:
+            # What is asked for again was used last, and so goes last.
+            if (known := self._subjects.pop((tenant, subject), None)) is not None:
+                self._subjects[(tenant, subject)] = known
         for start in range(0, len(wanted), _BATCH_GET):
             names = {_pk(tenant, subject): subject for subject in wanted[start : start + _BATCH_GET]}
             read_at = self._now()
@@ -245,7 +254,7 @@ class Sealer:
         return key
 
     def _remember(self, tenant: str, subject: str, keys: _Keys) -> None:
-        # The one that was read longest ago goes, never one that the caller has just asked for.
+        # The one that was asked for longest ago goes, never one that the caller has just asked for.
         self._subjects.pop((tenant, subject), None)
         while len(self._subjects) >= _CACHE_ENTRIES:
             del self._subjects[next(iter(self._subjects))]

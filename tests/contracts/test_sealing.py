@@ -213,6 +213,10 @@ def test_keys_are_made_for_more_persons_than_a_process_remembers(
     many = [f"per_many_{number}" for number in range(300)]
     process.shred(PERSON)
     assert process.sealer.create_subjects(LENDER, [*many[:160], PERSON, *many[150:]]) == {PERSON}
+    # Some are known from long ago, and making the others must not push them out before their standing is told.
+    assert (
+        process.sealer.create_subjects(LENDER, many[-130:-100] + [f"per_new_{number}" for number in range(70)]) == set()
+    )
     for subject in (many[0], many[155], many[-1]):
         assert process.open(process.seal(subject), subject) == b"plain"
 
