@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -78,7 +79,7 @@ class Api:
 
     def __init__(self, client: Any, store: Store) -> None:
         self.client, self.store, self.seen = client, store, set[tuple[str, int]]()
-        self.numbers = iter(range(1_000))
+        self.numbers = count()
 
     def call(self, token: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
         sent = {"Authorization": f"Bearer {token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
