@@ -93,7 +93,7 @@ def swift() -> Iterator[None]:
         asked = _ASKED.get()
         if asked is None or asked[0] is not table or table.range_key_attr is None:
             return _ALL_ITEMS(table)
-        return sorted(table.items.get(asked[1], {}).values(), key=lambda item: item.range_key)
+        return sorted(table.items.get(asked[1], {}).values(), key=lambda item: item.range_key.cast_value)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DynamoDBBackend, "transact_write_items", transact)
