@@ -1,11 +1,14 @@
 """From a principal to what use cases need: the actor, the organisation, and the scope of the lender concerned."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib import wiring
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.events import Actor
 from chalicelib.domain.principals import AGENCY_SIDE, Principal, TenantScope, agency_scopes, scope_of
+from chalicelib.edge.http import Request
+from chalicelib.usecases.cases import Caller, Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,21 @@ def actor_of(principal: Principal) -> Actor:
 def org_of(principal: Principal) -> str | None:
     """Return the agency on whose behalf a call is made, None for the lender's side."""
     return principal.org if principal.role in AGENCY_SIDE else None
+
+
+def caller_of(principal: Principal) -> Caller:
+    """Return who asks, as use cases know them: the actor, the agency on whose behalf, and the collector."""
+    return Caller(actor_of(principal), org_of(principal), principal.collector)
+
+
+def context_of(request: Request[Any, Any]) -> Context:
+    """Return the instant and the id of a request."""
+    return Context(wiring.now(), request.id)
+
+
+def told_by(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
+    """Return who asks, and when under which id."""
+    return caller_of(principal), context_of(request)
 
 
 def scopes_for(principal: Principal) -> list[TenantScope]:

@@ -16,12 +16,11 @@ from chalicelib.domain.cursors import MAX_LENGTH, open_cursor, seal_cursor
 from chalicelib.domain.errors import CursorExpired, CursorRejected, NotPermitted, StateConflict
 from chalicelib.domain.instants import local_date
 from chalicelib.domain.principals import Principal
-from chalicelib.edge.callers import actor_of, org_of, scope_of_case, scopes_for
+from chalicelib.edge.callers import caller_of, context_of, org_of, scope_of_case, scopes_for
 from chalicelib.edge.entity_tags import entity_tag, version_in_if_match
 from chalicelib.edge.http import Answer, Page, Request, route
 from chalicelib.usecases import activities, cases, feeds
 from chalicelib.usecases.activities import Report
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -285,14 +284,6 @@ class ActivityCodeList(_Model):
     items: list[ActivityCodeView]
 
 
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal), org_of(principal), principal.collector)
-
-
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
 def _standing(case: Case, made: str | None = None) -> Answer:
     return Answer(CaseState(**_state_of(case), id=made))
 
@@ -443,8 +434,8 @@ def request_recall(principal: Principal, request: Request[RecallRequest, None]) 
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         reason=request.body.reason,
         final=request.body.final,
         expected=version_in_if_match(request.headers),
@@ -473,8 +464,8 @@ def _step(principal: Principal, request: Request[Any, Any], event: str, reason: 
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         event=event,
         reason=reason,
         expected=version_in_if_match(request.headers),
@@ -500,8 +491,8 @@ def post_payment(principal: Principal, request: Request[PaymentReport, None]) ->
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         amount_minor=body.amount_minor,
         currency=body.currency,
         received_on=body.received_on,
@@ -533,8 +524,8 @@ def reverse_payment(principal: Principal, request: Request[ReversalReport, None]
         scope_of_case(principal, case_id),
         case_id,
         request.path["payment_id"],
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         received_on=request.body.received_on,
     )
     return _standing(case, reversal.id)
@@ -557,8 +548,8 @@ def record_pause(principal: Principal, request: Request[PauseRequest, None]) -> 
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         kind=body.kind,
         paused_from=body.paused_from,
         paused_to=body.paused_to,
@@ -585,8 +576,8 @@ def cancel_pause(principal: Principal, request: Request[Reason, None]) -> Answer
         scope_of_case(principal, case_id),
         case_id,
         pause_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         reason=request.body.reason,
     )
     return _standing(case, pause_id)
@@ -613,8 +604,8 @@ def place_hold(principal: Principal, request: Request[HoldRequest, None]) -> Ans
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         kind=body.kind,
         reason=body.reason,
         person=body.person,
@@ -648,8 +639,8 @@ def release_hold(principal: Principal, request: Request[Reason, None]) -> Answer
         scope,
         case_id,
         request.path["hold_id"],
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         reason=request.body.reason,
     )
     return _standing(case, request.path["hold_id"])
@@ -675,8 +666,8 @@ def object_to_recall(principal: Principal, request: Request[RecallObjection, Non
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         code=request.body.code,
         reason=request.body.reason,
     )
@@ -700,8 +691,8 @@ def return_case(principal: Principal, request: Request[CloseRequest, None]) -> A
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         reason=request.body.reason,
         expected=version_in_if_match(request.headers),
     )
@@ -754,8 +745,8 @@ def record_activity(principal: Principal, request: Request[ActivityReport, None]
         scope,
         case_id,
         report,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         activity_id=request.derived_id("act"),
     )
     return Answer(
@@ -787,8 +778,8 @@ def make_promise(principal: Principal, request: Request[PromiseReport, None]) ->
         wiring.store(),
         scope_of_case(principal, case_id),
         case_id,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         amount_minor=body.amount_minor,
         currency=body.currency,
         due_on=body.due_on,

@@ -10,11 +10,10 @@ from chalicelib import wiring
 from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.domain.training.certificate import Certificate
-from chalicelib.edge.callers import actor_of, org_of
+from chalicelib.edge.callers import told_by
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.edge.organisations_api import ListingQuery, one_scope
 from chalicelib.usecases import assignment, certificates
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -86,11 +85,6 @@ def _view(certificate: Certificate) -> CertificateView:
     return CertificateView(**body, **lists, lender=certificate.tenant, evidence_sha256=certificate.evidence)
 
 
-def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
-    caller = Caller(actor_of(principal), org_of(principal), principal.collector)
-    return caller, Context(wiring.now(), request.id)
-
-
 @route(
     bp,
     "POST",
@@ -110,7 +104,7 @@ def record_certificate(principal: Principal, request: Request[CertificateEntry, 
     )
     ports = wiring.certificate_ports()
     found = certificates.record_certificate(
-        ports, scope, org, request.path["collector_id"], shown, *_told(principal, request)
+        ports, scope, org, request.path["collector_id"], shown, *told_by(principal, request)
     )
     assignment.retry_unassigned(wiring.store(), wiring.feed_repository(), wiring.queues(), scope)
     return Answer(_view(found), version=found.version)
@@ -137,7 +131,7 @@ def revoke_certificate(principal: Principal, request: Request[CertificateRevocat
         path["agency_id"],
         path["collector_id"],
         path["country"],
-        *_told(principal, request),
+        *told_by(principal, request),
         reason=request.body.reason,
     )
     return Answer(_view(found), version=found.version)

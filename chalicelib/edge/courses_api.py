@@ -1,6 +1,6 @@
 """Courses over HTTP: drafted by one person, decided on by another; their questions are read by nobody else."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,10 +9,9 @@ from chalicelib import wiring
 from chalicelib.domain.errors import NotFound, NotPermitted, StateConflict
 from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.domain.training.course import Course, CourseContent, CourseVersion, ExamRules, Material, Subject, Words
-from chalicelib.edge.callers import actor_of, scopes_for
+from chalicelib.edge.callers import scopes_for, told_by
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.usecases import courses
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -87,10 +86,6 @@ def _course(lender: str, course: Course) -> CourseView:
     return CourseView(**told, lender=lender, materials=list(course.materials))
 
 
-def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
-    return Caller(actor_of(principal)), Context(wiring.now(), request.id)
-
-
 @route(
     bp,
     "POST",
@@ -108,7 +103,7 @@ def draft_course(principal: Principal, request: Request[CourseDraft, None]) -> A
     body = request.body
     wanted = courses.Draft(body.course, body.subject, body.country, body.content)
     found = courses.draft_course(
-        wiring.exam_ports().of_courses, scope_of(principal), wanted, *_told(principal, request)
+        wiring.exam_ports().of_courses, scope_of(principal), wanted, *told_by(principal, request)
     )
     return Answer(_version(found), version=found.version)
 
@@ -167,7 +162,7 @@ def decide_course(principal: Principal, request: Request[CourseDecision, None]) 
         scope_of(principal),
         path["course_id"],
         int(path["number"]),
-        *_told(principal, request),
+        *told_by(principal, request),
         approve=body.decision == "approve",
         reason=body.reason,
     )

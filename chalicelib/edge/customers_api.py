@@ -11,11 +11,10 @@ from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.intake.values import is_cn_id
 from chalicelib.domain.people.person import Employment, Residence
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
-from chalicelib.edge.callers import actor_of, org_of, scopes_for
+from chalicelib.edge.callers import caller_of, context_of, org_of, scopes_for
 from chalicelib.edge.entity_tags import entity_tag
 from chalicelib.edge.http import Answer, Page, Request, route
 from chalicelib.usecases import duplicates, persons, upkeep
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -269,14 +268,6 @@ def _scope(principal: Principal, person: str) -> TenantScope:
     raise NotFound("person", person)
 
 
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal), org_of(principal), principal.collector)
-
-
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
 def _changed(changed: persons.Changed, *, location: str | None = None) -> Answer:
     view = PersonChanged(person=changed.person.id, version=changed.person.version, point=changed.point)
     return Answer(view, version=changed.person.version, location=location)
@@ -400,8 +391,8 @@ def add_contact_point(principal: Principal, request: Request[ContactPointWish, N
             consent=None if wish.consent is None else wish.consent.state,
             medium=None if wish.consent is None else wish.consent.medium,
         ),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     return _changed(changed, location=f"/v1/persons/{changed.person.id}")
 
@@ -426,8 +417,8 @@ def verify_contact_point(principal: Principal, request: Request[Verification, No
         request.path["point_id"],
         wish.result,
         persons.Proof(wish.how, wish.contact),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     return _changed(changed)
 
@@ -451,8 +442,8 @@ def retire_contact_point(principal: Principal, request: Request[Retirement, None
         person_id,
         request.path["point_id"],
         request.body.reason,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     return _changed(changed)
 
@@ -477,8 +468,8 @@ def set_preferences(principal: Principal, request: Request[PreferencesWish, None
         person_id,
         persons.Wishes(wish.language, wish.channel, hours, wish.clear),
         persons.Proof(wish.how, wish.contact),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     return _changed(changed)
 
@@ -509,8 +500,8 @@ def confirm_data(principal: Principal, request: Request[ConfirmationWish, None])
             employment=None if wish.employment is None else Employment(**wish.employment.model_dump()),
         ),
         persons.Proof(wish.how, wish.contact),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     return _changed(changed)
 
@@ -538,8 +529,8 @@ def merge_persons(principal: Principal, request: Request[MergeWish, None]) -> An
         person_id,
         wish.other,
         duplicates.Why(wish.reason, wish.note, wish.despite_documents),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         merge_id=request.derived_id("mrg"),
     )
     view = MergeView(id=merge.id, person=person_id, absorbed=merge.person, at=merge.at)
@@ -565,8 +556,8 @@ def split_person(principal: Principal, request: Request[SplitWish, None]) -> Spl
         person_id,
         merge_id,
         duplicates.Why(request.body.reason, request.body.note),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     return SplitView(merge=merge_id, person=kept, freed=freed)
 
@@ -590,7 +581,7 @@ def dismiss_duplicate(principal: Principal, request: Request[NotSame, None]) -> 
         person_id,
         other_id,
         duplicates.Why(request.body.reason, request.body.note),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     return PairView(records=sorted((person_id, other_id)))

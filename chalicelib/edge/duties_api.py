@@ -12,11 +12,10 @@ from chalicelib.domain.duties.duty import Duty
 from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.instants import from_text
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
-from chalicelib.edge.callers import actor_of, org_of, scope_of_case, scopes_for
+from chalicelib.edge.callers import caller_of, context_of, org_of, scope_of_case, scopes_for
 from chalicelib.edge.compliance_api import SHIPPED, Bilingual
 from chalicelib.edge.http import Answer, Page, Request, route
 from chalicelib.usecases import duties
-from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.duties import Fulfilment
 
 bp = Blueprint(__name__)
@@ -190,14 +189,6 @@ def _rule_view(rule: DutyRule) -> DutyRuleView:
     )
 
 
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal), org_of(principal), principal.collector)
-
-
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
 def _found(principal: Principal, duty: str) -> tuple[TenantScope, Duty]:
     """Return the caller's duty with the scope of its lender. Raises NotFound, for a foreign one as for none."""
     for scope in scopes_for(principal):
@@ -254,8 +245,8 @@ def report_duty(principal: Principal, request: Request[DutyReport, None]) -> Ans
         scope_of_case(principal, body.case),
         body.case,
         body.report,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         at=body.at,
         stated=body.stated_on,
         report_id=request.derived_id("rep"),
@@ -293,7 +284,7 @@ def fulfil_duty(principal: Principal, request: Request[FulfilmentReport, None]) 
     scope, known = _found(principal, request.path["duty_id"])
     body = request.body
     done = Fulfilment(body.evidence, body.at, body.reference, body.sha256, body.note)
-    duty = duties.fulfil(wiring.duty_ports(), scope, known.id, done, _caller(principal), _context(request))
+    duty = duties.fulfil(wiring.duty_ports(), scope, known.id, done, caller_of(principal), context_of(request))
     return Answer(_view(duty), version=duty.version)
 
 
@@ -313,8 +304,8 @@ def waive_duty(principal: Principal, request: Request[Waiver, None]) -> Answer:
         wiring.duty_ports(),
         scope_of(principal),
         request.path["duty_id"],
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         reason=request.body.reason,
     )
     return Answer(_view(duty), version=duty.version)
@@ -336,8 +327,8 @@ def extend_duty(principal: Principal, request: Request[LongerTerm, None]) -> Ans
         wiring.duty_ports(),
         scope_of(principal),
         request.path["duty_id"],
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         extension=request.body.extension,
         reason=request.body.reason,
     )

@@ -1,6 +1,6 @@
 """Exams over HTTP: a collector starts, answers and submits their own; what is right is told to nobody here."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,11 +13,10 @@ from chalicelib.domain.principals import Principal, Role, TenantScope, scope_of
 from chalicelib.domain.training.course import Option, Words
 from chalicelib.domain.training.draw import options_of
 from chalicelib.domain.training.exam import Exam
-from chalicelib.edge.callers import actor_of, org_of
+from chalicelib.edge.callers import told_by
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.edge.organisations_api import ListingQuery, one_scope
 from chalicelib.usecases import assignment, exams
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -81,11 +80,6 @@ class ExamView(_Model):
     version: int
 
 
-def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
-    caller = Caller(actor_of(principal), org_of(principal), principal.collector)
-    return caller, Context(wiring.now(), request.id)
-
-
 def _scope(principal: Principal, lender: str | None) -> TenantScope:
     return one_scope(principal, principal.org, lender) if principal.is_agency_side else scope_of(principal)
 
@@ -129,7 +123,7 @@ def start_exam(principal: Principal, request: Request[ExamStart, ListingQuery]) 
         wiring.exam_ports(),
         scope,
         request.body.course,
-        *_told(principal, request),
+        *told_by(principal, request),
         exam=request.derived_id("exm"),
         seed=new_id("seed", epoch_ms=epoch_ms(wiring.now())),
     )
@@ -151,7 +145,7 @@ def read_exam(principal: Principal, request: Request[None, ListingQuery]) -> Ans
     """Which answers are right is in no view of an exam."""
     scope = _scope(principal, request.query.lender)
     known = exams.get_exam(wiring.exam_ports(), scope, request.path["exam_id"])
-    found = exams.own_exam(known, _told(principal, request)[0])
+    found = exams.own_exam(known, told_by(principal, request)[0])
     return Answer(_view(principal, scope, found), version=found.version)
 
 
@@ -170,7 +164,7 @@ def save_answers(principal: Principal, request: Request[ExamAnswers, ListingQuer
     """They can be changed until the exam is submitted or its time is over."""
     scope = _scope(principal, request.query.lender)
     ports, answers = wiring.exam_ports(), request.body.answers
-    found = exams.save_answers(ports, scope, request.path["exam_id"], answers, *_told(principal, request))
+    found = exams.save_answers(ports, scope, request.path["exam_id"], answers, *told_by(principal, request))
     return Answer(_view(principal, scope, found), version=found.version)
 
 
@@ -188,7 +182,7 @@ def save_answers(principal: Principal, request: Request[ExamAnswers, ListingQuer
 def submit_exam(principal: Principal, request: Request[None, ListingQuery]) -> Answer:
     """An exam that nobody submits is marked by the clock, by what was answered in time."""
     scope = _scope(principal, request.query.lender)
-    found = exams.submit_exam(wiring.exam_ports(), scope, request.path["exam_id"], *_told(principal, request))
+    found = exams.submit_exam(wiring.exam_ports(), scope, request.path["exam_id"], *told_by(principal, request))
     assignment.retry_unassigned(wiring.store(), wiring.feed_repository(), wiring.queues(), scope)
     return Answer(_view(principal, scope, found), version=found.version)
 
@@ -208,5 +202,5 @@ def void_exam(principal: Principal, request: Request[ExamVoid, None]) -> Answer:
     """What was marked is not taken back: a certificate can be revoked."""
     scope = scope_of(principal)
     ports, reason = wiring.exam_ports(), request.body.reason
-    found = exams.void_exam(ports, scope, request.path["exam_id"], *_told(principal, request), reason=reason)
+    found = exams.void_exam(ports, scope, request.path["exam_id"], *told_by(principal, request), reason=reason)
     return Answer(_view(principal, scope, found), version=found.version)

@@ -1,6 +1,6 @@
 """Experiments over HTTP: design, start, look at the results as often as one likes, end."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,10 +13,9 @@ from chalicelib.domain.experiments.mismatch import Mismatch
 from chalicelib.domain.experiments.results import Comparison, Results, text_of
 from chalicelib.domain.experiments.sequential import Interval
 from chalicelib.domain.principals import Principal, scope_of
-from chalicelib.edge.callers import actor_of
+from chalicelib.edge.callers import told_by
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.usecases import experiments
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -181,10 +180,6 @@ def _answer(experiment: Experiment) -> Answer:
     return Answer(_view(experiment), version=experiment.version, location=place)
 
 
-def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
-    return Caller(actor_of(principal)), Context(wiring.now(), request.id)
-
-
 @route(
     bp,
     "POST",
@@ -205,7 +200,7 @@ def draft_experiment(principal: Principal, request: Request[ExperimentDraft, Non
             request.derived_id("exp"),
             request.body.name,
             request.body.design,
-            *_told(principal, request),
+            *told_by(principal, request),
         )
     )
 
@@ -254,7 +249,7 @@ def read_experiment(principal: Principal, request: Request[None, None]) -> Exper
 def start_experiment(principal: Principal, request: Request[ExperimentStart, None]) -> Answer:
     """From now on persons are assigned by lot as their plans are looked at."""
     ports, scope = wiring.experiment_ports(), scope_of(principal)
-    told = _told(principal, request)
+    told = told_by(principal, request)
     reason = request.body.reason
     return _answer(experiments.start_experiment(ports, scope, request.path["experiment_id"], *told, reason=reason))
 
@@ -272,6 +267,6 @@ def start_experiment(principal: Principal, request: Request[ExperimentStart, Non
 def end_experiment(principal: Principal, request: Request[ExperimentEnd, None]) -> Answer:
     """From now on every case follows what is in force."""
     ports, scope = wiring.experiment_ports(), scope_of(principal)
-    told = _told(principal, request)
+    told = told_by(principal, request)
     reason = request.body.reason
     return _answer(experiments.end_experiment(ports, scope, request.path["experiment_id"], *told, reason=reason))

@@ -1,7 +1,7 @@
 """Feedback over HTTP: enter it, list what waits, assign, answer, close, open again."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,10 +11,9 @@ from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.feedback.item import FeedbackItem, Kind, Severity, Source, masked_words
 from chalicelib.domain.instants import to_text
 from chalicelib.domain.principals import Principal, Role, scope_of
-from chalicelib.edge.callers import actor_of, org_of, scope_of_case
+from chalicelib.edge.callers import scope_of_case, told_by
 from chalicelib.edge.http import Answer, Page, Request, route
 from chalicelib.usecases import feedback
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -135,11 +134,6 @@ _NEXT = timedelta(milliseconds=1)
 """Instants are kept to the millisecond, and what is due now is overdue."""
 
 
-def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
-    caller = Caller(actor_of(principal), org_of(principal), principal.collector)
-    return caller, Context(wiring.now(), request.id)
-
-
 def _answer(item: FeedbackItem) -> Answer:
     view = _view(item, wiring.now())
     return Answer(view, version=item.version, location=f"/v1/feedback/{item.id}")
@@ -172,7 +166,7 @@ def enter_feedback(principal: Principal, request: Request[FeedbackEntry, None]) 
         channel=body.channel,
         score=body.score,
     )
-    told = _told(principal, request)
+    told = told_by(principal, request)
     item = feedback.receive(wiring.feedback_ports(), scope, wish, *told, feedback=request.derived_id("fb"))
     return _answer(item)
 
@@ -236,7 +230,7 @@ def assign_feedback(principal: Principal, request: Request[FeedbackAssignment, N
         wiring.feedback_ports(),
         scope_of(principal),
         request.path["feedback_id"],
-        *_told(principal, request),
+        *told_by(principal, request),
         owner=request.body.owner,
         expected=request.expected_version,
     )
@@ -260,7 +254,7 @@ def answer_feedback(principal: Principal, request: Request[FeedbackAnswer, None]
         wiring.feedback_ports(),
         scope_of(principal),
         request.path["feedback_id"],
-        *_told(principal, request),
+        *told_by(principal, request),
         text=request.body.text,
         expected=request.expected_version,
     )
@@ -285,7 +279,7 @@ def close_feedback(principal: Principal, request: Request[FeedbackClosure, None]
         wiring.feedback_ports(),
         scope_of(principal),
         request.path["feedback_id"],
-        *_told(principal, request),
+        *told_by(principal, request),
         outcome=body.outcome,
         root_cause=body.root_cause,
         text=body.text,
@@ -311,7 +305,7 @@ def reopen_feedback(principal: Principal, request: Request[FeedbackReopening, No
         wiring.feedback_ports(),
         scope_of(principal),
         request.path["feedback_id"],
-        *_told(principal, request),
+        *told_by(principal, request),
         text=request.body.text,
         expected=request.expected_version,
     )

@@ -9,10 +9,9 @@ from chalicelib import wiring
 from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.house import HouseSet, HouseVersion
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
-from chalicelib.edge.callers import actor_of
+from chalicelib.edge.callers import caller_of, context_of
 from chalicelib.edge.http import Answer, Page, Request, route
 from chalicelib.usecases import house_rules
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -129,14 +128,6 @@ def _set_view(scope: TenantScope, each: HouseSet) -> HouseSetView:
     return HouseSetView(id=each.id, name=each.name, drafted=each.drafted, in_force=bound)
 
 
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal))
-
-
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
 def _place(request: Request[Any, Any]) -> str:
     return f"/v1/compliance/house-rules/{request.path['house_id']}/versions/{request.path['number']}"
 
@@ -160,8 +151,8 @@ def draft_house_rules(principal: Principal, request: Request[HouseDraft, None]) 
         wiring.house_ports(),
         scope_of(principal),
         house_rules.Draft(body.house, body.name, body.rules, body.enforce, body.zone),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
     )
     place = f"/v1/compliance/house-rules/{version.house}/versions/{version.number}"
     return Answer(_view(version), version=version.version, location=place)
@@ -257,8 +248,8 @@ def decide_house_rules(principal: Principal, request: Request[HouseDecision, Non
         scope_of(principal),
         request.path["house_id"],
         int(request.path["number"]),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         approve=body.decision == "approve",
         reason=body.reason,
         effective_from=body.effective_from,
@@ -285,8 +276,8 @@ def comment_house_rules(principal: Principal, request: Request[HouseComment, Non
         scope_of(principal),
         request.path["house_id"],
         int(request.path["number"]),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         text=request.body.text,
     )
     return Answer(_view(version), version=version.version, location=_place(request))

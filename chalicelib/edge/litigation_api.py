@@ -1,7 +1,7 @@
 """Litigation over HTTP: until when a claim can be sued for, what breaks the period, and the suit itself."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from chalice.app import Blueprint
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,11 +13,10 @@ from chalicelib.domain.litigation.limitation import Entry, Kind, Proof
 from chalicelib.domain.litigation.matter import Matter
 from chalicelib.domain.litigation.procedure import MatterEvent, procedure_of
 from chalicelib.domain.principals import Principal, scope_of
-from chalicelib.edge.callers import actor_of, org_of, scope_of_case
+from chalicelib.edge.callers import caller_of, context_of, org_of, scope_of_case
 from chalicelib.edge.compliance_api import Bilingual
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.usecases import litigation
-from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.litigation import Standing, Told
 
 bp = Blueprint(__name__)
@@ -109,14 +108,6 @@ class LimitationView(_Model):
     version: int
 
 
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal), org_of(principal), principal.collector)
-
-
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
 def _limitation(standing: Standing) -> Answer:
     claim, law = standing.claim, standing.claim.law
     view = LimitationView(
@@ -161,7 +152,9 @@ def read_limitation(principal: Principal, request: Request[None, None]) -> Answe
     """Computed anew from the case, its contacts and the ledger; an agency reads those of its own cases."""
     case = request.path["case_id"]
     scope = scope_of_case(principal, case)
-    return _limitation(litigation.get_limitation(wiring.store(), scope, case, _context(request), org=org_of(principal)))
+    return _limitation(
+        litigation.get_limitation(wiring.store(), scope, case, context_of(request), org=org_of(principal))
+    )
 
 
 @route(
@@ -185,8 +178,8 @@ def record_limitation_entry(principal: Principal, request: Request[LimitationEnt
         wiring.store(),
         scope_of_case(principal, case),
         case,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         Entry(id=request.derived_id("lim"), **told),
         supersedes=request.body.supersedes,
         expected=request.expected_version,
@@ -362,8 +355,8 @@ def open_litigation(principal: Principal, request: Request[MatterRequest, None])
         wiring.store(),
         scope_of(principal),
         request.path["case_id"],
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         matter_id=request.derived_id("lit"),
         is_urgent=request.body.urgent,
         expected=request.expected_version,
@@ -404,8 +397,8 @@ def record_litigation_event(principal: Principal, request: Request[MatterEventRe
         wiring.store(),
         scope,
         request.path["matter_id"],
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         Told(**request.body.model_dump()),
         event_id=request.derived_id("lev"),
         expected=request.expected_version,
@@ -431,8 +424,8 @@ def file_litigation_document(principal: Principal, request: Request[DocumentRepo
         wiring.store(),
         scope,
         request.path["matter_id"],
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         document_id=request.derived_id("doc"),
         expected=request.expected_version,
         **request.body.model_dump(),

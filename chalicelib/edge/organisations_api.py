@@ -18,12 +18,11 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.principals import Principal, Role, TenantScope, founding_scope, scope_of
 from chalicelib.domain.residency import REGION_PATTERN
-from chalicelib.edge.callers import actor_of, org_of, scopes_for
+from chalicelib.edge.callers import caller_of, context_of, org_of, scopes_for
 from chalicelib.edge.entity_tags import version_in_if_match
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.settings import region
 from chalicelib.usecases import assignment, organisations
-from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.organisations import Put
 
 bp = Blueprint(__name__)
@@ -145,14 +144,6 @@ class ListingQuery(_Model):
     lender: Id | None = None
 
 
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal), org_of(principal), principal.collector)
-
-
 def _put(put: Put, view: BaseModel, location: str) -> Answer:
     return Answer(view, version=put.body.version, status=201 if put.created else 200, location=location)
 
@@ -196,8 +187,8 @@ def put_lender(principal: Principal, request: Request[LenderBody, None]) -> Answ
         wiring.store(),
         scope,
         lender,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         here=region(),
         expected=version_in_if_match(request.headers),
     )
@@ -241,8 +232,8 @@ def confirm_balances(principal: Principal, request: Request[BalancesConfirmed, N
     lender = organisations.confirm_balances(
         wiring.store(),
         _scope_within(principal, request.path["lender_id"]),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         confirmed_at=request.body.confirmed_at,
     )
     return Answer(_lender_view(lender), version=lender.version)
@@ -262,8 +253,8 @@ def put_high_risk_threshold(principal: Principal, request: Request[HighRiskThres
     lender = organisations.put_high_risk_threshold(
         wiring.store(),
         _scope_within(principal, request.path["lender_id"]),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         permille=request.body.permille,
     )
     return Answer(_lender_view(lender), version=lender.version)
@@ -288,8 +279,8 @@ def put_agency(principal: Principal, request: Request[AgencyBody, None]) -> Answ
         wiring.feed_repository(),
         scope,
         agency,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         expected=version_in_if_match(request.headers),
     )
     assignment.retry_unassigned(wiring.store(), wiring.feed_repository(), wiring.queues(), scope)
@@ -368,8 +359,8 @@ def put_collector(principal: Principal, request: Request[CollectorBody, ListingQ
         wiring.store(),
         scope,
         collector,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         expected=version_in_if_match(request.headers),
     )
     assignment.retry_unassigned(wiring.store(), wiring.feed_repository(), wiring.queues(), scope)

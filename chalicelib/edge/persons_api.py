@@ -13,10 +13,9 @@ from chalicelib.domain.people import export
 from chalicelib.domain.people.erasure import REASONS, ErasureRequest, Outcome
 from chalicelib.domain.people.person import HoldEntry
 from chalicelib.domain.principals import Principal, scope_of
-from chalicelib.edge.callers import actor_of, org_of, scope_of_case
+from chalicelib.edge.callers import actor_of, caller_of, context_of, org_of, scope_of_case
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.usecases import cases, erasure, exporting, holding, unmasking
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -335,8 +334,8 @@ def unmask_field(principal: Principal, request: Request[UnmaskWish, None]) -> An
         case_id,
         target,
         unmasking.Why(wish.reason, wish.text),
-        Caller(actor_of(principal), org_of(principal), principal.collector),
-        Context(wiring.now(), request.id),
+        caller_of(principal),
+        context_of(request),
         role=principal.role.value,
         client=f"{principal.org}#{principal.subject}",
         unmasking_id=identity,

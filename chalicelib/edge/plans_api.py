@@ -10,10 +10,10 @@ from chalicelib import wiring
 from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.principals import Principal
 from chalicelib.domain.strategies.next_action import REASONS
-from chalicelib.edge.callers import actor_of, org_of, scope_of_case
+from chalicelib.edge.callers import caller_of, org_of, scope_of_case
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.usecases import plans
-from chalicelib.usecases.cases import Caller, Context
+from chalicelib.usecases.cases import Context
 from chalicelib.usecases.plans import Action, Read
 
 bp = Blueprint(__name__)
@@ -185,7 +185,7 @@ def override_plan(principal: Principal, request: Request[PlanOverride, None]) ->
     """The reason is sealed under the borrower's key. Holds and the compliance check stand above any decision here."""
     case, body = request.path["case_id"], request.body
     scope, now = scope_of_case(principal, case), wiring.now()
-    caller = Caller(actor_of(principal), org_of(principal), principal.collector)
+    caller = caller_of(principal)
     plans.override_plan(
         wiring.plan_ports(),
         scope,

@@ -12,10 +12,9 @@ from chalicelib.domain.money.commission import Terms, TermsVersion
 from chalicelib.domain.money.reconciliation import EXPLANATIONS, Break, Row
 from chalicelib.domain.money.statement import Objection
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
-from chalicelib.edge.callers import actor_of, org_of, scope_of_case, scopes_for
+from chalicelib.edge.callers import caller_of, context_of, org_of, scope_of_case, scopes_for
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.usecases import cases, statements
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -208,14 +207,6 @@ def _place(principal: Principal, request: Request[Any, Any]) -> tuple[TenantScop
     return scope, agency
 
 
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal), org_of(principal))
-
-
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
 def _terms(version: TermsVersion) -> Answer:
     return Answer(TermsView(**dict(version)), version=version.version)
 
@@ -246,8 +237,8 @@ def offer_commission_terms(principal: Principal, request: Request[TermsOffer, No
             scope,
             agency,
             request.body.terms,
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             effective_from=request.body.effective_from,
         )
     )
@@ -288,8 +279,8 @@ def decide_commission_terms(principal: Principal, request: Request[TermsDecision
             scope,
             agency,
             int(request.path["number"]),
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             decision=request.body.decision,
         )
     )
@@ -373,8 +364,8 @@ def object_to_line(principal: Principal, request: Request[LineObjection, None]) 
             scope,
             agency,
             request.path["month"],
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             currency=request.body.currency,
             source=request.body.source,
             reason=request.body.reason,
@@ -416,8 +407,8 @@ def answer_objection(principal: Principal, request: Request[ObjectionAnswer, Non
             scope,
             agency,
             request.path["objection_id"],
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             decision=request.body.decision,
             answer=request.body.answer,
             granted_minor=request.body.granted_minor,

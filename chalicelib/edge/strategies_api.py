@@ -12,12 +12,11 @@ from chalicelib.domain.instants import from_text
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
 from chalicelib.domain.strategies.book import StrategyBook, StrategyVersion
 from chalicelib.domain.strategies.strategy import STRATEGY_ID, Strategy
-from chalicelib.edge.callers import actor_of
+from chalicelib.edge.callers import caller_of, context_of
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.edge.simulations_api import SimulationView
 from chalicelib.edge.simulations_api import view_of as simulation_view
 from chalicelib.usecases import strategies
-from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.strategies import Versioned
 
 bp = Blueprint(__name__)
@@ -124,14 +123,6 @@ class StrategySimulation(_Model):
     left_out: list[str]
 
 
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal))
-
-
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
 def _standing(life: StrategyVersion) -> Any:
     if life.state.value != "activated":
         return life.state.value
@@ -183,8 +174,8 @@ def draft_strategy(principal: Principal, request: Request[StrategyDraft, None]) 
             wiring.strategy_ports(),
             scope_of(principal),
             request.body.content,
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             rank=request.body.rank,
         )
     )
@@ -259,8 +250,8 @@ def decide_strategy(principal: Principal, request: Request[StrategyDecision, Non
             scope,
             strategy,
             number,
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             approve=body.decision == "approve",
             reason=body.reason,
         )
@@ -289,8 +280,8 @@ def simulate_strategy(principal: Principal, request: Request[StrategySpan, None]
         scope,
         strategy,
         number,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         simulation=request.derived_id("sim"),
         first_day=request.body.from_ or last - timedelta(days=LAST_MONTH_DAYS - 1),
         last_day=last,
@@ -323,8 +314,8 @@ def activate_strategy(principal: Principal, request: Request[StrategyActivation,
             scope,
             strategy,
             number,
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             active_from=body.active_from,
             simulation=body.simulation,
             reason=body.reason,
@@ -352,8 +343,8 @@ def end_strategy(principal: Principal, request: Request[StrategyEnd, None]) -> A
             scope,
             strategy,
             number,
-            _caller(principal),
-            _context(request),
+            caller_of(principal),
+            context_of(request),
             reason=request.body.reason,
         )
     )

@@ -1,6 +1,6 @@
 """Surveys over HTTP: rules drafted by one person and approved by another; who was asked, and what they answered."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from chalice.app import Blueprint
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -10,10 +10,9 @@ from chalicelib.domain.errors import NotFound, StateConflict
 from chalicelib.domain.feedback.survey import Survey, SurveyState
 from chalicelib.domain.feedback.survey_rules import RulesVersion, SurveyRules, in_force
 from chalicelib.domain.principals import Principal, scope_of
-from chalicelib.edge.callers import actor_of
+from chalicelib.edge.callers import told_by
 from chalicelib.edge.http import Answer, Page, Request, route
 from chalicelib.usecases import surveys
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -106,10 +105,6 @@ def _view(survey: Survey) -> SurveyView:
     return SurveyView(**body, message=message, answers=len(survey.heard))
 
 
-def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
-    return Caller(actor_of(principal)), Context(wiring.now(), request.id)
-
-
 @route(
     bp,
     "POST",
@@ -123,7 +118,7 @@ def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Con
 )
 def draft_survey_rules(principal: Principal, request: Request[SurveyRules, None]) -> Answer:
     """Nobody is asked until somebody else approves it. A version without occasions ends the asking."""
-    told = _told(principal, request)
+    told = told_by(principal, request)
     version = surveys.draft_rules(wiring.survey_ports(), scope_of(principal), request.body, *told)
     return Answer(_rules_view(version), version=version.version, location=f"/v1/survey-rules/{version.number}")
 
@@ -180,7 +175,7 @@ def decide_survey_rules(principal: Principal, request: Request[SurveyRulesDecisi
         wiring.survey_ports(),
         scope_of(principal),
         int(request.path["number"]),
-        *_told(principal, request),
+        *told_by(principal, request),
         approve=body.decision == "approve",
         reason=body.reason,
         effective_from=body.effective_from,

@@ -20,10 +20,9 @@ from chalicelib.domain.outreach.templates import (
     required_values,
 )
 from chalicelib.domain.principals import Principal, TenantScope, scope_of
-from chalicelib.edge.callers import actor_of, org_of, scopes_for
+from chalicelib.edge.callers import caller_of, context_of, org_of, scopes_for
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.usecases import templates
-from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.templates import Versioned
 
 bp = Blueprint(__name__)
@@ -185,14 +184,6 @@ class Preview(_Model):
     words: list[FoundWord]
 
 
-def _context(request: Request[Any, Any]) -> Context:
-    return Context(wiring.now(), request.id)
-
-
-def _caller(principal: Principal) -> Caller:
-    return Caller(actor_of(principal), org_of(principal), principal.collector)
-
-
 def _life(version: TemplateVersion) -> VersionLife:
     known = version.model_dump(mode="json")
     return VersionLife(**known, in_force=version.in_force(wiring.now()))
@@ -314,7 +305,7 @@ def draft_template(principal: Principal, request: Request[TemplateDraft, None]) 
         raise InvalidInput("/id", "required", "a text of one's own needs an id")
     library = draft.library and (draft.library if "@" in draft.library else _newest(draft.library))
     found = templates.draft_template(
-        wiring.store(), scope, content, _caller(principal), _context(request), library=library
+        wiring.store(), scope, content, caller_of(principal), context_of(request), library=library
     )
     return _answer(found, scope, status=201)
 
@@ -423,8 +414,8 @@ def decide_template(principal: Principal, request: Request[TemplateDecision, Non
         scope,
         name,
         number,
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         approve=decision.decision == "approve",
         reason=decision.reason,
         effective_from=decision.effective_from,
@@ -452,8 +443,8 @@ def retire_template(principal: Principal, request: Request[TemplateRetirement, N
         scope,
         request.path["template_id"],
         _number(request),
-        _caller(principal),
-        _context(request),
+        caller_of(principal),
+        context_of(request),
         reason=request.body.reason,
     )
     return _answer(found, scope)

@@ -1,6 +1,6 @@
 """Training sessions over HTTP: planned and led by agency or lender, attended by collectors by the server's clock."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from chalice.app import Blueprint
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -12,11 +12,10 @@ from chalicelib.domain.instants import epoch_ms
 from chalicelib.domain.principals import Principal
 from chalicelib.domain.training.course import Material
 from chalicelib.domain.training.session import Attendance, Kind, Session, SessionState
-from chalicelib.edge.callers import actor_of, org_of
+from chalicelib.edge.callers import told_by
 from chalicelib.edge.http import Answer, Request, route
 from chalicelib.edge.organisations_api import ListingQuery, one_scope
 from chalicelib.usecases import trainings
-from chalicelib.usecases.cases import Caller, Context
 
 bp = Blueprint(__name__)
 
@@ -94,11 +93,6 @@ def _attendance(attendance: Attendance) -> AttendanceView:
     return AttendanceView(**told, confirmed=len(attendance.confirmed))
 
 
-def _told(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
-    caller = Caller(actor_of(principal), org_of(principal), principal.collector)
-    return caller, Context(wiring.now(), request.id)
-
-
 @route(
     bp,
     "POST",
@@ -118,7 +112,7 @@ def plan_session(principal: Principal, request: Request[SessionPlan, ListingQuer
     plan = trainings.Plan(org, Kind(body.kind), body.course, body.planned_from, body.planned_to, body.materials)
     ports, session = wiring.training_ports(), request.derived_id("ses")
     seed = new_id("seed", epoch_ms=epoch_ms(wiring.now()))
-    found = trainings.plan_session(ports, scope, plan, *_told(principal, request), session=session, seed=seed)
+    found = trainings.plan_session(ports, scope, plan, *told_by(principal, request), session=session, seed=seed)
     return Answer(_view(found), version=found.version)
 
 
@@ -135,7 +129,7 @@ def plan_session(principal: Principal, request: Request[SessionPlan, ListingQuer
 def read_session(principal: Principal, request: Request[None, ListingQuery]) -> Answer:
     """A collector polls it while they attend."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
-    caller, _ = _told(principal, request)
+    caller, _ = told_by(principal, request)
     found = trainings.read_session(wiring.training_ports(), scope, request.path["session_id"], caller)
     return Answer(_view(found), tag=f"{found.version}-{found.open_check(wiring.now())}")
 
@@ -155,7 +149,7 @@ def start_session(principal: Principal, request: Request[None, ListingQuery]) ->
     """Nobody starts it: the clock cancels it at its planned end."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
     ports, session = wiring.training_ports(), request.path["session_id"]
-    found = trainings.start_session(ports, scope, session, *_told(principal, request))
+    found = trainings.start_session(ports, scope, session, *told_by(principal, request))
     return Answer(_view(found), version=found.version)
 
 
@@ -174,7 +168,7 @@ def stop_session(principal: Principal, request: Request[None, ListingQuery]) -> 
     """Nobody stops it: the clock does, an hour after its planned end."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
     ports, session = wiring.training_ports(), request.path["session_id"]
-    found = trainings.stop_session(ports, scope, session, *_told(principal, request))
+    found = trainings.stop_session(ports, scope, session, *told_by(principal, request))
     return Answer(_view(found), version=found.version)
 
 
@@ -193,7 +187,7 @@ def cancel_session(principal: Principal, request: Request[None, ListingQuery]) -
     """One that has begun is stopped."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
     ports, session = wiring.training_ports(), request.path["session_id"]
-    found = trainings.cancel_session(ports, scope, session, *_told(principal, request))
+    found = trainings.cancel_session(ports, scope, session, *told_by(principal, request))
     return Answer(_view(found), version=found.version)
 
 
@@ -212,7 +206,7 @@ def join_session(principal: Principal, request: Request[None, ListingQuery]) -> 
     """What counts follows from the server's clock."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
     ports, session = wiring.training_ports(), request.path["session_id"]
-    found = trainings.join_session(ports, scope, session, *_told(principal, request))
+    found = trainings.join_session(ports, scope, session, *told_by(principal, request))
     return Answer(_attendance(found), version=found.version)
 
 
@@ -231,7 +225,7 @@ def confirm_presence(principal: Principal, request: Request[None, ListingQuery])
     """Each check is open for five minutes; a slice of twenty minutes counts exactly when its check was confirmed."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
     ports, session = wiring.training_ports(), request.path["session_id"]
-    found = trainings.confirm_presence(ports, scope, session, *_told(principal, request))
+    found = trainings.confirm_presence(ports, scope, session, *told_by(principal, request))
     return Answer(_attendance(found), version=found.version)
 
 
@@ -250,7 +244,7 @@ def leave_session(principal: Principal, request: Request[None, ListingQuery]) ->
     """The minutes are counted when the session is over."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
     ports, session = wiring.training_ports(), request.path["session_id"]
-    found = trainings.leave_session(ports, scope, session, *_told(principal, request))
+    found = trainings.leave_session(ports, scope, session, *told_by(principal, request))
     return Answer(_attendance(found), version=found.version)
 
 
@@ -267,7 +261,7 @@ def leave_session(principal: Principal, request: Request[None, ListingQuery]) ->
 def list_attendances(principal: Principal, request: Request[None, ListingQuery]) -> AttendanceList:
     """A collector sees their own."""
     scope = one_scope(principal, request.path["agency_id"], request.query.lender)
-    caller, _ = _told(principal, request)
+    caller, _ = told_by(principal, request)
     ports, session = wiring.training_ports(), request.path["session_id"]
     trainings.read_session(ports, scope, session, caller)
     found = ports.sessions.attendances(scope, session)

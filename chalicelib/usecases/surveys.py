@@ -242,7 +242,8 @@ def _draw(ports: SurveyPorts, scope: Scope, event: Event, versions: Sequence[Rul
     agency = event.data.get("agency")
 
     def once() -> None:
-        if ports.surveys.survey(scope, identity) is not None:
+        # Nobody is drawn again who was asked a short while ago: there is nothing to wait for.
+        if ports.surveys.survey(scope, identity) is not None or _is_too_soon(ports, scope, case.debtor, now):
             return
         survey = Survey(
             id=identity,
@@ -256,9 +257,6 @@ def _draw(ports: SurveyPorts, scope: Scope, event: Event, versions: Sequence[Rul
             drawn_at=event.at,
             ask_at=to_text(from_text(event.at) + timedelta(hours=occasion.wait_hours)),
         )
-        if _is_too_soon(ports, scope, case.debtor, now):
-            # Nobody is drawn again who was asked a short while ago: there is nothing to wait for.
-            return
         unit = ports.store.unit(scope, actor=SURVEYOR, req=event.req, now=now)
         unit.create(ports.surveys.record(survey))
         data = {**_data(survey), "occasion": survey.occasion, "number": survey.rules, "ask_at": survey.ask_at}

@@ -274,39 +274,8 @@ def settle(ports: TrainingPorts, scope: Scope, session: Session, *, actor: Actor
         return session
     zone = lender_of(ports.store, scope).zone
     for each in ports.sessions.attendances(scope, session.id):
-
-        def count(who: Attendance = each) -> None:
-            known = _attendance(ports, scope, session.id, who.org, who.collector)
-            if known.minutes is not None:
-                return
-            minutes = counted_minutes(session, known)
-            trainee = ports.exams.trainee(scope, who.org, who.collector)
-            began = from_text(session.started_at or session.planned_from)
-            credit = Credit(
-                session=session.id,
-                kind=session.kind,
-                course=session.course,
-                on=local_date(began, zone),
-                minutes=minutes,
-            )
-            noted = _free(trainee, session.id)
-            noted = noted.model_copy(update={"credits": (*noted.credits, credit)})
-            unit = ports.store.unit(scope, actor=actor, req=req, now=now)
-            counted = known.model_copy(update={"minutes": minutes, "version": known.version + 1})
-            unit.replace(ports.sessions.attendance_record(counted), expected=known.version)
-            unit.replace(ports.exams.trainee_record(noted), expected=trainee.version)
-            told = {
-                "collector": who.collector,
-                "minutes": minutes,
-                "joined_at": known.joined_at,
-                "left_at": known.left_at,
-            }
-            shown = {"confirmed": len(known.confirmed), "checks": session.checks()}
-            pk = keys.trainee_pk(scope.tenant, trainee_id(who.org, who.collector))
-            unit.emit(pk, EventType.TRAINING_CREDITED, {**_data(session), **told, **shown})
-            unit.commit()
-
-        retrying(count, attempts=20)
+        # A collector's record is written by whatever else they do meanwhile, so it may take some tries.
+        retrying(lambda who=each: _credit(ports, scope, session, who, zone, actor=actor, req=req, now=now), attempts=20)  # type: ignore[misc]
 
     def close() -> Session:
         known = get_session(ports, scope, session.id)
@@ -319,6 +288,41 @@ def settle(ports: TrainingPorts, scope: Scope, session: Session, *, actor: Actor
         return after
 
     return retrying(close)
+
+
+def _credit(
+    ports: TrainingPorts,
+    scope: Scope,
+    session: Session,
+    who: Attendance,
+    zone: str,
+    *,
+    actor: Actor,
+    req: str,
+    now: datetime,
+) -> None:
+    known = _attendance(ports, scope, session.id, who.org, who.collector)
+    if known.minutes is not None:
+        return
+    minutes = counted_minutes(session, known)
+    trainee = ports.exams.trainee(scope, who.org, who.collector)
+    credit = Credit(
+        session=session.id,
+        kind=session.kind,
+        course=session.course,
+        on=local_date(from_text(session.started_at or session.planned_from), zone),
+        minutes=minutes,
+    )
+    noted = _free(trainee, session.id).model_copy(update={"credits": (*trainee.credits, credit)})
+    counted = known.model_copy(update={"minutes": minutes, "version": known.version + 1})
+    unit = ports.store.unit(scope, actor=actor, req=req, now=now)
+    unit.replace(ports.sessions.attendance_record(counted), expected=known.version)
+    unit.replace(ports.exams.trainee_record(noted), expected=trainee.version)
+    told = {"collector": who.collector, "minutes": minutes, "joined_at": known.joined_at, "left_at": known.left_at}
+    shown = {"confirmed": len(known.confirmed), "checks": session.checks()}
+    pk = keys.trainee_pk(scope.tenant, trainee_id(who.org, who.collector))
+    unit.emit(pk, EventType.TRAINING_CREDITED, {**_data(session), **told, **shown})
+    unit.commit()
 
 
 def get_session(ports: TrainingPorts, scope: Scope, session: str) -> Session:

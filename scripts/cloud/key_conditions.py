@@ -23,7 +23,10 @@ class Clause:
 def matcher(
     clauses: Sequence[Clause], values: Mapping[str, Any], names: Mapping[str, str], compare: Compare
 ) -> Callable[[Mapping[str, Any]], bool]:
-    """Return what tells whether an item satisfies every clause; the bounds of BETWEEN are closed, as in DynamoDB."""
+    """Return what tells whether an item satisfies every clause; the bounds of BETWEEN are closed, as in DynamoDB.
+
+    ``begins_with`` is for keys that are strings, as all of ours are: it raises KeyError for others.
+    """
     wanted = [
         (names.get(clause.name, clause.name), clause.operator, [values.get(name) for name in clause.values])
         for clause in clauses
@@ -71,7 +74,7 @@ def _first(tokens: Sequence[Token]) -> tuple[Clause | None, int]:
     if kinds[:2] == ["NAME_REF", "IDENT"] and _is_word(tokens[1], "BETWEEN"):
         is_whole = kinds[2:5] == ["VALUE_REF", "IDENT", "VALUE_REF"] and _is_word(tokens[3], "AND")
         return (Clause(words[0], "BETWEEN", (words[2], words[4])) if is_whole else None), 5
-    if kinds[:3] == ["NAME_REF", kinds[1] if len(kinds) > 1 else "", "VALUE_REF"] and kinds[1] in _OPERATORS:
+    if kinds[::2][:2] == ["NAME_REF", "VALUE_REF"] and kinds[1] in _OPERATORS:
         return Clause(words[0], words[1], (words[2],)), 3
     if kinds == ["IDENT", "LPAREN", "NAME_REF", "COMMA", "VALUE_REF", "RPAREN"] and words[0].lower() == "begins_with":
         return Clause(words[2], "begins_with", (words[4],)), 6
