@@ -1,14 +1,17 @@
 """From a principal to what use cases need: the actor, the organisation, and the scope of the lender concerned."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import wiring
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.events import Actor
 from chalicelib.domain.principals import AGENCY_SIDE, Principal, TenantScope, agency_scopes, scope_of
-from chalicelib.edge.http import Request
 from chalicelib.usecases.cases import Caller, Context
+
+if TYPE_CHECKING:
+    # A request is asked for its id alone; the module that makes requests asks here for callers.
+    from chalicelib.edge.http import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,12 @@ def caller_of(principal: Principal) -> Caller:
     return Caller(actor_of(principal), org_of(principal), principal.collector)
 
 
-def context_of(request: Request[Any, Any]) -> Context:
+def context_of(request: "Request[Any, Any]") -> Context:
     """Return the instant and the id of a request."""
     return Context(wiring.now(), request.id)
 
 
-def told_by(principal: Principal, request: Request[Any, Any]) -> tuple[Caller, Context]:
+def told_by(principal: Principal, request: "Request[Any, Any]") -> tuple[Caller, Context]:
     """Return who asks, and when under which id."""
     return caller_of(principal), context_of(request)
 
