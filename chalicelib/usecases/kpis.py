@@ -528,9 +528,13 @@ def _bad_span(code: str, detail: str) -> InvalidQuery:
 
 
 def _whole(counters: Mapping[str, Counts]) -> Counts:
-    """Return the lender's counters of a period: the sum over its agencies, and what it has in a cell of its own."""
+    """Return the lender's counters of a period: the sum over its agencies, and what it has in a cell of its own.
+
+    What is made of all that came and left before is made for the lender itself: an agency that nothing happened at within
+    the period has no cell here, so that a sum over cells would leave out who worked there.
+    """
     total: Counts = {}
     for who, counts in counters.items():
         if who != WHOLE_LENDER and not is_slice(who):
-            kpi.add(total, {name: count for name, count in counts.items() if name not in OF_WHOLE})
+            kpi.add(total, {name: count for name, count in counts.items() if name not in OF_WHOLE | MADE})
     return total | counters.get(WHOLE_LENDER, {})

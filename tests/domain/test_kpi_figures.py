@@ -57,6 +57,15 @@ def test_lenders_figures_of_the_worked_day_are_those_worked_out_by_hand(
     assert (figure.numerator, figure.denominator, figure.n, figure.value) == (numerator, denominator, n, value)
 
 
+def test_days_that_collectors_worked_are_not_summed_over_the_agencies_that_have_a_cell() -> None:
+    made = figures_of({AGENCY: {"collector_days": 2, "training_minutes": 60}}, period=DAY)
+    (agency,) = (figure for figure in made[AGENCY] if figure.name == "training_hours_per_collector")
+    assert agency.denominator == 2
+    assert not [figure for figure in made["*"] if figure.name == "training_hours_per_collector"]
+    own = figures_of({AGENCY: {"collector_days": 2}, "*": {"collector_days": 5}}, period=DAY)["*"]
+    assert [f.denominator for f in own if f.name == "training_hours_per_collector"] == [5]
+
+
 def test_worked_day_has_no_other_lenders_figures() -> None:
     assert len(_of(DAY, "*")) == 34
 
