@@ -18,7 +18,17 @@ from chalicelib.domain.strategies.next_action import (
     learned_from,
     person_first,
 )
-from chalicelib.domain.strategies.plan import CasePlan, Outcome, Settled, Turn, contact_id, is_open, slot, turn
+from chalicelib.domain.strategies.plan import (
+    LAST_LOOK,
+    CasePlan,
+    Outcome,
+    Settled,
+    Turn,
+    contact_id,
+    is_open,
+    slot,
+    turn,
+)
 from chalicelib.domain.strategies.strategy import Path, Window
 from tests.builders import NOW, PERSON, a_case, a_ledger, a_person, a_point
 from tests.domain.test_strategies import a_hold, a_path, a_step, facts
@@ -118,6 +128,16 @@ def test_slots_are_spread_evenly_over_what_is_left_of_the_window() -> None:
     hours = Counter(slot(TODAY, HOURS, [ZONE], seed=f"case_{n}", after=NOW).hour for n in range(8_000))  # type: ignore[union-attr]
     assert sorted(hours) == list(range(2, 10))
     assert min(hours.values()) > 850 and max(hours.values()) < 1_150
+
+
+def test_slot_leaves_the_clock_time_to_look_before_the_window_is_over() -> None:
+    end = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+    for n in range(2_000):
+        found = slot(TODAY, HOURS, [ZONE], seed=f"{n}", after=NOW)
+        assert found is not None and found <= end - LAST_LOOK
+    # Where less is left than that, at once.
+    late = end - timedelta(minutes=2)
+    assert slot(TODAY, HOURS, [ZONE], seed="x", after=late) == late
 
 
 def test_window_that_is_over_has_no_slot() -> None:

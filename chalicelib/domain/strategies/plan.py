@@ -21,6 +21,12 @@ from chalicelib.domain.strategies.strategy import Path, Step, Window
 GRACE_DAYS = 2
 """How many local days after its own a step may still be taken."""
 
+LAST_LOOK = timedelta(minutes=5)
+"""How long before the end of its window a step is due at the latest: the clock looks every minute, and may be late.
+
+A slot is the same on each day, so one that the clock cannot reach before the window is over would be missed on every one.
+"""
+
 
 class Outcome(StrEnum):
     """What became of a step."""
@@ -167,15 +173,16 @@ def slot(day: date, window: Window, zones: Sequence[str], *, seed: str, after: d
     """Return the instant (UTC) of a local day at which a step is taken, None once its window is over.
 
     It lies inside the window in every zone, spread by the seed: equal seeds give equal instants, and over many seeds
-    they lie evenly over what is left of the window, so that work and messages do. Where no instant of the day lies in
-    the window of every zone, the first zone decides.
+    they lie evenly over what is left of the window less its last minutes (``LAST_LOOK``), so that work and messages do.
+    Where no instant of the day lies in the window of every zone, the first zone decides.
     """
     start, end = _span(day, window, zones)
     start = max(start, after)
     if start >= end:
         return None
     part = int.from_bytes(hashlib.sha256(f"forbear/slot/1\n{seed}".encode()).digest()[:8], "big") / 2**64
-    return start + timedelta(seconds=int((end - start).total_seconds() * part))
+    room = max(timedelta(0), end - start - LAST_LOOK)
+    return start + timedelta(seconds=int(room.total_seconds() * part))
 
 
 def is_open(now: datetime, day: date, window: Window, zones: Sequence[str]) -> bool:
