@@ -14,16 +14,20 @@ import os
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts import day_world as world
 from scripts import operate
 from scripts.day_api import Api, Cloud, post_form, until
 from scripts.day_world import LENDER, Act
 from scripts.tokens import make_token
+
+T = TypeVar("T")
 
 HOURS = 28
 """A day runs from midnight UTC (08:00 in Shanghai) to 04:00 UTC of the next (20:00 in Los Angeles)."""
@@ -54,6 +58,7 @@ class Day:
         if self._file.exists():
             self.state = json.loads(self._file.read_text())
         self._tokens: dict[tuple[str, str, str], tuple[float, str]] = {}
+        self._schedules, self._running = ThreadPoolExecutor(2), dict[str, Future[Any]]()
 
     def save(self) -> None:
         """Write the state down, whole or not at all."""
@@ -290,15 +295,14 @@ class Day:
 
     def quiet(self, *, seconds: float = 60) -> None:
         """Wait until queues are empty and everything that was committed is projected."""
-        still, left = 0, {}
+        left: dict[str, int] = {}
 
         def empty() -> bool:
-            nonlocal still, left
+            nonlocal left
             left = self.cloud.waiting(QUEUES)
-            still = 0 if any(left.values()) else still + 1
-            return still >= 2
+            return not any(left.values())
 
-        if not until(empty, seconds=seconds, pause=0.02, longest_pause=0.1):
+        if not until(empty, seconds=seconds, pause=0.01, longest_pause=0.05):
             waiting = {name: depth for name, depth in left.items() if depth}
             raise RuntimeError(f"the queues did not run empty within {seconds:.0f} s: {waiting}")
 
@@ -331,23 +335,36 @@ class Day:
     def hour(self, hour: int) -> None:
         """Live one hour: the clock moves, what is due is released, people act, the world answers."""
         self.cloud.set_clock(max(self.midnight + timedelta(hours=hour), self.cloud.now()))
+        # Schedules run beside what people do. The archive's is over before the clock moves on: its notes tell the hour.
+        if hour % 2 == 1:
+            self._run_beside("archive_events")
+        if hour % 4 == 3:
+            self._run_beside("compute_kpis")
         released = self.cloud.run("release_due")["moved"]
         acts = [Act(*entry) for entry in self.state["plan"] if entry[0] == hour]
-        asked = [(act, self._ask(act)) for act in acts]
+        asks = _side_by_side([(act.actor, partial(self._ask, act)) for act in acts])
+        asked = list(zip(acts, asks, strict=True))
         if asked or released:
             self.quiet()
         if any(contact is not None for _, contact in asked):
             self._review(asked)
-            for act, contact in asked:
-                if contact is not None and act.kind in ("call", "visit"):
-                    self._talk(act, contact)
+            made = [(act, contact) for act, contact in asked if contact is not None and act.kind in ("call", "visit")]
+            _side_by_side([(act.actor, partial(self._talk, act, contact)) for act, contact in made])
             self.quiet()
         if self._world_answers():
             self.quiet()
-        if hour % 4 == 3:
-            self.cloud.run("compute_kpis")
-        if hour % 2 == 1:
-            self.cloud.run("archive_events")
+        self._ended("archive_events")
+
+    def _run_beside(self, function: str) -> None:
+        """Run a scheduled function while the day goes on, as it would in AWS; never twice at once."""
+        self._ended(function)
+        self._running[function] = self._schedules.submit(self.cloud.run, function)
+
+    def _ended(self, *functions: str) -> None:
+        """Wait for those scheduled functions that run (all when none is named); what one of them raised is raised here."""
+        for function in functions or list(self._running):
+            if running := self._running.pop(function, None):
+                running.result()
 
     def _ask(self, act: Act) -> str | None:
         """Ask for a message or a clearance and return its id; None when the case or person does not allow the wish."""
@@ -374,21 +391,23 @@ class Day:
 
     def _review(self, asked: list[tuple[Act, str | None]]) -> None:
         """Let the compliance officer look at what the rules leave to a person: every third wish passes."""
-        token = self.token("compliance", LENDER, world.COMPLIANCE_OFFICER)
-        passed = False
-        for act, contact in asked:
-            if contact is None or self.api.call("GET", f"/v1/messages/{contact}", token).body["state"] != "in_review":
-                continue
-            fit = act.slot % 3 == 0
-            body = {
-                "decision": "approve" if fit else "deny",
-                "reason": "consent seen in the file" if fit else "no consent on file, not worth the risk",
-            }
-            path = f"/v1/messages/{contact}/review"
-            self.api.call("POST", path, token, body, key=self.key("review", act.key), expect=(200, 409))
-            passed = passed or fit
-        if passed:
+        wishes = [(act, contact) for act, contact in asked if contact is not None]
+        if any(_side_by_side([(act.actor, partial(self._look_at, act, contact)) for act, contact in wishes])):
             self.quiet()
+
+    def _look_at(self, act: Act, contact: str) -> bool:
+        """Decide on a wish that waits for a person; tell whether it passed."""
+        token = self.token("compliance", LENDER, world.COMPLIANCE_OFFICER)
+        if self.api.call("GET", f"/v1/messages/{contact}", token).body["state"] != "in_review":
+            return False
+        fit = act.slot % 3 == 0
+        body = {
+            "decision": "approve" if fit else "deny",
+            "reason": "consent seen in the file" if fit else "no consent on file, not worth the risk",
+        }
+        path = f"/v1/messages/{contact}/review"
+        self.api.call("POST", path, token, body, key=self.key("review", act.key), expect=(200, 409))
+        return fit
 
     def _talk(self, act: Act, contact: str) -> None:
         """Make the cleared call or visit and report what came of it; do what the result calls for."""
@@ -478,6 +497,7 @@ class Day:
 
     def close(self) -> None:
         """End the day: figures, archive, and the next day begins."""
+        self._ended()
         self.cloud.set_clock(max(self.midnight + timedelta(hours=HOURS), self.cloud.now()))
         self.cloud.run("release_due")
         self.quiet()
@@ -508,6 +528,21 @@ class Day:
         self.quiet()
         self.cloud.run("archive_events")
         self.quiet()
+
+
+def _side_by_side(acts: Sequence[tuple[str, Callable[[], T]]]) -> list[T]:
+    """Let agencies act at the same time, each of them one thing after the other; return what came of it, in order."""
+    done: dict[int, T] = {}
+
+    def of(agency: str) -> None:
+        for place, (actor, act) in enumerate(acts):
+            if actor == agency:
+                done[place] = act()
+
+    with ThreadPoolExecutor(len(world.AGENCIES)) as working:
+        # What one of them raises is raised here, when all have ended.
+        list(working.map(of, sorted({actor for actor, _ in acts})))
+    return [done[place] for place in range(len(acts))]
 
 
 def delivery(left: dict[str, Any], word: str) -> dict[str, Any]:

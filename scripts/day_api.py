@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import threading
 import time
 import urllib.request
 import uuid
@@ -33,10 +34,10 @@ class UnexpectedAnswer(Exception):
 
 @dataclass
 class Api:
-    """A client of the API through one kept connection; nothing is retried but requests that never left."""
+    """A client of the API through one kept connection for each thread; nothing is retried but requests that never left."""
 
     front: str
-    _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
+    _kept: threading.local = field(default_factory=threading.local, repr=False)
 
     def call(
         self,
@@ -66,17 +67,19 @@ class Api:
 
     def _send(self, method: str, path: str, octets: bytes | None, headers: dict[str, str]) -> Answered:
         for last in (False, True):
-            if self._connection is None:
+            connection: http.client.HTTPConnection | None = getattr(self._kept, "connection", None)
+            if connection is None:
                 parts = urlsplit(self.front)
-                self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+                connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+                self._kept.connection = connection
             try:
-                self._connection.request(method, path, octets, headers)
-                response = self._connection.getresponse()
+                connection.request(method, path, octets, headers)
+                response = connection.getresponse()
                 text = response.read()
             except (http.client.HTTPException, OSError):
                 # A kept connection may have been closed in between; every write carries its Idempotency-Key.
-                self._connection.close()
-                self._connection = None
+                connection.close()
+                self._kept.connection = None
                 if last:
                     raise
                 continue
@@ -115,6 +118,7 @@ class Cloud:
         self.s3 = boto3.client("s3", **known)
         self.kms = boto3.client("kms", **known)
         self.functions = boto3.client("lambda", **known)
+        self._topics: dict[str, str] = {}
 
     @classmethod
     def from_environment(cls) -> "Cloud":
@@ -191,13 +195,15 @@ class Cloud:
         return f"forbear-{self._stage}-{function}"
 
     def publish(self, topic: str, message: dict[str, Any]) -> None:
-        """Publish what a carrier would publish."""
-        for page in self.sns.get_paginator("list_topics").paginate():
-            for entry in page["Topics"]:
-                if entry["TopicArn"].endswith(f":forbear-{self._stage}-{topic}"):
-                    self.sns.publish(TopicArn=entry["TopicArn"], Message=json.dumps(message))
-                    return
-        raise LookupError(f"no topic {topic}")
+        """Publish what a carrier would publish. Raises LookupError when there is no such topic."""
+        if not self._topics:
+            pages = self.sns.get_paginator("list_topics").paginate()
+            arns = [entry["TopicArn"] for page in pages for entry in page["Topics"]]
+            self._topics = {arn.rsplit(":", 1)[1]: arn for arn in arns}
+        name = f"forbear-{self._stage}-{topic}"
+        if name not in self._topics:
+            raise LookupError(f"no topic {topic}")
+        self.sns.publish(TopicArn=self._topics[name], Message=json.dumps(message))
 
 
 def until(condition: Callable[[], bool], *, seconds: float, pause: float = 0.05, longest_pause: float = 0.5) -> bool:

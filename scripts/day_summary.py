@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,46 +41,30 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
     day.cloud.copy_outbox(out / "outbox.jsonl")
     export = figures(day, out)
     say("archive and figures are downloaded; checking them by programs of their own")
-    verified = program(
-        "scripts.verify_archive",
-        str(archive),
-        "--key",
-        str(out / "archive.vkey"),
-        "--key",
-        str(out / "archive.pub.pem"),
-        "--approval-key",
-        str(out / "approval.pub.pem"),
-        *anchors(out),
-        "--json",
+    vkey, approval = ["--key", str(out / "archive.vkey")], ["--approval-key", str(out / "approval.pub.pem")]
+    pem_key, export_file = ["--key", str(out / "archive.pub.pem")], str(out / "audit-export.zip")
+    commands = (
+        ["scripts.verify_archive", str(archive), *vkey, *pem_key, *approval, *anchors(out), "--json"],
+        ["scripts.verify_archive", export_file, *vkey, *approval, "--json"],
+        ["scripts.check_day", str(archive), str(out / "outbox.jsonl")],
+        ["scripts.recompute_kpis", str(archive), "--against", str(export)],
+        ["scripts.replay", str(archive), "--json"],
     )
-    exported = program(
-        "scripts.verify_archive",
-        str(out / "audit-export.zip"),
-        "--key",
-        str(out / "archive.vkey"),
-        "--approval-key",
-        str(out / "approval.pub.pem"),
-        "--json",
-    )
-    checked = program("scripts.check_day", str(archive), str(out / "outbox.jsonl"))
-    recomputed = program("scripts.recompute_kpis", str(archive), "--against", str(export))
-    replayed = program("scripts.replay", str(archive), "--json")
+    with ThreadPoolExecutor(os.cpu_count()) as working:
+        running = [working.submit(program, *command) for command in commands]
+        told = told_by_api(day)
+        verified, exported, checked, recomputed, replayed = (each.result() for each in running)
     events = counts(archive)
     summary = {
         "note": "generated sample: nobody in it exists",
         "day": day.midnight.date().isoformat(),
-        "portfolio": portfolio(day),
         "events": events,
         "contacts": {
             name.removeprefix("contact."): n for name, n in sorted(events.items()) if name.startswith("contact.")
         },
-        "duties": duties(day),
-        "feedback": feedback(day),
         "agencies": {agency: len(held) for agency, held in sorted(day.state["held"].items())},
         "outbox": outbox(out / "outbox.jsonl"),
-        "figures": headline(day),
-        "scoreboard": scoreboard(day),
-        "review_packs": review_packs(day),
+        **told,
         "archive": verified,
         "export": exported,
         "figures_recomputed": recomputed,
@@ -89,6 +74,18 @@ def summarise(day: Any, out: Path, *, say: Callable[[str], None]) -> dict[str, A
     (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
     print(text(summary, out), flush=True)
     return summary
+
+
+def told_by_api(day: Any) -> dict[str, Any]:
+    """Return what the summary tells as the API shows it."""
+    return {
+        "portfolio": portfolio(day),
+        "duties": duties(day),
+        "feedback": feedback(day),
+        "figures": headline(day),
+        "scoreboard": scoreboard(day),
+        "review_packs": review_packs(day),
+    }
 
 
 def holds(summary: dict[str, Any]) -> bool:
@@ -106,11 +103,16 @@ def download(cloud: Any, target: Path) -> None:
     """Download the newest version of every object of the archive, as it lies in the bucket."""
     if target.exists():
         shutil.rmtree(target)
-    for page in cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=cloud.bucket("archive")):
-        for entry in page.get("Contents", ()):
-            file = target / entry["Key"]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(cloud.s3.get_object(Bucket=cloud.bucket("archive"), Key=entry["Key"])["Body"].read())
+    bucket = cloud.bucket("archive")
+
+    def fetch(key: str) -> None:
+        file = target / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(cloud.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    with ThreadPoolExecutor(4) as working:
+        list(working.map(fetch, [entry["Key"] for page in pages for entry in page.get("Contents", ())]))
 
 
 def keys(cloud: Any, archive: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """The three tables. ``docs/data-model.md`` lists every access pattern with its key, item size and units."""
 
+from contextlib import suppress
 from functools import cache
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
@@ -93,7 +94,12 @@ class SubjectKey(Model):
 
 
 def connect(names: ResourceNames) -> None:
-    """Point the three models at the cell's tables; called once by wiring before the first use."""
+    """Point the three models at the cell's tables; called once by wiring before the first use.
+
+    They share the process's one connection: a model that makes its own reads the service's description again, which is
+    most of what a function takes to start.
+    """
+    shared = connection(names.region)
     for model, name in (
         (Record, names.table),
         (View, names.views_table),
@@ -103,9 +109,14 @@ def connect(names: ResourceNames) -> None:
             model.Meta.table_name = name
             model.Meta.region = names.region
             model._connection = None
+        own = model._get_connection()
+        if own.connection is not shared:
+            described, own.connection = own.get_meta_table(), shared
+            with suppress(ValueError):  # It knows the table already.
+                shared.add_meta_table(described)
 
 
 @cache
 def connection(region: str) -> Connection:
-    """Return the process's connection for transactions; making one loads the service model and opens a new socket."""
+    """Return the process's connection; making one reads the service's description and opens a new socket."""
     return Connection(region=region)

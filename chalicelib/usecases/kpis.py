@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from chalicelib.domain.errors import FieldError, InvalidQuery
 from chalicelib.domain.events import Event
@@ -77,6 +77,27 @@ class KpiPorts:
     """What the use cases of this module need."""
 
     repository: KpiRepository
+
+    def reading_once(self) -> "KpiPorts":
+        """Return ports for one answer of many figures: each period is read once, so the figures agree with each other."""
+        return KpiPorts(cast(KpiRepository, _ReadOnce(self.repository)))
+
+
+class _ReadOnce:
+    """A repository that remembers the counters that were read; all else is the repository's own."""
+
+    def __init__(self, repository: KpiRepository) -> None:
+        self._repository = repository
+        self._known: dict[tuple[str, str], dict[str, Counts]] = {}
+
+    def counters(self, tenant: str, period: str) -> dict[str, Counts]:
+        """Return a period's counters by who. Callers do not change them."""
+        if (tenant, period) not in self._known:
+            self._known[tenant, period] = self._repository.counters(tenant, period)
+        return self._known[tenant, period]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._repository, name)
 
 
 @dataclass(frozen=True, slots=True)

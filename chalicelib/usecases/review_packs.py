@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -153,6 +153,7 @@ def read_pack(ports: PackPorts, scope: Scope, week: str, language: str, kind: st
 
 def gather(ports: PackPorts, scope: Scope, week: str, *, now: datetime) -> dict[str, Any]:
     """Return everything that the pack of a week tells, as plain values."""
+    ports = replace(ports, kpis=ports.kpis.reading_once())
     first, last = (date.fromisoformat(day) for day in periods.span_of(week))
     today = local_date(now, ports.zone_of(scope.tenant))
     [before, this] = kpis.get_kpi_series(ports.kpis, scope, first - timedelta(days=7), last, by="week")

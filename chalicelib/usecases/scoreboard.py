@@ -41,6 +41,7 @@ def get_scoreboard(
     The rise of the contact success rate is over the lender's first month. ``who`` is an agency; None the lender. Strategies
     and their experiments are the lender's: an agency is told nothing of them.
     """
+    ports = ports.reading_once()
     first = today - timedelta(days=7 * WEEKS - 1)
     span = kpis.get_kpis(ports, scope, first, today, who)
     weeks = [

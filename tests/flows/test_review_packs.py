@@ -1,6 +1,7 @@
 """Weekly review packs and the scoreboard, over a simulated month kept in memory, and over HTTP."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -201,6 +202,23 @@ def test_scoreboard_shows_the_figures_of_the_last_four_weeks_with_their_trend(po
     assert lines["feedback_in_48h"].state == "not_met"
     assert lines["contact_success"].figure is not None
     assert lines["contact_success"].state == "not_enough_data"
+
+
+@pytest.mark.parametrize("answer", ["scoreboard", "pack"])
+def test_an_answer_of_many_figures_reads_each_period_once(ports: PackPorts, answer: str) -> None:
+    read: Counter[str] = Counter()
+
+    class Counting(MemoryKpiRepository):
+        def counters(self, tenant: str, period: str) -> dict[str, dict[str, int]]:
+            read[period] += 1
+            return ports.kpis.repository.counters(tenant, period)
+
+    counting = KpiPorts(Counting(lambda tenant: ZONE))
+    if answer == "scoreboard":
+        scoreboard.get_scoreboard(counting, SCOPE, TODAY, lifts=untold)
+    else:
+        review_packs.gather(dataclasses.replace(ports, kpis=counting), SCOPE, WEEK, now=MONDAY_AFTER)
+    assert read and set(read.values()) == {1}
 
 
 def test_another_seed_gives_other_figures() -> None:
