@@ -101,6 +101,7 @@ def _a_case(made: _Maker, case: str, person: str) -> None:
     last = FIRST + timedelta(days=DAYS)
     now = begun + timedelta(hours=1)
     _pauses(made, random.Random(f"{made.seed}|{case}|pauses"), case, begun)
+    _steps(made, random.Random(f"{made.seed}|{case}|steps"), case, begun)
     while now < last and case_of.is_open:
         now += timedelta(minutes=dice.randrange(30, 60 * 72))
         case_of.something(now)
@@ -121,6 +122,25 @@ def _pauses(made: _Maker, dice: random.Random, case: str, begun: datetime) -> No
     made.at(recorded, case, EventType.PAUSE_RECORDED, told)
     if dice.random() < 0.3:
         made.at(recorded + timedelta(hours=30), case, EventType.PAUSE_CANCELLED, told)
+
+
+def _steps(made: _Maker, dice: random.Random, case: str, begun: datetime) -> None:
+    """Let the plans of most cases take steps: of one strategy, often of its next version later on, now and then of none."""
+    if dice.random() < 0.2:
+        return
+    strategy, number, at = dice.choice(("early", "late")), 1, begun
+    for _ in range(dice.randrange(1, 6)):
+        at += timedelta(hours=dice.randrange(1, 150))
+        number += dice.random() < 0.3
+        followed = strategy if dice.random() < 0.9 else None
+        told = {
+            "strategy": followed,
+            "number": None if followed is None else number,
+            "path": "all",
+            "plan_step": "text",
+        }
+        told |= {"outcome": "requested", "reason": None, "channel": "sms", "contact": None, "owner": None}
+        made.at(at, case, EventType.PLAN_STEP_SETTLED, told)
 
 
 def _contract(dice: random.Random, placed: int) -> dict[str, Any]:

@@ -148,6 +148,8 @@ COLUMNS = {
     "minutes": "minutes",
     "is_gone": "left",
     "zone": "zone",
+    "strategy": "strategy",
+    "strategy_number": "number",
 }
 """Column of the table of events -> member of an event's open data."""
 
@@ -242,8 +244,16 @@ create temp table crowd as
   select distinct stream, '*' as name from happened union all select stream, name from slice;
 create index temp.crowd_of on crowd (stream);
 
+create temp table step as
+  select stream, seq, case when type = 'contact.requested' then strategy else strategy || '@' || strategy_number end as followed
+  from happened where type = 'plan.step_settled' or type = 'contact.requested' and strategy is not null;
+create index temp.step_of on step (stream, seq);
+
 create temp table voice as
-  select stream, seq, who as name from happened
+  select stream, seq, 'strategy:' || followed as name from (
+    select stream, seq, (select followed from step s where s.stream = h.stream and s.seq < h.seq order by s.seq desc limit 1)
+      as followed from happened h where type not glob 'duty.*') where followed is not null
+  union all select stream, seq, who as name from happened
   union all select stream, seq, name from happened join slice using (stream)
   union all select stream, seq, 'collector:' || who || '/' || collector from happened where collector is not null;
 create index temp.voice_of on voice (stream, seq);

@@ -215,7 +215,10 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
     EventType.PROMISE_BROKEN: st.builds(
         lambda data, was: {**data, "was": was}, _promise, st.sampled_from(["open", "kept"])
     ),
-    EventType.CONTACT_REQUESTED: _contact(),
+    EventType.CONTACT_REQUESTED: st.one_of(_contact(), _contact(strategy=st.sampled_from([None, "early@1", "late@2"]))),
+    EventType.PLAN_STEP_SETTLED: st.fixed_dictionaries(
+        {"strategy": st.sampled_from([None, "early", "late"]), "number": st.sampled_from([1, 2])}
+    ),
     EventType.CONTACT_CLAIMED: _contact(),
     EventType.CONTACT_DECIDED: _contact(),
     EventType.CONTACT_SENT: _contact(),

@@ -262,7 +262,10 @@ def _opened(event: Event) -> Past:
     return Past(duties={event.data["duty"]: event.data["duty_kind"]} if event.type in ENDING else {})
 
 
-COUNTED_WHEN: Mapping[EventType, Mapping[str, str]] = {
+COUNTED_WHEN: Mapping[EventType, Mapping[str, Any]] = {
+    # Of a wish, and of a step, the figures learn the strategy.
+    EventType.CONTACT_REQUESTED: {"strategy": "early@1"},
+    EventType.PLAN_STEP_SETTLED: {"strategy": "early", "number": 1},
     # A carrier's report counts when it comes before our own note that the message was sent.
     EventType.CONTACT_FAILED: {"from": "sending"},
     EventType.CASE_CHANGED: {"to": "settled"},
@@ -288,8 +291,10 @@ def _assert_readers(events: list[Event]) -> None:
         if event.type in FEED_TYPES:
             read.add("feeds")
         counted = replace(event, data={**event.data, **COUNTED_WHEN.get(event.type, {})})
-        told = effect(counted, _opened(event), zone="Asia/Shanghai")
-        if told.counts or told.marks:
+        past = _opened(event)
+        before = past.as_text()
+        told = effect(counted, past, zone="Asia/Shanghai")
+        if told.counts or told.marks or past.as_text() != before:
             read.add("figures")
         if event.type in duties.CONCERNED:
             read.add("duties")

@@ -37,9 +37,9 @@ class KpiQuery(Span):
     """
 
     agency: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] = None
-    slice: Annotated[str | None, Field(pattern=r"^(stage|region|collector):[A-Za-z0-9_+/-]{1,170}$")] = None
+    slice: Annotated[str | None, Field(pattern=r"^(stage|region|strategy|collector):[A-Za-z0-9_+/@-]{1,170}$")] = None
     by: Literal["span", "day", "week", "month"] = "span"
-    each: Literal["agency", "collector", "stage", "region"] | None = None
+    each: Literal["agency", "collector", "stage", "region", "strategy"] | None = None
 
 
 class KpiReportView(_Model):
@@ -83,7 +83,7 @@ class CountedQuery(Page):
     key: Annotated[str | None, Field(pattern=r"^[ -~]{1,120}$")] = None
     part: Literal["numerator", "denominator"] = "numerator"
     agency: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] = None
-    slice: Annotated[str | None, Field(pattern=r"^(stage|region|collector):[A-Za-z0-9_+/-]{1,170}$")] = None
+    slice: Annotated[str | None, Field(pattern=r"^(stage|region|strategy|collector):[A-Za-z0-9_+/@-]{1,170}$")] = None
     by: Literal["day", "week", "month"] = "month"
 
 

@@ -194,7 +194,10 @@ def figures_of(counters: Mapping[str, Counts], *, period: str) -> dict[str, list
 
 
 def level_of(who: str) -> Level:
-    """Return which definitions are about a who: a slice of cases is a lender in small, a collector an agency."""
+    """Return which definitions are about a who: a slice of cases is a lender in small, a collector or strategy an agency.
+
+    A case may follow several strategies one after another, so there is no pool of cases that is one's own.
+    """
     return Level.LENDER if who == WHOLE_LENDER or who.startswith(("stage:", "region:", "portfolio:")) else Level.AGENCY
 
 
@@ -207,8 +210,8 @@ def _kinds(period: str) -> tuple[Period, ...]:
 def get_kpis(ports: KpiPorts, scope: Scope, from_day: date, to_day: date, who: str | None = None) -> KpiReport:
     """Return the figures of the span (both days closed, in the lender's calendar) from the counters as they are now.
 
-    ``who`` is an agency or a slice (``stage:M2``, ``region:CN-31``, ``collector:<agency>/<id>``); None is the lender as a
-    whole. Figures that do not add up are given for each calendar month that the span touches, and cover the whole month;
+    ``who`` is an agency or a slice (``stage:M2``, ``region:CN-31``, ``strategy:<id>@<n>``, ``collector:<agency>/<id>``);
+    None is the lender as a whole. Figures that do not add up are given for each calendar month that the span touches, and cover the whole month;
     for a span of one day also for that day. Raises InvalidQuery when the span is empty or longer than 366 days.
     """
     return _span_report(_Read(ports.repository, scope.tenant), who, _days(from_day, to_day))
@@ -232,7 +235,7 @@ def get_kpi_series(
 
 
 def get_kpis_of_each(ports: KpiPorts, scope: Scope, from_day: date, to_day: date, dimension: str) -> list[KpiReport]:
-    """Return a report of the span for each member of a dimension (agency, collector, stage, region) that has any figure.
+    """Return a report of the span for each member of one of ``DIMENSIONS`` that has any figure.
 
     Raises InvalidQuery when the span is empty or longer than 366 days.
     """
@@ -242,7 +245,7 @@ def get_kpis_of_each(ports: KpiPorts, scope: Scope, from_day: date, to_day: date
     return [_span_report(read, who, days) for who in sorted(members)]
 
 
-DIMENSIONS = ("agency", "collector", "stage", "region")
+DIMENSIONS = ("agency", "collector", "stage", "region", "strategy")
 """What the lender's figures can be split by."""
 
 

@@ -53,7 +53,10 @@ POINT_KINDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a caller asks for. ``to`` defaults to the debtor, ``point`` to the person's preferred one."""
+    """What a caller asks for. ``to`` defaults to the debtor, ``point`` to the person's preferred one.
+
+    ``strategy`` is the version (``<id>@<n>``) whose step asks, None where a person or another part of the system does.
+    """
 
     channel: str
     template: str | None
@@ -67,6 +70,7 @@ class Wish:
     visit: Mapping[str, Any] | None = None
     text: str | None = None
     subject: str | None = None
+    strategy: str | None = None
 
 
 FREE_PURPOSES = ("reply", "complaint_answer")
@@ -114,19 +118,18 @@ def request_message(
         text=wish.text,
     )
     attempt, case = facts.attempt, facts.case
+    data = {
+        **event_data(attempt),
+        "content": attempt.content,
+        "template": attempt.template,
+        "reply_to": attempt.reply_to,
+        "agency": case.agency,
+    }
+    if wish.strategy is not None:
+        data |= {"strategy": wish.strategy}
     unit = store.unit(scope, actor=actor, req=req, now=now)
     unit.create(store.attempt_record(scope, attempt))
-    unit.emit(
-        keys.case_pk(scope.tenant, case.id),
-        EventType.CONTACT_REQUESTED,
-        {
-            **event_data(attempt),
-            "content": attempt.content,
-            "template": attempt.template,
-            "reply_to": attempt.reply_to,
-            "agency": case.agency,
-        },
-    )
+    unit.emit(keys.case_pk(scope.tenant, case.id), EventType.CONTACT_REQUESTED, data)
     unit.commit()
     return attempt
 

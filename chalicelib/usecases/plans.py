@@ -547,6 +547,7 @@ def _ask(ports: PlanPorts, scope: Scope, plan: CasePlan, asking: Asking, *, now:
         to=None,
         point=None,
         reply_to=None,
+        strategy=None if plan.strategy is None else f"{plan.strategy}@{plan.number}",
     )
     refused = None
     try:

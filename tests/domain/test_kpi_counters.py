@@ -254,6 +254,41 @@ def test_a_call_counts_for_agency_stage_region_and_collector() -> None:
     assert found == {AGENCY, "stage:M2", "region:CN-31", f"collector:{AGENCY}/col-1"}
 
 
+def test_what_happens_counts_for_the_strategy_whose_step_the_case_took_last() -> None:
+    step = {"strategy": "early", "number": 1}
+    history = _a_case().add(EventType.CONTACT_SENT, CONTACT, at=_at(3))
+    # A wish that a plan has, what becomes of it, and then what a person asks for and does, and what is paid.
+    history.add(EventType.CONTACT_REQUESTED, {**CONTACT, "strategy": "early@1"}, at=_at(4))
+    history.decided("allow")
+    history.add(EventType.PLAN_STEP_SETTLED, step, at=_at(4)).add(EventType.CONTACT_SENT, CONTACT, at=_at(4))
+    history.add(EventType.CONTACT_REQUESTED, CONTACT, at=_at(5))
+    history.add(EventType.CONTACT_REPORTED, {**CALL, "connected": True, "right_party": True}, at=_at(5))
+    history.money(EventType.PAYMENT_POSTED, 10_000)
+    # The next version, and then none.
+    history.add(EventType.PLAN_STEP_SETTLED, {**step, "number": 2}, at=_at(24)).add(
+        EventType.CONTACT_SENT, CONTACT, at=_at(24)
+    )
+    history.add(EventType.PLAN_STEP_SETTLED, {"strategy": None, "number": None}, at=_at(25))
+    history.add(EventType.CONTACT_SENT, CONTACT, at=_at(25))
+    counters = counters_of(history)
+    found = {(cell.who, cell.period): counts for cell, counts in counters.items() if cell.who.startswith("strategy:")}
+    assert {place: counts.get("attempts", 0) for place, counts in found.items()} == {
+        ("strategy:early@1", "2026-11-04"): 1,
+        ("strategy:early@1", "2026-11-05"): 1,
+        ("strategy:early@1", DAY): 0,
+        ("strategy:early@2", "2026-11-24"): 1,
+    }
+    assert found["strategy:early@1", "2026-11-05"]["right_party"] == 1
+    assert (found["strategy:early@1", DAY]["decided"], found["strategy:early@1", DAY]["paid_minor:CNY"]) == (1, 10_000)
+
+
+def test_duties_are_no_strategys() -> None:
+    history = _a_case().add(EventType.PLAN_STEP_SETTLED, {"strategy": "early", "number": 1}, at=_at(3))
+    duty = {"duty": "duty_1", "duty_kind": "complaint_answer", "subject": "cmp_1", "agency": AGENCY}
+    history.add(EventType.DUTY_OPENED, duty, at=_at(3))
+    assert not any(cell.who.startswith("strategy:") for cell in counters_of(history))
+
+
 def test_a_case_is_counted_once_a_day_week_and_month_however_often_it_is_tried() -> None:
     history = _a_case()
     for day in (3, 3, 4, 30):

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
+from chalicelib.domain.events import EventType
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.kpi_repository import KpiRepository
 from chalicelib.store.repository import Store
 from chalicelib.usecases import kpis, review_packs
 from tests.builders import AGENCY, LENDER, NOW, a_lender, an_agency, stored
 from tests.flows.test_cases_api import OTHER_AGENCY, Api, FakeVerifier, body_of
-from tests.kpi_builders import DAY, a_worked_day, shanghai
+from tests.kpi_builders import CONTACT, DAY, History, a_worked_day, shanghai
 
 SPAN = f"from={DAY}&to={DAY}"
 
@@ -48,6 +49,22 @@ def test_a_lender_reads_figures_by_agency_and_an_agency_only_its_own(api: Api) -
     assert _figures(api, "other-agency", f"{SPAN}&agency={AGENCY}") == {}
     assert _figures(api, "other-agency", f"{SPAN}&slice=collector:{AGENCY}/col-1") == {}
     assert body_of(api.get("other-agency", f"/v1/kpis?{SPAN}&each=agency"))["reports"] == []
+
+
+def test_a_lender_reads_figures_by_strategy_and_an_agency_does_not(api: Api) -> None:
+    history = History()
+    history.add(EventType.CONTACT_REQUESTED, {**CONTACT, "strategy": "early@1"}, stream="case_s")
+    history.add(EventType.CONTACT_SENT, CONTACT, stream="case_s")
+    history.add(EventType.PLAN_STEP_SETTLED, {"strategy": "late", "number": 2}, stream="case_t")
+    history.add(EventType.CONTACT_SENT, CONTACT, stream="case_t")
+    assert KpiRepository(shanghai).fold(history.events) == []
+    assert _figures(api, "lender", f"{SPAN}&slice=strategy:early@1")["attempts"]["value"] == "1"
+    reports = body_of(api.get("lender", f"/v1/kpis?{SPAN}&each=strategy"))["reports"]
+    assert [report["slice"] for report in reports] == ["strategy:early@1", "strategy:late@2"]
+    cases = body_of(api.get("lender", f"/v1/kpis/cases?kpi=attempts&{SPAN}&slice=strategy:early@1&limit=10"))["items"]
+    assert [each["case"] for each in cases] == ["case_s"]
+    assert _figures(api, "agency", f"{SPAN}&slice=strategy:early@1")["attempts"]["value"] == "18"
+    assert body_of(api.get("agency", f"/v1/kpis?{SPAN}&each=strategy"))["reports"] == []
 
 
 def test_a_series_has_a_report_a_week(api: Api) -> None:

@@ -234,6 +234,7 @@ def test_reminder_before_the_due_day_is_the_lenders_and_needs_no_agency(api: Api
     assert settled(store)[0] == ("first-text", "requested", None)
     [asked] = [e for e in store.events(SCOPE, keys.case_pk(LENDER, "case_0")) if e.type is EventType.CONTACT_REQUESTED]
     assert (asked.data["org"], asked.data["agency"], asked.data["collector"]) == (LENDER, None, "staff-1")
+    assert asked.data["strategy"] == "early@1"
     message = store.attempt(SCOPE, asked.data["contact"])
     assert message is not None and message.purpose == "reminder"
     assert message.body is not None and "还款日为2026年11月26日" in message.body and "S9" in message.body

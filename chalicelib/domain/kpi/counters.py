@@ -2,7 +2,7 @@
 
 A cell is one lender, one ``who`` and one period; it holds integers by name. ``who`` is an agency (``-`` when the lender
 itself acted or no agency is known), the lender as a whole (``*``), or a slice of the lender's cases or people:
-``stage:M2``, ``region:CN-31``, ``collector:<agency>/<id>``, ``portfolio:<id>``. Adding is all that happens to a counter,
+``stage:M2``, ``region:CN-31``, ``strategy:<id>@<n>``, ``collector:<agency>/<id>``, ``portfolio:<id>``. Adding is all that happens to a counter,
 so the order of streams never matters; that each event is added once, and the events of one stream in their order, is
 the business of whoever folds (the repository's markers, ``fold`` below). What an event of a stream needs to know of
 those before it is the stream's ``Past``.
@@ -347,6 +347,15 @@ class _Tally:
         return [f"{name}:{facts[name]}" for name in ("stage", "region") if facts.get(name) is not None]
 
     @property
+    def strategies(self) -> list[str]:
+        """Return the slice of the strategy whose step the case took last, if any.
+
+        It is left out of duties, which are answered when the case may follow another one.
+        """
+        followed = self.past.facts.get("strategy")
+        return [] if followed is None or self.event.type.startswith("duty.") else [f"strategy:{followed}"]
+
+    @property
     def whole(self) -> list[str]:
         """Return where what is distinct for the lender as a whole is counted."""
         return [WHOLE_LENDER, *self.slices]
@@ -357,9 +366,9 @@ class _Tally:
             add(self.cells.setdefault(Cell(self.event.tenant, who, period), {}), counts)
 
     def today(self, counts: Mapping[str, int]) -> None:
-        """Add counts to the event's day: of the agency, of the case's slices, and of the collector who acted."""
+        """Add counts to the event's day: of the agency, the case's slices, its strategy, and the collector who acted."""
         collector = collector_of(self.event)
-        whos = [agency_of(self.event), *self.slices, *([] if collector is None else [collector])]
+        whos = [agency_of(self.event), *self.slices, *self.strategies, *([] if collector is None else [collector])]
         if counts:
             self.at(whos, self.day, counts)
 
@@ -588,7 +597,24 @@ def _learn_case(tally: _Tally) -> None:
     facts.update({"currency": data["currency"], "placed_minor": data["placed_minor"], "placed_on": tally.day})
 
 
-_LEARNT: Mapping[EventType, Callable[[_Tally], None]] = {EventType.CASE_PLACED: _learn_case}
+def _learn_asked(tally: _Tally) -> None:
+    """A wish that a plan has says which strategy's step it is; a wish of anybody else changes nothing."""
+    if tally.event.data.get("strategy") is not None:
+        tally.past.facts["strategy"] = tally.event.data["strategy"]
+
+
+def _learn_step(tally: _Tally) -> None:
+    data, facts = tally.event.data, tally.past.facts
+    facts.pop("strategy", None)
+    if data["strategy"] is not None:
+        facts["strategy"] = f"{data['strategy']}@{data['number']}"
+
+
+_LEARNT: Mapping[EventType, Callable[[_Tally], None]] = {
+    EventType.CASE_PLACED: _learn_case,
+    EventType.CONTACT_REQUESTED: _learn_asked,
+    EventType.PLAN_STEP_SETTLED: _learn_step,
+}
 
 
 # What follows from an event and the past together

@@ -66,7 +66,8 @@ class Past:
     """A stream's past as far as the counters need it. Every member is a plain JSON value; see ``as_text``.
 
     - ``facts``: of a case: stage, region, portfolio, currency, placed_minor, placed_on, anchor (the oldest unpaid due
-      date), agency, and once it ended ``end`` (state) and ``ended_on``; of an organisation: ``staff``, who works there;
+      date), agency, strategy (``<id>@<n>``, whose step the case took last), and once it ended ``end`` (state) and
+      ``ended_on``; of an organisation: ``staff``, who works there;
     - ``days``: ``<flag>|<who>`` -> the days on which that was so;
     - ``paid``: payment -> [received on, amount, applied], standing payments only;
     - ``converted``: who -> months in which a contact led to a payment;
