@@ -1,6 +1,5 @@
 """The three tables. ``docs/data-model.md`` lists every access pattern with its key, item size and units."""
 
-from contextlib import suppress
 from functools import cache
 
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
@@ -112,7 +111,7 @@ def connect(names: ResourceNames) -> None:
         own = model._get_connection()
         if own.connection is not shared:
             described, own.connection = own.get_meta_table(), shared
-            with suppress(ValueError):  # It knows the table already.
+            if described.table_name not in shared._tables:
                 shared.add_meta_table(described)
 
 
