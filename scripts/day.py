@@ -637,7 +637,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("var"), help="folder for summary and archive")
     parser.add_argument("--state", type=Path, default=Path(".local"), help="folder for the day's own file")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--size", type=int, default=20, help="contacts an agency tries")
+    parser.add_argument("--size", type=int, default=15, help="contacts an agency tries")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     given.state.mkdir(parents=True, exist_ok=True)

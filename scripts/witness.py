@@ -372,6 +372,8 @@ def serve(witness: Witness, *, host: str = "127.0.0.1", port: int = PORT) -> Thr
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Headers and body in one packet: apart, the second waits until the first was acknowledged, some 40 ms.
+        wbufsize = -1
         timeout = _PATIENCE_SECONDS
 
         def do_POST(self) -> None:
