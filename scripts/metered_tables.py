@@ -293,11 +293,15 @@ class MeteredTables:
                 (table, shard, until, kind),
             )
 
-    def lay(self, table: str, pattern: Wire, digits: str, others: Iterable[tuple[str, str | None]]) -> None:
-        """Put an item like the pattern for each other number of 32 digits that stands in the place of ``digits``.
+    def others(self, numbers: Iterable[tuple[str, str]]) -> None:
+        """State the numbers of 32 digits for which ``lay`` puts items, each with its shard of the due index."""
+        self._base.executescript("drop table if exists other; create temp table other (digits, shard);")
+        self._base.executemany("insert into other values (?, ?)", numbers)
 
-        A number comes with the shard of the due index that its item goes to, where the pattern is in that index. The key
-        must hold the digits.
+    def lay(self, table: str, pattern: Wire, digits: str) -> None:
+        """Put an item like the pattern for each of the ``others``, whose number stands in the place of ``digits``.
+
+        The key must hold the digits. An item goes to its number's shard of the due index where the pattern is in that index.
         """
         number, size = len(self._patterns), item_bytes(pattern)
         self._patterns.append((digits, pattern))
@@ -305,15 +309,10 @@ class MeteredTables:
         if digits not in f"{pk} {sk}":
             raise ValueError(f"{pk} {sk} has no number to change")
         due = pattern["due_at"]["S"] if "due_at" in pattern else None
-        self._base.executemany(
-            "insert into item values (?, ?, ?, ?, ?, null, ?, ?)",
-            (
-                (
-                    *(table, pk.replace(digits, other), sk.replace(digits, other), size, number),
-                    *(shard if due is not None else None, due),
-                )
-                for other, shard in others
-            ),
+        self._base.execute(
+            "insert into item select ?1, replace(?2, ?3, digits), replace(?4, ?3, digits), ?5, ?6, null,"
+            " case when ?7 is not null then shard end, ?7 from other",
+            (table, pk, digits, sk, size, number, due),
         )
 
 

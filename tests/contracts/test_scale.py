@@ -12,9 +12,32 @@ from chalicelib.domain.kpi.counters import Cell
 from chalicelib.store import kpi_repository, tables
 from chalicelib.store.repository import Store
 from chalicelib.store.tables import Record, View
-from scripts.bench_kpis import CLOSE, DIGITS, ZONE, World, a_world, changes, flat, fold, print_run, run
-from scripts.metered_tables import MeteredTables, Work
+from scripts.bench_kpis import (
+    ALONE_FOLDED,
+    ASKED,
+    CLOSE,
+    FOLDED,
+    PUBLISHED,
+    READ_PRICE,
+    STAGES,
+    WRITE_PRICE,
+    ZONE,
+    Measured,
+    Run,
+    Stage,
+    World,
+    a_world,
+    bill,
+    changes,
+    flat,
+    fold,
+    print_bill,
+    print_run,
+    run,
+)
+from scripts.metered_tables import DIGITS, MeteredTables, Work
 from tests.builders import LENDER
+from tests.house import ROOT
 
 FEW, MANY = 40, 400
 
@@ -90,9 +113,9 @@ def test_what_is_folded_there_is_what_a_recomputation_gives(world: World) -> Non
     before = _counters(world)
     fold(world, events)
     fold(world, events, batch=7)
-    placed = [_first_two(world, event.stream) for event in events if event.seq == 3]
-    alone = kpi.fold([each for two in placed for each in two], zone_of=lambda tenant: ZONE)
-    both = kpi.fold([*(each for two in placed for each in two), *events], zone_of=lambda tenant: ZONE)
+    placed = [_first_events(world, event.stream) for event in events if event.seq == 4]
+    alone = kpi.fold([each for first in placed for each in first], zone_of=lambda tenant: ZONE)
+    both = kpi.fold([*(each for first in placed for each in first), *events], zone_of=lambda tenant: ZONE)
     after = _counters(world)
     for cell in after.keys() | both.keys():
         for name in after.get(cell, {}).keys() | both.get(cell, {}).keys():
@@ -100,7 +123,7 @@ def test_what_is_folded_there_is_what_a_recomputation_gives(world: World) -> Non
             assert moved == both.get(cell, {}).get(name, 0) - alone.get(cell, {}).get(name, 0), (cell, name)
 
 
-def _first_two(world: World, case: str) -> list[Any]:
+def _first_events(world: World, case: str) -> list[Any]:
     found = DIGITS.search(case)
     assert found is not None
     return world.first_events(int(found[0]))
@@ -114,6 +137,28 @@ def _counters(world: World) -> kpi.Counters:
             counts = {name[2:]: int(value["N"]) for name, value in item.items() if name.startswith("n.")}
             found[Cell(LENDER, who, pk.rsplit("#", 1)[1])] = counts
     return found
+
+
+def test_page_states_the_assumptions_and_prices_of_the_bill() -> None:
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    for name, stage in STAGES.items():
+        told = (stage.messages, stage.calls, stage.steps, stage.others, stage.events)
+        assert f"| {name} | {' | '.join(f'{each:g}' for each in told)} |" in page
+    assert f"{WRITE_PRICE} dollars for a million write" in page and f"{READ_PRICE} dollars for a million read" in page
+
+
+def test_bill_is_units_times_what_happens_in_a_month(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {
+        name: Measured(10, Work(read_units=20.0, write_units=30, index_units=10), 0.0)
+        for name in (FOLDED, ALONE_FOLDED, PUBLISHED, ASKED, CLOSE)
+    }
+    found = bill(Run(1, 16, parts), Stage(messages=2, calls=1, others=1))
+    # Two messages of five events, a call of three, three steps, one other: seventeen events, two and four units each.
+    assert found["figures"] == found["figures, one by one"] == (34.0, 68.0)
+    assert (found["planner"], found["month's close"]) == ((6.0, 12.0), (2.0, 4.0))
+    assert found["the contacts themselves"] == (2 * 37 + 22, 2 * 36 + 21)
+    print_bill(Run(1, 16, parts))
+    assert "planner" in capsys.readouterr().out
 
 
 # The tables in a file
@@ -178,4 +223,4 @@ def test_call_without_a_formula_is_refused(metered: MeteredTables) -> None:
     with pytest.raises(ValueError, match="no formula for Scan"):
         metered.answer("Scan", {})
     with pytest.raises(ValueError, match="has no number"):
-        metered.lay("views", {"pk": {"S": "T#l"}, "sk": {"S": "one"}}, "0" * 32, [])
+        metered.lay("views", {"pk": {"S": "T#l"}, "sk": {"S": "one"}}, "0" * 32)
