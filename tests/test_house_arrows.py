@@ -41,7 +41,9 @@ LIBRARIES: dict[str, frozenset[str]] = {
         {"pydantic", "pydantic_core", "rfc8785", "phonenumbers", "holidays", "tzdata", "cryptography", "msgspec"},
     ),
     "store": frozenset({"pynamodb", "pydantic", "cryptography"}),
-    "gateways": frozenset({"boto3", "botocore", "cryptography", "jwt", "openpyxl", "phonenumbers", "reportlab"}),
+    "gateways": frozenset(
+        {"boto3", "botocore", "cryptography", "jwt", "openpyxl", "phonenumbers", "reportlab", "urllib3"}
+    ),
     "chalicelib.wiring": frozenset(),
     "chalicelib.settings": frozenset({"pydantic"}),
     "rulepacks": frozenset(),
