@@ -332,6 +332,21 @@ def projections_by_name() -> dict[str, projections.Projection]:
 
         return feedback.project_feedback(feedback_ports(), events, scope_for=worker_scope, now=now())
 
+    def to_risks(events: Any) -> list[str]:
+        from chalicelib.usecases import risks
+
+        return risks.project_risks(risk_ports(), events, scope_for=worker_scope)
+
+    def to_quality(events: Any) -> list[str]:
+        from chalicelib.usecases import quality
+
+        return quality.project_quality(quality_ports(), events, scope_for=worker_scope)
+
+    def to_reviews(events: Any) -> list[str]:
+        from chalicelib.usecases import review_queue
+
+        return review_queue.project_queue(review_queue_ports(), events, scope_for=worker_scope)
+
     def to_surveys(events: Any) -> list[str]:
         from chalicelib.usecases import surveys
 
@@ -372,6 +387,9 @@ def projections_by_name() -> dict[str, projections.Projection]:
         "figures": to_figures,
         "duties": to_duties,
         "feedback": to_feedback,
+        "risks": to_risks,
+        "quality": to_quality,
+        "reviews": to_reviews,
         "surveys": to_surveys,
         "outcomes": to_outcomes,
         "archive": to_archive,
@@ -453,6 +471,37 @@ def feedback_ports() -> Any:
     from chalicelib.usecases import feedback
 
     return feedback.FeedbackPorts(store(), FeedbackRepository(), DutyRepository())
+
+
+@cache
+def risk_ports() -> Any:
+    """Return what legal-risk events need."""
+    from chalicelib.store.risk_repository import RiskRepository
+    from chalicelib.usecases import risks
+
+    return risks.RiskPorts(store(), RiskRepository())
+
+
+@cache
+def quality_ports() -> Any:
+    """Return what quality checks need; the law's words are loaded when a text is first looked at."""
+    from chalicelib.store.quality_repository import QualityRepository
+    from chalicelib.usecases import quality
+
+    def forbidden(text: str, country: str, on: datetime) -> bool:
+        return any(not word.excusable for word in forbidden_words(text, [country], on=on))
+
+    return quality.QualityPorts(store(), QualityRepository(), forbidden)
+
+
+@cache
+def review_queue_ports() -> Any:
+    """Return what counsel's queue needs."""
+    from chalicelib.store.queue_repository import QueueRepository
+    from chalicelib.store.risk_repository import RiskRepository
+    from chalicelib.usecases import review_queue
+
+    return review_queue.QueuePorts(store(), RiskRepository(), QueueRepository())
 
 
 @cache

@@ -254,6 +254,9 @@ class _Case:
             "agency": self.agency,
         }
         self.made.at(now, self.id, EventType.RISK_EVENT_RAISED, {**risk, "collector": None})
+        if self.made.dice.random() < 0.5:
+            judged = now + timedelta(days=self.made.dice.randrange(1, 4))
+            self.made.at(judged, self.id, EventType.RISK_EVENT_CONFIRMED, {**risk, "collector": None, "points": 10})
 
     def promise(self, now: datetime) -> None:
         dice, amount = self.made.dice, self.made.dice.randrange(1_000, 90_000)

@@ -21,6 +21,8 @@ from chalicelib.domain.outreach.attempt import AttemptState
 from chalicelib.domain.outreach.carrying import Accepted
 from chalicelib.domain.outreach.provider_events import ProviderEvent
 from chalicelib.domain.people.person import Residence
+from chalicelib.domain.risk.quality import QualityPlan, check_id
+from chalicelib.domain.risk.quality import standards as quality_standards
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
@@ -35,6 +37,7 @@ from chalicelib.usecases import (
     feedback,
     feeds,
     portfolios,
+    quality,
     statements,
     trainings,
 )
@@ -168,6 +171,9 @@ def furnish(store: Store) -> None:
     drafted = {"author": "ops-1", "drafted_at": "2026-01-01T00:00:00.000Z", "state": "approved"}
     rules = RulesVersion(number=1, rules=asking, effective_from="2026-01-02T00:00:00.000Z", **drafted)  # type: ignore[arg-type]
     SurveyRepository().rules_record(SCOPE, rules).save()
+    plan = QualityPlan(agency=AGENCY, shares={"sms": 1_000}, version=1)
+    pk, sk = keys.tenant_pk(LENDER), keys.quality_plan_sk(AGENCY)
+    store.plain_record(pk, sk, plan, version=1).save()
     australian = a_person(
         id="per_australia", residences=(Residence(country="AU", region="AU-NSW"),), zones=("Australia/Sydney",)
     )
@@ -255,6 +261,12 @@ class Tour:
         heard = [event for event in events if event.type.value == "complaint.received"]
         told: dict[str, Any] = {"scope_for": Scope, "now": self.clock.now}
         assert feedback.project_feedback(wiring.feedback_ports(), heard, **told) == []
+
+    def draw_quality(self, who: Who) -> None:
+        """Let the projection draw what the person was called and written about, and look at it by machine."""
+        events = [event for case in "ac" for event in self.store.events(SCOPE, keys.case_pk(LENDER, who.case(case)))]
+        heard = [event for event in events if event.type.value in ("contact.sent", "contact.reported")]
+        assert quality.project_quality(wiring.quality_ports(), heard, scope_for=Scope) == []
 
     def open_duties(self, person: str) -> None:
         """Let the projection open the duties that the person's complaint calls for."""
@@ -483,6 +495,8 @@ def tour(trip: Tour, who: Who) -> Iterator[Step]:
     path = owed["complaint_first_reply"]
     yield step(f"{route}/fulfilments", "lender", f"{path}/fulfilments", done, "duty.fulfilled", status=201)
     yield from _feedback_steps(trip, who, step)
+    yield from _risk_steps(trip, who, step)
+    yield from _quality_steps(trip, who, step, message, cleared)
     seen = {"field": "national_id", "reason": "verify_identity", "text": who.note}
     # Nobody sees more than twenty values a day.
     one_of_two = ("officer", "officer-2")[who.number % 2]
@@ -516,6 +530,40 @@ def _feedback_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator
     closed = {"outcome": "not_upheld", "root_cause": "none_found", **words}
     yield step(f"{route}/closures", "officer", f"{path}/closures", closed, "feedback.closed", status=201)
     yield step(f"{route}/reopenings", "lender", f"{path}/reopenings", words, "feedback.reopened", status=201)
+
+
+def _risk_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator[Step]:
+    route, words = "POST /v1/risk-events", {"text": who.note}
+    told = {"line": "threat", "source": "audit", "case": who.case("a"), **words}
+    yield step(route, "counsel", "/v1/risk-events", told, "risk_event.raised", status=201)
+    path, route = f"/v1/risk-events/{trip.last['id']}", f"{route}/{{risk_id}}"
+    none, breach = {"finding": "no_breach", **words}, {"finding": "breach", "root_cause": "training", **words}
+    other = {"agrees": False, **words}
+    yield step(f"{route}/findings", "officer", f"{path}/findings", none, "risk_event.found", status=201)
+    yield step(f"{route}/opinions", "counsel", f"{path}/opinions", other, "risk_event.disputed", status=201)
+    yield step(f"{route}/findings", "officer", f"{path}/findings", breach, "risk_event.found", status=201)
+    same = {"agrees": True, **words}
+    yield step(f"{route}/opinions", "officer-2", f"{path}/opinions", same, "risk_event.confirmed", status=201)
+    due = (trip.clock.now + timedelta(days=3)).isoformat()
+    action = {"measure": "retraining", "owner": AGENCY, "due_at": due, **words}
+    yield step(f"{route}/actions", "lender", f"{path}/actions", action, "risk_event.action_set", status=201)
+    for accepts, kind in ((False, "risk_event.action_returned"), (True, "risk_event.closed")):
+        done = ("risk_event.action_finished",)
+        yield step(f"{route}/actions/results", "lender", f"{path}/actions/results", words, *done, status=201)
+        over = {"accepts": accepts, **words}
+        yield step(f"{route}/closures", "counsel", f"{path}/closures", over, kind, status=201)
+
+
+def _quality_steps(trip: Tour, who: Who, step: Callable[..., Step], message: str, cleared: str) -> Iterator[Step]:
+    yield worker("project_events", lambda: trip.draw_quality(who), *["quality.drawn"] * 2)
+    route, path = "POST /v1/quality-checks/{check_id}", "/v1/quality-checks"
+    items = quality_standards().form_of("call").items
+    scored = {"answers": {**{item.id: "pass" for item in items}, "threat": "fail"}, "text": who.note}
+    check = f"{path}/{check_id(LENDER, cleared)}/results"
+    events = ("quality.checked", "risk_event.raised")
+    yield step(f"{route}/results", "lender", check, scored, *events, status=201)
+    check, why = f"{path}/{check_id(LENDER, message)}/voids", {"reason": "entry_error"}
+    yield step(f"{route}/voids", "officer", check, why, "quality.voided", status=201)
 
 
 def _customer_steps(trip: Tour, who: Who, step: Callable[..., Step]) -> Iterator[Step]:
@@ -613,6 +661,8 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     collector = f"{agency}/collectors/{COLLECTOR}"
     route = "PUT /v1/agencies/{agency_id}/collectors/{collector_id}"
     yield step(route, "agency", collector, {"staff_no": "A002"}, "collector.registered", tag="1")
+    route, plan = "PUT /v1/agencies/{agency_id}/quality-plan", {"shares": {"call": 250, "sms": 50}}
+    yield step(route, "officer", f"{agency}/quality-plan", plan, "quality_plan.set", tag="1")
     yield from _training_steps(trip, step)
     rows = [_row(who, 1), _row(who, 2, mobile="not a number 1990199")]
     route = "POST /v1/portfolios"

@@ -28,6 +28,8 @@ from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.outreach.carrying import Accepted, Ambiguous, Refused
 from chalicelib.domain.outreach.provider_events import ProviderEvent
 from chalicelib.domain.people.person import Residence
+from chalicelib.domain.risk.event import Source as RiskSource
+from chalicelib.domain.risk.quality import standards as quality_standards
 from chalicelib.domain.strategies.plan import CasePlan
 from chalicelib.domain.training.certificate import trainee_id
 from chalicelib.domain.training.course import CourseContent, Subject
@@ -69,6 +71,8 @@ from chalicelib.usecases import (
     persons,
     plans,
     portfolios,
+    quality,
+    risks,
     simulations,
     statements,
     strategies,
@@ -108,6 +112,7 @@ SECRET = "张伟的亲笔话 13812345678"
 SCOPE = Scope(LENDER)
 LENDERS = Caller(Actor("lender", "ops-1", "tok_1"))
 OFFICERS = Caller(Actor("lender", "officer-1", "tok_3"))
+COUNSELS = Caller(Actor("lender", "counsel-1", "tok_4"))
 AGENCYS = Caller(Actor("agency", "user-1", "tok_2"), org=AGENCY, collector=COLLECTOR)
 HOLDOUT = {
     "metric": "paid",
@@ -166,6 +171,8 @@ class World:
         self._cases()
         self._duties()
         self._feedback()
+        self._risks()
+        self._quality()
         self._surveys()
         self._customers()
         self._privacy()
@@ -492,6 +499,42 @@ class World:
             feedback.give_answer(*who, text=SECRET)
             feedback.close(*who, outcome="upheld", root_cause="conduct", text=SECRET)
             feedback.reopen(*who, text=SECRET)
+
+    def _risks(self) -> None:
+        ports = wiring.risk_ports()
+        self._play(EventType.FEEDBACK_CLOSED, lambda events: risks.project_risks(ports, events, scope_for=Scope))
+        breach = risks.Finding(True, SECRET, root_cause="training")
+        abouts: tuple[dict[str, Any], ...] = ({"case": self.case()}, {"person": "per_1"}, {"agency": AGENCY})
+        for number, about in enumerate(abouts):
+            for finding in (breach, risks.Finding(False, SECRET)):
+                told = risks.Suspicion("threat", RiskSource.AUDIT, SECRET, **about)
+                who: tuple[Any, ...] = (ports, SCOPE, f"risk_{number}{finding.breach}")
+                risks.raise_risk(ports, SCOPE, told, OFFICERS, self.context, risk=who[2])
+                for agrees in (False, True):
+                    risks.find(*who, finding, OFFICERS, self.context)
+                    risks.decide(*who, COUNSELS, self.context, agrees=agrees, text=SECRET)
+                if finding.breach:
+                    self._put_right(who)
+
+    def _put_right(self, who: tuple[Any, ...]) -> None:
+        due: dict[str, Any] = {"due_at": self.now + timedelta(days=3), "owner": AGENCY, "text": SECRET}
+        risks.set_action(*who, LENDERS, self.context, measure="retraining", **due)
+        for accepts in (False, True):
+            risks.finish_action(*who, LENDERS, self.context, evidence_sha256="5" * 64, text=SECRET)
+            risks.close(*who, OFFICERS, self.context, accepts=accepts, text=SECRET)
+
+    def _quality(self) -> None:
+        ports = replace(wiring.quality_ports(), forbidden=lambda text, country, on: True)
+        told: dict[str, Any] = {"shares": {"call": 1_000, "sms": 1_000}, "draw": "2", "expected": 0}
+        quality.set_plan(ports, SCOPE, AGENCY, OFFICERS, self.context, **told)
+        self._play(EventType.CONTACT_REPORTED, lambda events: quality.project_quality(ports, events, scope_for=Scope))
+        self._play(EventType.CONTACT_SENT, lambda events: quality.project_quality(ports, events, scope_for=Scope))
+        drawn = [event.data for event in self.events() if event.type is EventType.QUALITY_DRAWN]
+        first, second = (next(each for each in drawn if each["channel"] == name) for name in ("call", "sms"))
+        form = quality_standards().form_named(first["form"])
+        answers: dict[str, Any] = {item.id: "fail" for item in form.items}
+        quality.score_check(ports, SCOPE, first["check"], OFFICERS, self.context, answers=answers, text=SECRET)
+        quality.void_check(ports, SCOPE, second["check"], OFFICERS, self.context, reason="entry_error")
 
     def _surveys(self) -> None:
         ports = wiring.survey_ports()

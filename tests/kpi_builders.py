@@ -124,7 +124,9 @@ def a_worked_day() -> History:
     history.decided("allow", times=14).decided("defer", "cn.hours", times=2).decided("defer", "cn.cap", "cn.hours")
     history.decided("review", "cn.third_party").decided("deny", "cn.cap", times=2)
     history.add(EventType.COMPLAINT_RECEIVED, {"complaint": "cmp_1", "category": "tone", "agency": AGENCY})
-    history.add(EventType.RISK_EVENT_RAISED, {"rule": "cn.cap", "severity": "high", "agency": AGENCY})
+    # Two are raised, one is confirmed, and the other waits for a second person.
+    history.add(EventType.RISK_EVENT_RAISED, {"rule": "cn.cap", "severity": "high", "agency": AGENCY}, times=2)
+    history.add(EventType.RISK_EVENT_CONFIRMED, {"severity": "high", "points": 10, "agency": AGENCY})
     return history
 
 
@@ -278,6 +280,11 @@ DATA: Mapping[EventType, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     EventType.RISK_EVENT_RAISED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
+    EventType.RISK_EVENT_CONFIRMED: st.fixed_dictionaries(
+        {"agency": st.sampled_from([None, AGENCY]), "points": st.integers(1, 25)}
+    ),
+    EventType.RISK_EVENT_DISMISSED: st.fixed_dictionaries({"agency": st.sampled_from([None, AGENCY])}),
+    EventType.QUALITY_CHECKED: st.fixed_dictionaries({"agency": _agencies, "faultless": st.booleans()}),
     EventType.SURVEY_SENT: st.fixed_dictionaries(
         {"survey": _surveys, "channel": st.sampled_from(["sms", "email"]), "agency": _agencies}
     ),

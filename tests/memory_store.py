@@ -84,6 +84,9 @@ class MemoryStore:
     def ledger_record(self, scope: Any, ledger: ContactLedger) -> Item:
         return self._item(ledger, scope.tenant)
 
+    def plain_record(self, pk: str, sk: str, model: Any, *, version: int, state: str | None = None) -> Item:
+        return Item(pk, sk, version, model)
+
     def events(self, scope: Any, aggregate_pk: str) -> list[Event]:
         return list(self.streams.get(aggregate_pk, []))
 

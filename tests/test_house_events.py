@@ -21,6 +21,7 @@ from chalicelib.domain.cases.outcomes import OUTCOMES
 from chalicelib.domain.events import Event, EventType
 from chalicelib.domain.kpi.counters import effect
 from chalicelib.domain.kpi.past import Past
+from chalicelib.domain.risk.queue import CONCERNED as QUEUED
 from chalicelib.store.repository import Store
 from chalicelib.store.sealing import EVIDENCE
 from chalicelib.usecases import (
@@ -29,6 +30,8 @@ from chalicelib.usecases import (
     duties,
     feedback,
     projections,
+    quality,
+    risks,
     simulations,
     statements,
     surveys,
@@ -304,6 +307,12 @@ def _assert_readers(events: list[Event]) -> None:
             read.add("feedback")
         if event.type in surveys.CONCERNED:
             read.add("surveys")
+        if event.type in risks.CONCERNED:
+            read.add("risks")
+        if event.type in QUEUED:
+            read.add("reviews")
+        if event.type in quality.CONCERNED:
+            read.add("quality")
         if event.type in OUTCOMES:
             read.add("outcomes")
         entered: list[Event] = []

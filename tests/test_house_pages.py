@@ -14,9 +14,7 @@ from tests.house import ROOT, sources
 
 ROUTES = sorted(API, key=lambda route: route.key)
 
-UNSERVED = frozenset(
-    {"complaints:read", "complaints:write", "consents:write"} | {"risk_events:read", "risk_events:write"}
-)
+UNSERVED = frozenset({"complaints:read", "complaints:write", "consents:write"})
 """Scopes that tokens may carry and no route asks for: an issuer can be set up before what they open is served."""
 
 

@@ -298,6 +298,54 @@ def survey_list_pk(tenant: str) -> str:
     return f"T#{tenant}#SURVEYS"
 
 
+RISK_SK = "RISK"
+"""The sort key of a legal-risk event in its partition."""
+
+
+def risk_pk(tenant: str, risk: str) -> str:
+    """Return the partition of a legal-risk event; its events stand in the stream of its case, person or agency."""
+    return f"T#{tenant}#RISK#{risk}"
+
+
+def risks_pk(tenant: str, agency: str | None) -> str:
+    """Return the view partition that lists a lender's legal-risk events, or those about one agency, by state and instant."""
+    return f"T#{tenant}#RISKS" if agency is None else f"T#{tenant}#RISKSOF#{agency}"
+
+
+def denied_pk(tenant: str, case: str) -> str:
+    """Return the view partition of the contacts of a case that were denied; sk is ``<local day>#<agency>#<contact>``."""
+    return f"T#{tenant}#DENIED#{case}"
+
+
+QUALITY_SK = "CHECK"
+"""The sort key of a quality check in its partition."""
+
+
+def quality_pk(tenant: str, check: str) -> str:
+    """Return the partition of a quality check; its events stand in the stream of its case."""
+    return f"T#{tenant}#CHK#{check}"
+
+
+def quality_plan_sk(org: str) -> str:
+    """Return the sort key, in a lender's own partition, of what share of an agency's contacts people check."""
+    return f"QPLAN#{org}"
+
+
+def checks_pk(tenant: str, agency: str | None) -> str:
+    """Return the view partition that lists a lender's quality checks, or those of one agency, by status and due instant."""
+    return f"T#{tenant}#CHECKS" if agency is None else f"T#{tenant}#CHECKSOF#{agency}"
+
+
+def queue_pk(tenant: str, kind: str | None) -> str:
+    """Return the view partition of what waits for counsel or a compliance officer, or of one kind of it, by due instant."""
+    return f"T#{tenant}#QUEUE" if kind is None else f"T#{tenant}#QUEUE#{kind}"
+
+
+def queued_pk(tenant: str) -> str:
+    """Return the view partition of every thing that ever waited there, as its last event left it; sk is its name."""
+    return f"T#{tenant}#QUEUED"
+
+
 def outcomes_pk(tenant: str) -> str:
     """Return the view partition of a lender's feed of outcomes."""
     return f"T#{tenant}#OUTCOMES"

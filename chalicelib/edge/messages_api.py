@@ -84,10 +84,15 @@ class ClearanceWait(_Model):
 
 
 class OutcomeReport(_Model):
-    """What became of a cleared call or visit: a result code, or NOT-MADE when the clearance was not used."""
+    """What became of a cleared call or visit: a result code, or NOT-MADE when the clearance was not used.
+
+    ``duration_seconds`` is how long the line was open, or the visit lasted; ``recording_sha256`` the digest of the recording.
+    """
 
     result: Annotated[str, Field(max_length=20)]
     attempted_at: AwareDatetime
+    duration_seconds: Annotated[int, Field(strict=True, ge=0, le=86_400)] | None = None
+    recording_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     note: Annotated[str, Field(max_length=2_000)] | None = None
 
 
@@ -341,6 +346,8 @@ def report_message_outcome(principal: Principal, request: Request[OutcomeReport,
         connected=connected,
         right_party=right_party,
         note=report.note,
+        duration_seconds=report.duration_seconds,
+        recording_sha256=report.recording_sha256,
         actor=actor_of(principal),
         now=wiring.now(),
         req=request.id,

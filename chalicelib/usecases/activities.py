@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.domain import keys
 from chalicelib.domain.cases.activity_codes import ActivityCode, code_of
 from chalicelib.domain.cases.case import Case
 from chalicelib.domain.cases.lifecycle import CaseEvent
 from chalicelib.domain.concurrency import retrying
 from chalicelib.domain.errors import InvalidInput, NotFound
 from chalicelib.domain.events import Actor, Event, EventType
-from chalicelib.domain.instants import from_text, to_seconds_text
+from chalicelib.domain.instants import from_text, to_seconds_text, to_text
 from chalicelib.domain.outreach.attempt import Attempt
 from chalicelib.domain.people.person import Attorney, ConsentEntry, ContactEntry
+from chalicelib.domain.risk.event import RiskEvent, Source, crossed, raised, raised_data
+from chalicelib.domain.risk.register import CLEARANCE
 from chalicelib.usecases.case_draft import CaseDraft, find_case
 from chalicelib.usecases.cases import Caller, Context
 from chalicelib.usecases.ports import Scope, Store
@@ -28,7 +31,7 @@ CLEARED_CHANNELS = frozenset({"call", "visit"})
 OLDEST_REPORT = timedelta(days=30)
 """An activity may be reported at most this long after it happened (closed)."""
 
-CLEARANCE_RULE = "contact_without_clearance"
+CLEARANCE_RULE, WINDOW_RULE = "contact_without_clearance", "contact_outside_clearance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,8 @@ def record_activity(
 ) -> Recorded:
     """Record an activity and do what its result calls for, in one transaction.
 
-    An outbound call or visit without a clearance is a breach: a risk event is raised, and the contact enters the
-    person's ledger all the same, because it happened. Raises InvalidInput, NotFound.
+    An outbound call or visit without a clearance, or outside the times of the one that it names, raises a risk event, and the
+    contact enters the person's ledger all the same, because it happened. Raises InvalidInput, NotFound.
     """
     code = code_of(report.code)
     if code is None or code.source != "collector":
@@ -88,9 +91,10 @@ def record_activity(
         draft = CaseDraft(store, scope, case, actor=caller.actor, now=context.now, req=context.req)
         activity = activity_id or draft.new_id("act")
         org = caller.org or scope.tenant
-        risk = None
-        if code.attempt and channel in CLEARED_CHANNELS and attempt is None:
-            risk = draft.new_id("risk")
+        line = None
+        if code.attempt and channel in CLEARED_CHANNELS:
+            line = crossed(attempt, channel, to_text(report.at))
+        if line is not None:
             _enter(draft, activity, code, channel, report, caller, org)
         if code.code == "INB":
             _enter_inbound(draft, activity, channel, report)
@@ -103,7 +107,8 @@ def record_activity(
                 "attempt": code.attempt,
                 "connect": code.connect,
                 "right_party": code.right_party,
-                "contact": report.contact,
+                # What was not cleared, or not then, happened under no clearance.
+                "contact": report.contact if line is None else None,
                 "person": report.person,
                 "org": org,
                 "collector": caller.collector,
@@ -113,8 +118,15 @@ def record_activity(
             subject=report.person if report.note else None,
             secret={"text": report.note} if report.note else None,
         )
-        if risk is not None:
-            draft.emit(EventType.RISK_EVENT_RAISED, _risk(draft, risk, activity, org, caller))
+        risk = None
+        if line is not None:
+            made = _risk(draft, scope, line, activity, report, caller)
+            risk = made.id
+            draft.emit(EventType.RISK_EVENT_RAISED, raised_data(made))
+            pk = keys.risk_pk(scope.tenant, made.id)
+            draft.put(
+                store.plain_record(pk, keys.RISK_SK, made, version=made.version, state=made.status.value), expected=None
+            )
         if code.attempt or code.right_party:
             draft.move_if_possible(CaseEvent.WORK, "first_activity")
         holds = _apply_effect(draft, code, report, channel, source=activity)
@@ -181,17 +193,24 @@ def _enter_inbound(draft: CaseDraft, activity: str, channel: str, report: Report
     draft.set_ledger(ledger.with_consent(used, stops=False))
 
 
-def _risk(draft: CaseDraft, risk: str, activity: str, org: str, caller: Caller) -> dict[str, Any]:
-    return {
-        "risk": risk,
-        "rule": CLEARANCE_RULE,
-        "severity": "high",
-        "contact": None,
-        "activity": activity,
-        "org": org,
-        "agency": draft.case.agency,
-        "collector": caller.collector,
-    }
+def _risk(draft: CaseDraft, scope: Scope, line: str, activity: str, report: Report, caller: Caller) -> RiskEvent:
+    return raised(
+        risk=draft.new_id("risk"),
+        tenant=scope.tenant,
+        line=line,
+        source=Source.CONTACT,
+        at=to_text(draft.now),
+        by=caller.actor.id,
+        rule=CLEARANCE_RULE if line == CLEARANCE else WINDOW_RULE,
+        subject=activity,
+        case=draft.case.id,
+        person=report.person,
+        org=caller.org or scope.tenant,
+        agency=draft.case.agency,
+        collector=caller.collector,
+        contact=report.contact,
+        activity=activity,
+    )
 
 
 def apply_reported(

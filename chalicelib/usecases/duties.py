@@ -29,10 +29,11 @@ from chalicelib.domain.duties.duty import (
 )
 from chalicelib.domain.errors import InvalidInput, NotFound, StateConflict
 from chalicelib.domain.events import Actor, Event, EventType
-from chalicelib.domain.ids import new_id
-from chalicelib.domain.instants import epoch_ms, from_text, local_date, to_text
+from chalicelib.domain.instants import from_text, local_date, to_text
 from chalicelib.domain.outreach.dossier import zones_of
 from chalicelib.domain.people.person import Person
+from chalicelib.domain.risk.event import Source, derived_id, raised, raised_data, stream_pk
+from chalicelib.domain.risk.register import DUTY_IN_TIME, Severity
 from chalicelib.domain.state_table import Move, Refuse
 from chalicelib.usecases.case_draft import find_case
 from chalicelib.usecases.cases import CLOCK, Caller, Context
@@ -536,20 +537,24 @@ def _lapse(ports: DutyPorts, scope: Scope, duty: Duty, *, now: datetime, req: st
     if rule is not None and not rule.lapse_is_risk_event:
         unit.commit()
         return
-    unit.emit(
-        _stream(scope, duty),
-        EventType.RISK_EVENT_RAISED,
-        {
-            "risk": new_id("risk", epoch_ms=epoch_ms(now)),
-            "rule": duty.rule,
-            "severity": duty.severity,
-            "contact": None,
-            "activity": None,
-            "org": duty.owner,
-            "agency": duty.agency,
-            "collector": None,
-        },
+    risk = raised(
+        risk=derived_id(scope.tenant, "duty", duty.id),
+        tenant=scope.tenant,
+        line=DUTY_IN_TIME,
+        source=Source.DUTY,
+        severity=Severity(duty.severity),
+        at=to_text(now),
+        by=CLOCK.id,
+        rule=duty.rule,
+        subject=duty.id,
+        case=duty.case,
+        person=duty.person,
+        org=duty.owner,
+        agency=duty.agency,
     )
+    pk = keys.risk_pk(scope.tenant, risk.id)
+    unit.create(ports.store.plain_record(pk, keys.RISK_SK, risk, version=risk.version, state=risk.status.value))
+    unit.emit(stream_pk(risk), EventType.RISK_EVENT_RAISED, raised_data(risk))
     unit.commit()
 
 

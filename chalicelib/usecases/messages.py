@@ -469,13 +469,16 @@ def report_outcome(
     connected: bool,
     right_party: bool,
     note: str | None,
+    duration_seconds: int | None = None,
+    recording_sha256: str | None = None,
     actor: Actor,
     now: datetime,
     req: str,
 ) -> Attempt:
     """Record what became of a cleared call or visit; ``outcome`` is a dossier's history outcome, or ``not_made``.
 
-    A clearance that was not used gives its reservation back; one that nobody reports on stays counted as made. Raises
+    ``recording_sha256`` is the digest of the recording. A clearance that was not used gives its reservation back; one that nobody
+    reports on stays counted as made. Raises
     NotFound, InvalidInput when the time lies outside the clearance, StateConflict when it was not open.
     """
     attempt = get_message(store, scope, message, org=org)
@@ -491,6 +494,7 @@ def report_outcome(
     after = ledger.without_contact(attempt.id) if outcome == "not_made" else ledger.with_outcome(attempt.id, outcome)
     details: dict[str, Any] = {"outcome": outcome, "result": result, "attempted_at": to_text(attempted_at)}
     details |= {"connected": connected, "right_party": right_party}
+    details |= {"duration_seconds": duration_seconds, "recording_sha256": recording_sha256}
     reported = attempt.model_copy(
         update={
             "state": answer.to,

@@ -14,6 +14,9 @@ from chalicelib.usecases.ports import Scope
 WEEKS = 4
 """How many weeks the figures of the scoreboard are made of, and its trend shows."""
 
+RISK = "risk_event_rate"
+"""The target, and the figure, of legal-risk events."""
+
 Lifts = Callable[[Scope], Sequence[Lift]]
 """What experiments say about changes of strategy. See ``chalicelib.usecases.experiments.lifts_of``."""
 
@@ -85,7 +88,25 @@ def _line(
         return Line(target, scoreboard.of_every(figure, late=late, overdue=overdue), figure, trend=trend)
     if target.sense is Sense.MEAN:
         return Line(target, scoreboard.of_mean(target, figure), figure, trend=trend)
-    return Line(target, scoreboard.of_share(target, figure), figure, trend=trend)
+    state = scoreboard.of_share(target, figure)
+    if target.id != RISK:
+        return Line(target, state, figure, trend=trend)
+    risks = [each for week in weeks if (each := _figure(week, RISK)) is not None]
+    seen = [(int(each["numerator"]), int(each["denominator"] or 0)) for each in risks]
+    warning = scoreboard.early_warning(target, figure, seen, undecided=_undecided(ports, scope, today, who))
+    conduct = scoreboard.conduct_score(_figure(span, "conduct_deduction"))
+    return Line(target, state, figure, trend=trend, warning=warning, conduct=conduct)
+
+
+def _undecided(ports: KpiPorts, scope: Scope, today: date, who: str | None) -> int:
+    """Return how many legal-risk events more were raised in the last 28 days than were decided on, at least 0."""
+    undecided = 0
+    for back in range(7 * WEEKS):
+        cells = ports.repository.counters(scope.tenant, (today - timedelta(days=back)).isoformat())
+        counts = kpis.counts_of(cells, who)
+        decided = counts.get("risk_events_confirmed", 0) + counts.get("risk_events_dismissed", 0)
+        undecided += counts.get("risk_events", 0) - decided
+    return max(0, undecided)
 
 
 def _risen(target: Target, ports: KpiPorts, scope: Scope, today: date, who: str | None) -> Line:

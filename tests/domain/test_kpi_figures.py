@@ -48,6 +48,8 @@ def _of(period: str, agency: str) -> dict[str, Figure]:
         ("denied_by_rule:cn.cap", 2, 20, 20, "0.100000"),
         ("complaint_rate", 1, 16, 16, "625.000000"),
         ("risk_event_rate", 1, 16, 16, "0.062500"),
+        ("risk_events_raised", 2, None, 2, "2"),
+        ("conduct_deduction", 10, 16, 16, "625.000000"),
     ],
 )
 def test_lenders_figures_of_the_worked_day_are_those_worked_out_by_hand(
@@ -67,7 +69,7 @@ def test_days_that_collectors_worked_are_not_summed_over_the_agencies_that_have_
 
 
 def test_worked_day_has_no_other_lenders_figures() -> None:
-    assert len(_of(DAY, "*")) == 34
+    assert len(_of(DAY, "*")) == 36
 
 
 def test_agencys_liquidation_is_over_what_it_was_assigned() -> None:
@@ -226,6 +228,10 @@ PUBLISHED: dict[str, str] = {
     "denied_by_rule@1": "a685f8e860ae",
     "complaint_rate@1": "ce3d1cd215cf",
     "risk_event_rate@1": "b657e3bcc33c",
+    "risk_event_rate@2": "5177a1b057d7",
+    "risk_events_raised@1": "29227f6579b8",
+    "conduct_deduction@1": "6ff5ef5e5112",
+    "quality_pass_rate@1": "544cb01f0bb8",
     "kept_promise_amount@2": "94a8d53aa904",
     "commissionable_collected@1": "6fdfeaa281af",
     "recall_adjusted_placed@1": "13e9fa2904e2",

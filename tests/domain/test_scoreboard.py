@@ -36,6 +36,59 @@ def test_risk_events_are_judged_by_their_whole_interval(events: int, attempts: i
     assert scoreboard.of_share(BY_ID["risk_event_rate"], _share(events, attempts)) is state
 
 
+@pytest.mark.parametrize(
+    ("events", "attempts", "weeks", "undecided", "alarm", "because"),
+    [
+        (0, 400, [(0, 100)] * 4, 0, "none", ()),
+        # 1 % exactly is within the bound, and one more is not.
+        (4, 400, [(1, 100)] * 4, 0, "none", ()),
+        (5, 400, [(1, 100)] * 3 + [(2, 100)], 0, "warning", ("rate_above_bound", "trend_reaches_bound")),
+        # 0, 1, 2, 3 in 1,000 each week: the line reaches 7 in 1,000 four weeks on; 0, 2, 4, 6 reaches 14.
+        (6, 4_000, [(0, 1_000), (1, 1_000), (2, 1_000), (3, 1_000)], 0, "none", ()),
+        (12, 4_000, [(0, 1_000), (2, 1_000), (4, 1_000), (6, 1_000)], 0, "watch", ("trend_reaches_bound",)),
+        # Two weeks make no line, and a falling one never goes below nothing.
+        (3, 2_000, [(0, 0), (0, 0), (0, 1_000), (3, 1_000)], 0, "none", ()),
+        (9, 3_000, [(9, 1_000), (0, 1_000), (0, 1_000), (0, 0)], 0, "none", ()),
+        (1, 400, [(1, 100), (0, 100), (0, 100), (0, 100)], 3, "none", ()),
+        (1, 400, [(1, 100), (0, 100), (0, 100), (0, 100)], 4, "watch", ("undecided_would_exceed",)),
+        (0, 0, [(0, 0)] * 4, 3, "none", ()),
+    ],
+)
+def test_a_warning_comes_before_the_whole_interval_lies_beyond_the_bound(
+    events: int, attempts: int, weeks: list[tuple[int, int]], undecided: int, alarm: str, because: tuple[str, ...]
+) -> None:
+    target = BY_ID["risk_event_rate"]
+    told = scoreboard.early_warning(target, _share(events, attempts), weeks, undecided=undecided)
+    assert (told.alarm, told.because) == (alarm, because)
+    assert scoreboard.of_share(target, _share(events, attempts)) is not State.NOT_MET
+
+
+def test_the_line_through_the_weeks_weighs_each_by_its_attempts() -> None:
+    target, figure = BY_ID["risk_event_rate"], _share(6, 4_000)
+    even = scoreboard.early_warning(target, figure, [(0, 1_000), (1, 1_000), (2, 1_000), (3, 1_000)], undecided=2)
+    # 0.001 more each week, from the mean 0.0015 in the middle: 0.0015 + 5.5 x 0.001.
+    assert (even.projected, even.with_undecided) == ("0.007000", "0.002000")
+    # Weeks of 3,000, 1,000 and 1,000 attempts at 0, 1 and 2 per mille: middle 0.6, mean 0.0006, so 0.0006 + 5.4 x 0.001.
+    uneven = scoreboard.early_warning(target, figure, [(0, 3_000), (1, 1_000), (2, 1_000)], undecided=0)
+    assert uneven.projected == "0.006000"
+    assert scoreboard.early_warning(target, None, [], undecided=1).as_json() == {
+        "alarm": "none",
+        "because": [],
+        "undecided": 1,
+        "projected": None,
+        "with_undecided": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "score"),
+    [("0.000000", "100.000000"), ("12.500000", "87.500000"), ("250.000000", "0.000000"), (None, None)],
+)
+def test_the_conduct_score_is_what_the_points_leave_of_a_hundred(value: str | None, score: str | None) -> None:
+    assert scoreboard.conduct_score({"value": value}) == score
+    assert scoreboard.conduct_score(None) is None
+
+
 def test_what_no_event_tells_is_not_measured() -> None:
     assert {target.id for target in TARGETS if target.missing is not None} == {
         "data_freshness",

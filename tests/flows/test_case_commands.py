@@ -1,6 +1,6 @@
 """Case commands over the real store: what they change, whom they stop, what they write down."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,11 @@ from chalicelib.domain.cases.feed import row_of
 from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.errors import InvalidInput, NotFound, PreconditionFailed, StateConflict
 from chalicelib.domain.events import EventType
-from chalicelib.domain.instants import from_text
+from chalicelib.domain.instants import from_text, to_text
+from chalicelib.domain.outreach.attempt import Approved, AttemptState
 from chalicelib.store.feed_repository import FeedRepository
 from chalicelib.store.repository import Store
+from chalicelib.store.risk_repository import RiskRepository
 from chalicelib.usecases import activities, cases
 from chalicelib.usecases.activities import Report
 from chalicelib.usecases.assignment import assign_cases, retry_unassigned
@@ -39,6 +41,15 @@ from tests.builders import (
 )
 
 LENDERS = Caller(TEST_ACTOR)
+
+
+def cleared(begins: datetime, ends: datetime) -> Approved:
+    """Return an approval that holds between two instants."""
+    return Approved(id="apr_1", recipient="ab" * 16, not_before=to_text(begins), not_after=to_text(ends))
+
+
+CLEARED: dict[str, Any] = {"channel": "call", "human": True, "state": AttemptState.APPROVED}
+CLEARED |= {"approved": cleared(NOW, NOW + timedelta(hours=1))}
 AGENCYS = Caller(TEST_ACTOR, AGENCY, COLLECTOR)
 GUARANTOR = "per_2"
 
@@ -408,11 +419,42 @@ def test_a_call_without_clearance_is_a_risk_event_and_counts_all_the_same(house:
 
 
 def test_a_call_under_its_clearance_is_no_risk_and_is_not_counted_twice(house: House) -> None:
-    stored(house.store, an_attempt(channel="call", human=True))
+    stored(house.store, an_attempt(**CLEARED))
     recorded = house.report("NOANS", contact="msg_1")
     assert recorded.risk is None
     assert house.store.ledger(house.scope, PERSON).history == ()
     assert house.last("activity.recorded")["contact"] == "msg_1"
+
+
+@pytest.mark.parametrize(
+    ("deviations", "line"),
+    [
+        ({"state": AttemptState.DENIED, "approved": None}, "clearance"),
+        ({"state": AttemptState.CANCELLED}, "clearance"),
+        ({"channel": "visit"}, "clearance"),
+        # The window is closed at its begin and open at its end.
+        ({"approved": cleared(NOW, NOW + timedelta(minutes=1))}, None),
+        ({"approved": cleared(NOW + timedelta(milliseconds=1), NOW + timedelta(hours=1))}, "clearance_window"),
+        ({"approved": cleared(NOW - timedelta(hours=1), NOW)}, "clearance_window"),
+        ({"state": AttemptState.EXPIRED, "approved": cleared(NOW - timedelta(hours=1), NOW)}, "clearance_window"),
+    ],
+)
+def test_a_call_outside_what_was_cleared_is_a_risk_event_that_names_its_line(
+    house: House, deviations: dict[str, Any], line: str | None
+) -> None:
+    stored(house.store, an_attempt(**{**CLEARED, **deviations}))
+    recorded = house.report("NOANS", contact="msg_1")
+    history = house.store.ledger(house.scope, PERSON).history
+    if line is None:
+        assert (recorded.risk, history) == (None, ())
+        return
+    raised = house.last("risk_event.raised")
+    assert (raised["risk"], raised["line"], raised["contact"]) == (recorded.risk, line, "msg_1")
+    # It happened under no clearance, so it counts against every cap.
+    assert house.last("activity.recorded")["contact"] is None
+    assert [entry.id for entry in history] == [recorded.activity]
+    kept = RiskRepository().risk(house.scope, recorded.risk or "")
+    assert kept is not None and (kept.line, kept.status, kept.person) == (line, "raised", PERSON)
 
 
 def test_a_contact_of_somebody_else_covers_nothing(house: House) -> None:

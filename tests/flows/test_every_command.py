@@ -41,6 +41,7 @@ NOT_ON_THE_TOUR = {
     "keeping": ("archive.retention_extended", "archive.object_hidden", "archive.hold_applied"),
     "key_versions": ("lender.key_made",),
     "plans": ("plan.step_settled",),
+    "risks": ("risk_event.dismissed",),
     "portfolios": ("portfolio.refused",),
     "provider_events": ("contact.failed",),
     "simulations": ("simulation.planned", "simulation.finished"),

@@ -115,7 +115,7 @@ def test_what_is_no_sum_over_events_says_so(api: Api, query: str, code: str) -> 
 def test_the_scoreboard_names_every_target(api: Api) -> None:
     [board] = body_of(api.get("lender", f"/v1/scoreboard?to={DAY}"))["scoreboards"]
     states = {line["id"]: line["state"] for line in board["lines"]}
-    # One risk event in 16 attempts: the interval reaches from 1.1 % to 28 %.
+    # One confirmed risk event in 16 attempts: the interval reaches from 1.1 % to 28 %.
     assert states["risk_event_rate"] == "not_met"
     assert states["strategy_lift"] == "not_enough_data"
     assert states["training_hours"] == "not_enough_data"

@@ -240,11 +240,11 @@ def test_program_names_a_counter_that_was_tampered_with(ports: KpiPorts, tmp_pat
 def test_program_names_a_figure_that_was_improved_by_hand(ports: KpiPorts, tmp_path: Path) -> None:
     write_archive(tmp_path / "archive", a_worked_day())
     export = json.loads(_export(ports, tmp_path / "export.json").read_text(encoding="utf-8"))
-    export["figures"][DAY]["*"]["risk_event_rate@1"]["value"] = "0.010000"
+    export["figures"][DAY]["*"]["risk_event_rate@2"]["value"] = "0.010000"
     (tmp_path / "export.json").write_text(json.dumps(export), encoding="utf-8")
     done = _program(tmp_path / "archive", "--zone", SHANGHAI, "--against", tmp_path / "export.json")
     assert done.returncode == 1
-    assert done.stdout.startswith(f"figure {DAY} * risk_event_rate@1: ")
+    assert done.stdout.startswith(f"figure {DAY} * risk_event_rate@2: ")
     assert done.stdout.count("\n") == 1
 
 

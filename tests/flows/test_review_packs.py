@@ -199,6 +199,9 @@ def test_scoreboard_shows_the_figures_of_the_last_four_weeks_with_their_trend(po
     expected = next(each for each in span.figures if each.figure.definition.id == "risk_event_rate")
     assert risk.figure is not None and risk.figure["numerator"] == expected.figure.numerator > 0
     assert sum(each["n"] for each in risk.trend) == risk.figure["n"]
+    assert risk.warning is not None and risk.warning.alarm == "warning"
+    assert risk.warning.undecided > 0
+    assert risk.conduct is not None and all(line.warning is None for name, line in lines.items() if line is not risk)
     assert lines["feedback_in_48h"].state == "not_met"
     assert lines["contact_success"].figure is not None
     assert lines["contact_success"].state == "not_enough_data"

@@ -105,6 +105,11 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "lost": "messages of which nobody knows whether the carrier took them",
         "complaints": "complaints received",
         "risk_events": "legal-risk events raised",
+        "risk_events_confirmed": "legal-risk events that two people confirmed, on the day of the confirmation",
+        "risk_events_dismissed": "legal-risk events that two people found to be none, on the day of that",
+        "risk_points": "points that confirmed legal-risk events take, by their severity",
+        "quality_checked": "contacts that people checked, on the day of the check",
+        "quality_faultless": "of these, those on which neither people nor machine found a fault",
         "channel_delivered:<channel>": "messages that a carrier says arrived, less those that it then took back",
         "channel_failed:<channel>": "messages that a carrier says did not arrive",
         "commissionable_minor:<currency>": "amount of payments on which a commission is earned, less reversals, minor units",
@@ -561,6 +566,14 @@ def _trained(event: Event) -> Counts:
     return {"training_minutes": event.data["minutes"]} if event.data["minutes"] else {}
 
 
+def _confirmed(event: Event) -> Counts:
+    return {"risk_events_confirmed": 1, "risk_points": event.data["points"]}
+
+
+def _quality(event: Event) -> Counts:
+    return {"quality_checked": 1, **({"quality_faultless": 1} if event.data["faultless"] else {})}
+
+
 def _one(name: str) -> Callable[[Event], Counts]:
     return lambda event: {name: 1}
 
@@ -582,6 +595,9 @@ _COUNTED: Mapping[EventType, Callable[[Event], Counts]] = {
     EventType.CONTACT_UNKNOWN: _one("lost"),
     EventType.COMPLAINT_RECEIVED: _one("complaints"),
     EventType.RISK_EVENT_RAISED: _one("risk_events"),
+    EventType.RISK_EVENT_CONFIRMED: _confirmed,
+    EventType.RISK_EVENT_DISMISSED: _one("risk_events_dismissed"),
+    EventType.QUALITY_CHECKED: _quality,
     EventType.FEEDBACK_RECEIVED: _scored,
     EventType.EXAM_MARKED: _examined,
     EventType.TRAINING_CREDITED: _trained,

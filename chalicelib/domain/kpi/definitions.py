@@ -487,6 +487,65 @@ DEFINITIONS: tuple[Definition, ...] = (
         interval=True,
     ),
     Definition(
+        id="risk_event_rate",
+        version=2,
+        name=_text("法律风险事件率", "legal-risk event rate"),
+        formula=_text(
+            "当期经两人确认的法律风险事件数 ÷ 当期触达尝试数（按确认日计）",
+            "legal-risk events that two people confirmed in the period ÷ attempts in the period",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("risk_events_confirmed"),
+        denominator=_plain("attempts"),
+        sample=_plain("attempts"),
+        interval=True,
+        exclusions=_text(
+            "尚未认定的、认定不成立的事件", "events that nobody has decided on yet, and those that were dismissed"
+        ),
+    ),
+    Definition(
+        id="conduct_deduction",
+        version=1,
+        name=_text("合规扣分（每千次触达）", "conduct points taken, per 1,000 attempts"),
+        formula=_text(
+            "当期确认的法律风险事件按严重程度的扣分之和 × 1,000 ÷ 当期触达尝试数",
+            "points that the legal-risk events confirmed in the period take by their severity × 1,000 ÷ attempts in the period",
+        ),
+        unit=Unit.PER_1000,
+        numerator=_plain("risk_points"),
+        denominator=_plain("attempts"),
+        sample=_plain("attempts"),
+        exclusions=_text(
+            "尚未认定的、认定不成立的事件", "events that nobody has decided on yet, and those that were dismissed"
+        ),
+    ),
+    Definition(
+        id="quality_pass_rate",
+        version=1,
+        name=_text("质检合格率", "quality checks without fault"),
+        formula=_text(
+            "当期完成质检且人工与机器均未发现问题的联系数 ÷ 当期完成质检的联系数",
+            "contacts checked in the period on which neither people nor machine found a fault ÷ contacts checked in the period",
+        ),
+        unit=Unit.RATIO,
+        numerator=_plain("quality_faultless"),
+        denominator=_plain("quality_checked"),
+        sample=_plain("quality_checked"),
+        interval=True,
+        exclusions=_text("尚未质检的、作废的", "those that wait for their check, and those that are void"),
+    ),
+    Definition(
+        id="risk_events_raised",
+        version=1,
+        name=_text("法律风险事件提出数", "legal-risk events raised"),
+        formula=_text(
+            "当期提出的法律风险事件数，不论是否成立", "legal-risk events raised in the period, whatever comes of them"
+        ),
+        unit=Unit.COUNT,
+        numerator=_plain("risk_events"),
+        sample=_plain("risk_events"),
+    ),
+    Definition(
         id="kept_promise_amount",
         version=2,
         name=_text("承诺兑现率（金额）", "kept-promise rate, by amount"),

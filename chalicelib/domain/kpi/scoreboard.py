@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 from chalicelib.domain.experiments.results import Answer, Because, Goal
@@ -82,9 +83,41 @@ class Lift:
         }
 
 
+class Alarm(StrEnum):
+    """How loud an early warning is: ``watch`` points ahead, ``warning`` says that the bound is passed already."""
+
+    NONE = "none"
+    WATCH = "watch"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyWarning:
+    """What speaks before the whole interval lies beyond an upper bound.
+
+    ``because`` names what spoke: ``rate_above_bound`` (the share itself), ``trend_reaches_bound`` (the line through the weeks, so
+    many weeks ahead), ``undecided_would_exceed`` (were every undecided event confirmed). ``projected`` and ``with_undecided`` are
+    those shares, None where there is too little to say.
+    """
+
+    alarm: Alarm
+    because: tuple[str, ...]
+    undecided: int
+    projected: str | None
+    with_undecided: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the warning as the scoreboard gives it."""
+        told = {"alarm": self.alarm.value, "because": list(self.because), "undecided": self.undecided}
+        return {**told, "projected": self.projected, "with_undecided": self.with_undecided}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A target with what is known: the figure's JSON with its span, for a rise also the base's, and earlier values."""
+    """A target with what is known: the figure's JSON with its span, for a rise also the base's, and earlier values.
+
+    ``conduct`` is the conduct score of whom the line is about, and ``warning`` what speaks early; both for legal risk alone.
+    """
 
     target: Target
     state: State
@@ -93,6 +126,8 @@ class Line:
     change: tuple[str, str, str] | None = None
     trend: Sequence[Mapping[str, Any]] = ()
     lifts: Sequence[Lift] = ()
+    warning: EarlyWarning | None = None
+    conduct: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the line as ``GET /v1/scoreboard`` gives it; ``change`` is (value, low, high)."""
@@ -108,6 +143,8 @@ class Line:
             "change": None if self.change is None else list(self.change),
             "trend": [dict(each) for each in self.trend],
             "lifts": [each.as_json() for each in self.lifts],
+            "warning": None if self.warning is None else self.warning.as_json(),
+            "conduct": self.conduct,
             "missing": None if self.target.missing is None or self.figure is not None else dict(self.target.missing),
         }
 
@@ -154,6 +191,67 @@ def of_share(target: Target, figure: Mapping[str, Any] | None) -> State:
         return State.NOT_ENOUGH_DATA
     low, high = (Decimal(bound) for bound in figure["interval"])
     return _beyond(low, high, Decimal(target.bound), upwards=target.sense is Sense.AT_LEAST)
+
+
+WEEKS_AHEAD = 4
+"""How many weeks ahead the line through the weeks is read."""
+
+LEAST_WEEKS = 3
+"""Fewer weeks with attempts make no line."""
+
+
+def early_warning(
+    target: Target, figure: Mapping[str, Any] | None, weeks: Sequence[tuple[int, int]], *, undecided: int
+) -> EarlyWarning:
+    """Return what speaks early about a share with an upper bound.
+
+    ``weeks`` are (events, attempts) of each week, the oldest first; ``undecided`` how many events of the span nobody has decided
+    on. The line through the weeks is that of least squares, each week weighted by its attempts; a share below 0 is 0.
+    """
+    bound, because = Fraction(target.bound), []
+    attempts = 0 if figure is None else int(figure["denominator"] or 0)
+    events = 0 if figure is None else int(figure["numerator"])
+    with_undecided = Fraction(events + undecided, attempts) if attempts else None
+    projected = _projected(weeks)
+    is_above = attempts > 0 and Fraction(events, attempts) > bound
+    if is_above:
+        because.append("rate_above_bound")
+    if projected is not None and projected > bound:
+        because.append("trend_reaches_bound")
+    if undecided and with_undecided is not None and with_undecided > bound:
+        because.append("undecided_would_exceed")
+    alarm = Alarm.WARNING if is_above else Alarm.WATCH if because else Alarm.NONE
+    return EarlyWarning(alarm, tuple(because), undecided, _text(projected), _text(with_undecided))
+
+
+def _projected(weeks: Sequence[tuple[int, int]]) -> Fraction | None:
+    """Return the share that the line through the weeks reaches ``WEEKS_AHEAD`` weeks after the last; None without a line."""
+    known = [(place, Fraction(events, n), n) for place, (events, n) in enumerate(weeks) if n]
+    if len(known) < LEAST_WEEKS:
+        return None
+    total = sum(n for _, _, n in known)
+    middle = Fraction(sum(place * n for place, _, n in known), total)
+    mean = sum((share * n for _, share, n in known), Fraction(0)) / total
+    spread = sum((n * (place - middle) ** 2 for place, _, n in known), Fraction(0))
+    together = sum((n * (place - middle) * (share - mean) for place, share, n in known), Fraction(0))
+    return max(Fraction(0), mean + together / spread * (len(weeks) - 1 + WEEKS_AHEAD - middle))
+
+
+def conduct_score(deduction: Mapping[str, Any] | None) -> str | None:
+    """Return 100 less the points taken per 1,000 attempts, at least 0; None where nothing was attempted.
+
+    >>> conduct_score({"value": "12.500000"})
+    '87.500000'
+    """
+    if deduction is None or deduction["value"] is None:
+        return None
+    return str(max(Decimal(0), 100 - Decimal(deduction["value"])).quantize(PLACES))
+
+
+def _text(share: Fraction | None) -> str | None:
+    if share is None:
+        return None
+    return str((Decimal(share.numerator) / share.denominator).quantize(PLACES, rounding=ROUND_HALF_EVEN))
 
 
 def of_mean(target: Target, figure: Mapping[str, Any] | None) -> State:

@@ -1,0 +1,1 @@
+"""Legal risk: the lines that nobody may cross, and what is done when somebody did."""
