@@ -813,14 +813,16 @@ def portfolio_ports() -> Any:
     """Return what the intake needs; its modules, the row's models among them, are loaded by who loads portfolios."""
     from chalicelib.gateways.uploads import S3Uploads
     from chalicelib.store.portfolio_repository import PortfolioRepository
-    from chalicelib.usecases import portfolios
+    from chalicelib.usecases import customer_updates, portfolios
 
+    repository = PortfolioRepository(store())
     return portfolios.PortfolioPorts(
         store=store(),
-        portfolios=PortfolioRepository(store()),
+        portfolios=repository,
         uploads=S3Uploads(names().uploads_bucket),
         queues=queues(),
         scope_for=worker_scope,
+        updates=customer_updates.UpdatePorts(person_ports(), repository),
     )
 
 

@@ -1,4 +1,4 @@
-"""Write the reference tables of ``docs/portfolio-format.md`` from the model, so that they cannot differ from it.
+"""Write the reference tables of the pages on file formats from the models, so that they cannot differ from them.
 
 python -m scripts.portfolio_format          # rewrite the tables in place
 python -m scripts.portfolio_format --check  # exit 1 when they are out of date
@@ -13,11 +13,12 @@ from typing import get_type_hints
 from pydantic import BaseModel
 
 from chalicelib.domain.intake.columns import Branch, Leaf, column_name, marks_of, tree
-from chalicelib.domain.intake.rejections import BATCH_CODES, ROW_CODES
+from chalicelib.domain.intake.customer_update import HEADINGS, CustomerUpdate
+from chalicelib.domain.intake.rejections import BATCH_CODES, ROW_CODES, UPDATE_CODES
 from chalicelib.domain.intake.row import Row
 from chalicelib.domain.intake.values import Between, Kind, Listed, Text
 
-DOCUMENT = Path("docs/portfolio-format.md")
+PORTFOLIO, UPDATES = Path("docs/portfolio-format.md"), Path("docs/customer-updates-format.md")
 BEGIN, END = "<!-- reference: begin -->", "<!-- reference: end -->"
 
 
@@ -30,6 +31,25 @@ def reference() -> str:
     parts += [f"| `{code}` | {en} | {zh} |" for code, (zh, en) in sorted(ROW_CODES.items())]
     parts += ["", "### Codes of refused files", "", "| code | English | 中文 |", "|---|---|---|"]
     parts += [f"| `{code}` | {en} | {zh} |" for code, (zh, en) in sorted(BATCH_CODES.items())]
+    return "\n".join(parts) + "\n"
+
+
+def updates_reference() -> str:
+    """Return the tables of customer updates: every column with what else it may be called, and every code of its own."""
+    parts = ["### Columns", "", "| column | headings | required | values |", "|---|---|---|---|"]
+    for name, info in CustomerUpdate.model_fields.items():
+        required = "yes" if info.is_required() else "no"
+        headings = ", ".join(HEADINGS[name])
+        parts.append(f"| `{name}` | {headings} | {required} | {_values(CustomerUpdate, name)} |")
+    parts += [
+        "",
+        "### Codes of rejected rows",
+        "",
+        "Beside those of `docs/portfolio-format.md` on form and encoding:",
+        "",
+    ]
+    parts += ["| code | English | 中文 |", "|---|---|---|"]
+    parts += [f"| `{code}` | {en} | {zh} |" for code, (zh, en) in sorted(UPDATE_CODES.items())]
     return "\n".join(parts) + "\n"
 
 
@@ -102,17 +122,19 @@ def _values(model: type[BaseModel], name: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the tables, or with ``--check`` tell whether they are up to date."""
-    parser = argparse.ArgumentParser(description="Write the reference tables of docs/portfolio-format.md.")
+    parser = argparse.ArgumentParser(description="Write the reference tables of the pages on file formats.")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args(arguments)
-    text = DOCUMENT.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, foot = rest.partition(END)
-    wanted = f"{head}{BEGIN}\n\n{reference()}\n{END}{foot}"
-    if options.check:
-        return int(wanted != text)
-    DOCUMENT.write_text(wanted, encoding="utf-8")
-    return 0
+    stale = 0
+    for page, tables in ((PORTFOLIO, reference()), (UPDATES, updates_reference())):
+        text = page.read_text(encoding="utf-8")
+        head, _, rest = text.partition(BEGIN)
+        _, _, foot = rest.partition(END)
+        wanted = f"{head}{BEGIN}\n\n{tables}\n{END}{foot}"
+        stale += wanted != text
+        if not options.check:
+            page.write_text(wanted, encoding="utf-8")
+    return int(options.check and stale > 0)
 
 
 if __name__ == "__main__":

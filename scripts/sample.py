@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import IO, Any
 
 from chalicelib.domain.cases.repayment_ledger import bucket_of
 from chalicelib.domain.intake.columns import flat_cells
@@ -438,7 +438,7 @@ def write_file(path: Path, *, form: str, rows: Iterable[dict[str, Any]], header:
     columns = header
     table = (_cells(row, columns) for row in rows)
     if form == "xlsx":
-        _write_workbook(path, columns, table)
+        write_workbook(path, columns, table)
         return
     with path.open("w", encoding="utf-8" if form == "csv" else form, newline="") as out:
         writer = csv.writer(out, lineterminator="\r\n")
@@ -482,13 +482,14 @@ def _cells(row: dict[str, Any], header: list[str]) -> list[str]:
     return [cells.get(name, "") for name in header]
 
 
-def _write_workbook(path: Path, header: list[str], table: Iterator[list[str]]) -> None:
+def write_workbook(path: Path | IO[bytes], header: Sequence[str], table: Iterable[Sequence[str]]) -> None:
+    """Write a table of texts, below a header, as the only sheet of a workbook."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 
     book = Workbook(write_only=True)
-    sheet = book.create_sheet("portfolio")
-    sheet.append(header)
+    sheet = book.create_sheet("rows")
+    sheet.append(list(header))
     for cells in table:
         written = []
         for text in cells:

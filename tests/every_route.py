@@ -670,6 +670,14 @@ def house_steps(trip: Tour, who: Who) -> Iterator[Step]:
     portfolio = trip.last["id"]
     loaded = ("case.placed", "portfolio.accepted", "portfolio.loaded")
     yield worker("load_portfolio_chunk", lambda: trip.load(portfolio), *loaded)
+    point = {"action": "verify_point", "kind": "phone", "result": "ok", "how": "lender_record", "value": who.mobile}
+    at = {"lender_account_id": rows[0]["loan"]["lender_account_id"], "placement_stage": 1}
+    named = [{"update_id": who.contract_no, **at, **point}, {"update_id": who.email, **at, **point, "value": who.name}]
+    route = "POST /v1/customer-updates"
+    yield step(route, "lender", route[5:], {"rows_inline": named}, "portfolio.requested", status=202)
+    updates = trip.last["id"]
+    loaded = ("person.point_verified", "portfolio.accepted", "portfolio.loaded")
+    yield worker("load_portfolio_chunk", lambda: trip.load(updates), *loaded)
     route, path = "POST /v1/templates", "/v1/templates/cn-sms-own/versions/1"
     yield step(route, "lender", route[5:], {"id": "cn-sms-own", "content": CONTENT}, "template.drafted", status=201)
     route += "/{template_id}/versions/{number}"

@@ -84,6 +84,7 @@ from chalicelib.usecases import (
 from chalicelib.usecases import provider_events as carriers_word
 from chalicelib.usecases.assignment import assign_cases
 from chalicelib.usecases.cases import Caller, Context
+from chalicelib.usecases.customer_updates import UpdatePorts
 from chalicelib.usecases.litigation import Told
 from scripts.sample import FAULTS, control_of, document, write_file
 from tests.archive_fakes import MemoryAudit, MemoryBucket, MemoryLocks, memory_ports
@@ -281,6 +282,7 @@ class World:
             uploads=S3Uploads(bucket),
             queues=self.queues,
             scope_for=Scope,
+            updates=UpdatePorts(wiring.person_ports(), PortfolioRepository(self.store)),
         )
         for changes in ({}, {"rows": 9}):
             asked = portfolios.request_portfolio(

@@ -132,6 +132,11 @@ def chunk_sk(number: int) -> str:
     return f"CHUNK#{number:05d}"
 
 
+def update_mark_pk(tenant: str, index: str) -> str:
+    """Return the partition of the mark that a row of customer updates was taken, by the blind index of who calls it what."""
+    return f"T#{tenant}#UPDATE#{index}"
+
+
 def person_pk(tenant: str, person: str) -> str:
     """Return the partition of a person, their contact ledger and their events."""
     return f"T#{tenant}#PER#{person}"

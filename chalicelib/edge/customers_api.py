@@ -74,11 +74,15 @@ class ContactPointWish(_Model):
 
 
 class Verification(_Model):
-    """What was found out, and by what: a contact that the gate let out, the person's own words, a document, or records."""
+    """What was found out, and by what: a contact that the gate let out, the person's own words, a document, or records.
+
+    ``verified_on`` is the lender's local day on which it was found out, here as in other updates; without it, today.
+    """
 
     result: Literal["ok", "vacant", "suspended", "wrong_person"]
     how: How
     contact: Reference | None = None
+    verified_on: date | None = None
 
 
 class Retirement(_Model):
@@ -97,6 +101,7 @@ class PreferencesWish(_Model):
     clear: bool = False
     how: How
     contact: Reference | None = None
+    verified_on: date | None = None
 
 
 class Place(_Model):
@@ -122,6 +127,7 @@ class ConfirmationWish(_Model):
     group: Literal["identity", "address", "employment", "consent"]
     how: How
     contact: Reference | None = None
+    verified_on: date | None = None
     name: Words | None = None
     birth_date: date | None = None
     national_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{6,20}$")] | None = None
@@ -416,7 +422,7 @@ def verify_contact_point(principal: Principal, request: Request[Verification, No
         person_id,
         request.path["point_id"],
         wish.result,
-        persons.Proof(wish.how, wish.contact),
+        persons.Proof(wish.how, wish.contact, wish.verified_on),
         caller_of(principal),
         context_of(request),
     )
@@ -467,7 +473,7 @@ def set_preferences(principal: Principal, request: Request[PreferencesWish, None
         _scope(principal, person_id),
         person_id,
         persons.Wishes(wish.language, wish.channel, hours, wish.clear),
-        persons.Proof(wish.how, wish.contact),
+        persons.Proof(wish.how, wish.contact, wish.verified_on),
         caller_of(principal),
         context_of(request),
     )
@@ -499,7 +505,7 @@ def confirm_data(principal: Principal, request: Request[ConfirmationWish, None])
             residence=None if wish.residence is None else Residence(**wish.residence.model_dump()),
             employment=None if wish.employment is None else Employment(**wish.employment.model_dump()),
         ),
-        persons.Proof(wish.how, wish.contact),
+        persons.Proof(wish.how, wish.contact, wish.verified_on),
         caller_of(principal),
         context_of(request),
     )

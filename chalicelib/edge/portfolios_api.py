@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from chalice.app import Blueprint
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib import wiring
 from chalicelib.domain.errors import NotFound
-from chalicelib.domain.intake.portfolio import Portfolio, Wish
+from chalicelib.domain.intake.portfolio import Kind, Portfolio, Wish
 from chalicelib.domain.intake.rejections import Rejection
 from chalicelib.domain.principals import Principal, scope_of
 from chalicelib.edge.callers import actor_of
@@ -85,13 +86,11 @@ class RejectionQuery(Page):
 
 def view_of(portfolio: Portfolio, upload: dict[str, Any] | None = None) -> PortfolioView:
     """Return the portfolio as its lender sees it."""
-    chunks = portfolio.chunks or 0
-    done = 1.0 if portfolio.state in ("loaded", "refused") else portfolio.chunks_loaded / chunks if chunks else 0.0
     return PortfolioView(
         id=portfolio.id,
         state=portfolio.state.value,
         format=portfolio.format,
-        progress=round(done, 4),
+        progress=portfolio.progress,
         rows=portfolio.rows,
         accepted=portfolio.accepted,
         unchanged=portfolio.unchanged,
@@ -143,7 +142,9 @@ def request_portfolio(principal: Principal, request: Request[Wish, None]) -> Ans
 )
 def read_portfolio(principal: Principal, request: Request[None, None]) -> Answer:
     """Counts are complete when the state is ``loaded``."""
-    found = portfolios.get_portfolio(wiring.portfolio_ports(), scope_of(principal), request.path["portfolio_id"])
+    found = portfolios.find_upload(
+        wiring.portfolio_ports(), scope_of(principal), request.path["portfolio_id"], kind=Kind.PORTFOLIO
+    )
     return Answer(view_of(found), version=found.version)
 
 
@@ -172,13 +173,7 @@ def list_rejections(principal: Principal, request: Request[None, RejectionQuery]
     following = request.cursor({"row": page.next_row}) if page.next_row is not None else None
     if not as_csv:
         return Answer(RejectionList(items=items, next_cursor=following, complete=page.is_complete))
-    headers = {
-        "Content-Type": "text/csv; charset=utf-8",
-        "Content-Disposition": 'attachment; filename="rejections.csv"',
-    }
-    if following is not None:
-        headers["Link"] = f'<?format=csv&cursor={following}>; rel="next"'
-    return Answer(_csv(items), headers=headers)
+    return csv_answer(RejectionView, items, following)
 
 
 def problems_of(refused: Rejection) -> list[RejectionView]:
@@ -198,9 +193,20 @@ def problems_of(refused: Rejection) -> list[RejectionView]:
     ]
 
 
-def _csv(items: list[RejectionView]) -> str:
+def csv_answer(model: type[BaseModel], items: Sequence[BaseModel], following: str | None) -> Answer:
+    """Return rejected rows as a CSV file; the ``Link`` header leads on."""
+    headers = {
+        "Content-Type": "text/csv; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="rejections.csv"',
+    }
+    if following is not None:
+        headers["Link"] = f'<?format=csv&cursor={following}>; rel="next"'
+    return Answer(_csv(model, items), headers=headers)
+
+
+def _csv(model: type[BaseModel], items: Sequence[BaseModel]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(RejectionView.model_fields), lineterminator="\r\n")
+    writer = csv.DictWriter(text, list(model.model_fields), lineterminator="\r\n")
     writer.writeheader()
     for item in items:
         # A leading quote keeps a spreadsheet from reading a cell as a formula.

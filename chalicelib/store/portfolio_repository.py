@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from chalicelib.domain import keys
 from chalicelib.domain.ids import blind_index, derived_id
 from chalicelib.domain.intake.placement import KeyedIdentities
-from chalicelib.domain.intake.portfolio import CHUNKS_PER_PAGE, LoadedChunk, PlanPage, Portfolio
+from chalicelib.domain.intake.portfolio import CHUNKS_PER_PAGE, LoadedChunk, PlanPage, Portfolio, UpdateMark
 from chalicelib.domain.people.duplicates import looked_up
 from chalicelib.domain.people.person import Person
 from chalicelib.store.repository import Scope, Store
@@ -109,6 +109,30 @@ class PortfolioRepository:
             consistent_read=True,
         )
         return [_body(item, LoadedChunk) for item in found]
+
+    # Rows of customer updates
+
+    def update_key(self, scope: Scope, sender: str, update_id: str) -> str:
+        """Return what a sender's row is found by: a blind index, so that their own words stand nowhere."""
+        return self._store.blind_index(scope, label="update_id", value=f"{sender}|{update_id}")
+
+    def update_digest(self, scope: Scope, said: str) -> str:
+        """Return the keyed digest of what a row says."""
+        return self._store.blind_index(scope, label="update", value=said)
+
+    def update_marks(self, scope: Scope, wanted: Iterable[str]) -> dict[str, UpdateMark]:
+        """Return the marks of those rows that were taken, by key; strongly consistent."""
+        pks = {keys.update_mark_pk(scope.tenant, key): key for key in wanted}
+        places = [(pk, "MARK") for pk in pks]
+        return {
+            pks[item.pk]: UpdateMark.model_validate({**json.loads(item.d), "version": item.v})
+            for start in range(0, len(places), 100)
+            for item in Record.batch_get(places[start : start + 100], consistent_read=True)
+        }
+
+    def update_mark_record(self, scope: Scope, key: str, mark: UpdateMark) -> Record:
+        """Return the record of a mark."""
+        return self._store.plain_record(keys.update_mark_pk(scope.tenant, key), "MARK", mark, version=mark.version)
 
 
 def _page_sk(number: int) -> str:

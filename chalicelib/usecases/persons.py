@@ -54,12 +54,16 @@ class PointIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PersonPorts:
-    """What these commands need; ``telephone`` and ``point_id`` are the intake's own."""
+    """What these commands need; ``telephone`` and ``point_id`` are the intake's own.
+
+    ``mark`` is a record that a change creates with itself or not at all: the row of a file that it came by counts once.
+    """
 
     store: Store
     index: PointIndex
     telephone: Callable[[str, str], tuple[str, str] | None]
     point_id: Callable[[Scope, str, str], str]
+    mark: Any = None
 
 
 # Reading
@@ -233,14 +237,19 @@ class NewPoint:
     place: str | None = None
     consent: str | None = None
     medium: str | None = None
+    proof: "Proof | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """By what means something was found out; ``contact`` is the message or clearance, where that was the means."""
+    """By what means something was found out; ``contact`` is the message or clearance, where that was the means.
+
+    ``on`` is the lender's local day on which it was found out, None for today.
+    """
 
     how: str
     contact: str | None = None
+    on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,20 +267,47 @@ def _opened(store: Store, scope: Scope, person_id: str, caller: Caller, context:
     return whole
 
 
+def _unit(ports: PersonPorts, scope: Scope, caller: Caller, context: Context) -> Any:
+    unit = ports.store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
+    if ports.mark is not None:
+        unit.create(ports.mark)
+    return unit
+
+
+def _day_of(proof: Proof, today: date, known: date | None) -> date:
+    """Return the day on which something was found out. Raises InvalidInput for one after today or before what is ``known``."""
+    if proof.on is None:
+        return today
+    if proof.on > today:
+        raise InvalidInput("/verified_on", "verified_on_future", "the day is after today, by the lender's calendar")
+    if known is not None and proof.on < known:
+        raise InvalidInput("/verified_on", "verified_on_older", "something newer is known; what is newer stands")
+    return proof.on
+
+
+def _known_day(record: Person, group: str) -> date | None:
+    known = record.confirmed.get(group)
+    return None if known is None else known.on
+
+
+def _verified(day: date, proof: Proof, caller: Caller, scope: Scope) -> dict[str, Any]:
+    return {"last_verified": day, "verified_by": caller.org or scope.tenant, "verified_how": proof.how}
+
+
 def add_point(
     ports: PersonPorts, scope: Scope, person_id: str, wish: NewPoint, caller: Caller, context: Context
 ) -> Changed:
-    """Add a contact point, unverified, with its source and what the person said about it; a retired one comes back.
+    """Add a contact point with its source and what the person said about it; a retired one comes back.
 
-    Adding it again is a conflict. Raises NotFound, InvalidInput for a value that is none of its kind, StateConflict.
+    It is unverified, unless the wish has the proof that it is the person's. Adding it again is a conflict. Raises NotFound,
+    InvalidInput for a value that is none of its kind or a proof that proves nothing, StateConflict.
     """
     store = ports.store
 
     def once() -> Changed:
         whole = _opened(store, scope, person_id, caller, context)
         record = whole.records[whole.person.id]
-        place = record.residences[0].country if record.residences else "CN"
-        kind, value = _normalised(ports, wish.kind, wish.value, place)
+        kind, value = _normalised(ports, wish.kind, wish.value, _country(record))
         identity = ports.point_id(scope, kind, value)
         known = whole.person.point(identity)
         if known is not None and known.retired_at is None:
@@ -284,10 +320,15 @@ def add_point(
             if known is None
             else known.model_copy(update={**told, **fresh})
         )
+        day = None
+        if wish.proof is not None:
+            _check_proof(store, scope, whole, wish.proof, caller, point=point)
+            day = _day_of(wish.proof, whole.today, None)
+            point = point.model_copy(update={"status": "ok", **_verified(day, wish.proof, caller, scope)})
         changed = holder.with_point(point).model_copy(update={"version": holder.version + 1})
         # Like the intake: an index row of a commit that fails leads to a person who lacks the point, and harms nobody.
         ports.index.write_points(scope, [changed])
-        unit = store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
+        unit = _unit(ports, scope, caller, context)
         unit.replace(store.person_record(scope, changed), expected=holder.version)
         pk = keys.person_pk(scope.tenant, changed.id)
         unit.emit(
@@ -302,6 +343,21 @@ def add_point(
                 "org": caller.org or scope.tenant,
             },
         )
+        if wish.proof is not None and day is not None:
+            unit.emit(
+                pk,
+                EventType.PERSON_POINT_VERIFIED,
+                {
+                    "person": changed.id,
+                    "point": identity,
+                    "kind": kind,
+                    "result": "ok",
+                    "how": wish.proof.how,
+                    "contact": wish.proof.contact,
+                    "verified_on": day.isoformat(),
+                    "org": caller.org or scope.tenant,
+                },
+            )
         if wish.consent is not None and wish.medium is not None:
             entry = ConsentEntry(
                 at=to_seconds_text(context.now),
@@ -373,10 +429,11 @@ def verify_point(
         if point.retired_at is not None:
             raise StateConflict("contact_point_retired", "the contact point was retired; add it again")
         _check_proof(store, scope, whole, proof, caller, point=point)
-        right = {"last_verified": whole.today, "verified_by": caller.org or scope.tenant, "verified_how": proof.how}
+        day = _day_of(proof, whole.today, point.last_verified)
+        right = _verified(day, proof, caller, scope)
         changed = holder.with_point(point.model_copy(update={"status": result, **(right if result == "ok" else {})}))
         changed = changed.model_copy(update={"version": holder.version + 1})
-        unit = store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
+        unit = _unit(ports, scope, caller, context)
         unit.replace(store.person_record(scope, changed), expected=holder.version)
         unit.emit(
             keys.person_pk(scope.tenant, changed.id),
@@ -388,6 +445,7 @@ def verify_point(
                 "result": result,
                 "how": proof.how,
                 "contact": proof.contact,
+                "verified_on": day.isoformat(),
                 "org": caller.org or scope.tenant,
             },
         )
@@ -423,6 +481,23 @@ def _check_proof(
             raise InvalidInput("/how", "nothing_came_in", "the person has not written or called from there")
 
 
+def point_named(
+    ports: PersonPorts, scope: Scope, person_id: str, kind: str, value: str, caller: Caller, context: Context
+) -> str:
+    """Return the id that a contact point of this value has, whether or not the person has it.
+
+    Raises NotFound, InvalidInput for a value that is none of its kind, StateConflict.
+    """
+    whole = _opened(ports.store, scope, person_id, caller, context)
+    record = whole.records[whole.person.id]
+    normal_kind, normal = _normalised(ports, kind, value, _country(record))
+    return ports.point_id(scope, normal_kind, normal)
+
+
+def _country(record: Person) -> str:
+    return record.residences[0].country if record.residences else "CN"
+
+
 def retire_point(
     ports: PersonPorts, scope: Scope, person_id: str, point_id: str, reason: str, caller: Caller, context: Context
 ) -> Changed:
@@ -439,7 +514,7 @@ def retire_point(
             raise StateConflict("contact_point_retired", "the contact point was retired before")
         gone = point.model_copy(update={"retired_at": to_text(context.now), "retired_because": reason})
         changed = holder.with_point(gone).model_copy(update={"version": holder.version + 1})
-        unit = store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
+        unit = _unit(ports, scope, caller, context)
         unit.replace(store.person_record(scope, changed), expected=holder.version)
         unit.emit(
             keys.person_pk(scope.tenant, changed.id),
@@ -489,7 +564,8 @@ def set_preferences(
             hours_from=begin or before.hours_from,
             hours_to=end or before.hours_to,
         )
-        confirmed = Confirmation(on=whole.today, by=caller.org or scope.tenant, how=proof.how)
+        day = _day_of(proof, whole.today, _known_day(record, "preferences"))
+        confirmed = Confirmation(on=day, by=caller.org or scope.tenant, how=proof.how)
         changed = record.model_copy(
             update={
                 "preferences": after,
@@ -498,7 +574,7 @@ def set_preferences(
                 "version": record.version + 1,
             }
         )
-        unit = store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
+        unit = _unit(ports, scope, caller, context)
         unit.replace(store.person_record(scope, changed), expected=record.version)
         unit.emit(
             keys.person_pk(scope.tenant, changed.id),
@@ -509,6 +585,7 @@ def set_preferences(
                 "channel": after.channel,
                 "how": proof.how,
                 "contact": proof.contact,
+                "verified_on": day.isoformat(),
                 "org": caller.org or scope.tenant,
             },
         )
@@ -568,12 +645,13 @@ def confirm_data(
         _check_proof(store, scope, whole, proof, caller, point=None)
         record = whole.records[whole.person.id]
         update = _corrected(record, corrections)
-        confirmed = Confirmation(on=whole.today, by=caller.org or scope.tenant, how=proof.how)
+        day = _day_of(proof, whole.today, _known_day(record, group))
+        confirmed = Confirmation(on=day, by=caller.org or scope.tenant, how=proof.how)
         update |= {"confirmed": {**record.confirmed, group: confirmed}, "version": record.version + 1}
         changed = record.model_copy(update=update)
         if corrections.fields:
             ports.index.write_points(scope, [changed])
-        unit = store.unit(scope, actor=caller.actor, req=context.req, now=context.now)
+        unit = _unit(ports, scope, caller, context)
         unit.replace(store.person_record(scope, changed), expected=record.version)
         for row in ports.index.stale_rows(scope, record, changed):
             unit.drop(row)
@@ -588,6 +666,7 @@ def confirm_data(
                 "changed": sorted(corrections.fields),
                 "how": proof.how,
                 "contact": proof.contact,
+                "verified_on": day.isoformat(),
                 "org": caller.org or scope.tenant,
             },
             subject=changed.id,

@@ -1,5 +1,6 @@
 """Portfolios: announced, uploaded, scanned, refused or cut into chunks, loaded row by row, and looked at afterwards.
 
+Files of customer updates are uploads like them: only what a row is, and what becomes of it, differs (``Kind``).
 Nothing of a file becomes a case before the whole file was scanned and its control totals agreed. Every command may be
 repeated: a notification that comes twice, a chunk that was half loaded, a row that was placed before.
 """
@@ -21,23 +22,43 @@ from chalicelib.domain.errors import InvalidInput, NotFound
 from chalicelib.domain.events import Actor, EventType
 from chalicelib.domain.ids import is_id, new_id, opaque_token
 from chalicelib.domain.instants import epoch_ms, from_text, to_text
+from chalicelib.domain.intake.customer_update import UPDATES
 from chalicelib.domain.intake.judge import Taken
 from chalicelib.domain.intake.placement import Identities, Placement, merged_ledger, merged_person, place
 from chalicelib.domain.intake.portfolio import (
     CHUNKS_PER_PAGE,
     Found,
+    Kind,
     LoadedChunk,
     PlanPage,
     Portfolio,
     PortfolioState,
+    UpdatesWish,
+    Uploader,
     Wish,
     pages,
 )
 from chalicelib.domain.intake.rejections import BatchRefusal, Problem, Rejection, rejection
-from chalicelib.domain.intake.scan import CSV, JSONL, MOST_BYTES, STAGED, XLSX, Plan, read_chunk, scan
+from chalicelib.domain.intake.scan import (
+    CSV,
+    JSONL,
+    MOST_BYTES,
+    PORTFOLIO,
+    STAGED,
+    XLSX,
+    Plan,
+    Schema,
+    TakenRow,
+    read_rows,
+    scan,
+)
 from chalicelib.domain.intake.workbook import scan_workbook
 from chalicelib.domain.people.person import ContactLedger, Person
+from chalicelib.usecases.customer_updates import UpdateLoader, UpdatePorts
 from chalicelib.usecases.ports import Queues, Scope, Store
+
+SCHEMAS: Mapping[Kind, Schema[Any]] = {Kind.PORTFOLIO: PORTFOLIO, Kind.CUSTOMER_UPDATES: UPDATES}
+"""What the rows of each kind of upload are."""
 
 SCANNER = Actor("system", "start_portfolio", "role")
 LOADER = Actor("system", "load_portfolio_chunk", "role")
@@ -139,6 +160,7 @@ class PortfolioPorts:
     uploads: Uploads
     queues: Queues
     scope_for: Callable[[str], Scope]
+    updates: UpdatePorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +176,18 @@ LOOKS = (timedelta(minutes=10), timedelta(hours=1))
 
 
 def request_portfolio(
-    ports: PortfolioPorts, scope: Scope, wish: Wish, *, actor: Actor, now: datetime, req: str
+    ports: PortfolioPorts,
+    scope: Scope,
+    wish: Wish | UpdatesWish,
+    *,
+    actor: Actor,
+    now: datetime,
+    req: str,
+    org: str | None = None,
 ) -> Requested:
     """Register an upload and return the form for it; rows that came inline are stored as if they had been uploaded.
 
-    Raises NotFound when the lender is not registered, InvalidInput when the inline rows are too large.
+    ``org`` is the agency on whose behalf updates are announced, None for the lender's side. Raises NotFound when the lender is not registered, InvalidInput when the inline rows are too large.
     """
     if ports.store.lender(scope) is None:
         raise NotFound("lender", scope.tenant)
@@ -178,6 +207,8 @@ def request_portfolio(
         id=identity,
         state=PortfolioState.REQUESTED,
         format=form,
+        kind=wish.kind,
+        by=Uploader(kind=actor.kind, id=actor.id, auth=actor.auth, org=org) if isinstance(wish, UpdatesWish) else None,
         announced=announced,
         columns=wish.columns,
         key=key,
@@ -293,6 +324,7 @@ def _scanned(ports: PortfolioPorts, scope: Scope, portfolio: Portfolio, version:
             control=portfolio.control,
             mapping=portfolio.columns,
             encoding=portfolio.announced.get("encoding"),
+            schema=SCHEMAS[portfolio.kind],
         )
 
     def write(number: int, blob: bytes) -> str:
@@ -303,12 +335,14 @@ def _scanned(ports: PortfolioPorts, scope: Scope, portfolio: Portfolio, version:
     with tempfile.TemporaryFile() as file:
         for piece in pieces:
             file.write(piece)
-        return scan_workbook(file, write=write, control=portfolio.control, mapping=portfolio.columns)
+        schema = SCHEMAS[portfolio.kind]
+        return scan_workbook(file, write=write, control=portfolio.control, mapping=portfolio.columns, schema=schema)
 
 
 def _event_data(portfolio: Portfolio) -> dict[str, Any]:
     return {
         "portfolio": portfolio.id,
+        "kind": portfolio.kind.value,
         "rows": portfolio.rows,
         "accepted": portfolio.accepted,
         "unchanged": portfolio.unchanged,
@@ -322,7 +356,7 @@ def _event_data(portfolio: Portfolio) -> dict[str, Any]:
 
 
 def load_chunk(ports: PortfolioPorts, body: Mapping[str, Any], *, now: datetime, req: str) -> None:
-    """Make cases of one chunk's rows: ``body`` is ``{tenant, portfolio, chunk}``. Repeating it makes nothing twice.
+    """Make of one chunk's rows what they are: ``body`` is ``{tenant, portfolio, chunk}``. Repeating it makes nothing twice.
 
     Raises NotFound when there is no such portfolio or chunk, or its lender is not registered.
     """
@@ -336,22 +370,35 @@ def load_chunk(ports: PortfolioPorts, body: Mapping[str, Any], *, now: datetime,
     lender = ports.store.lender(scope)
     if lender is None:
         raise NotFound("lender", scope.tenant)
-    loader = ChunkLoader(ports, scope, portfolio, lender, now=now, req=req)
-    for outcome in _rows(ports, scope, portfolio, page, number):
-        loader.take(outcome)
-    _finish_chunk(ports, scope, identity, loader.result(number), now=now, req=req)
+    if portfolio.kind is Kind.CUSTOMER_UPDATES:
+        updates = UpdateLoader(ports.updates, scope, portfolio, now=now)
+        for update in _rows(ports, scope, portfolio, page, number, UPDATES):
+            updates.take(update)
+        result = updates.result(number)
+    else:
+        loader = ChunkLoader(ports, scope, portfolio, lender, now=now, req=req)
+        for outcome in _rows(ports, scope, portfolio, page, number, PORTFOLIO):
+            loader.take(outcome)
+        result = loader.result(number)
+    _finish_chunk(ports, scope, identity, result, now=now, req=req)
 
 
 def _rows(
-    ports: PortfolioPorts, scope: Scope, portfolio: Portfolio, page: PlanPage, number: int
-) -> Iterator[Taken | Rejection]:
+    ports: PortfolioPorts,
+    scope: Scope,
+    portfolio: Portfolio,
+    page: PlanPage,
+    number: int,
+    schema: Schema[TakenRow],
+) -> Iterator[TakenRow | Rejection]:
     chunk = page.chunk(number)
     if chunk.blob is None:
         pieces = ports.uploads.read(portfolio.key, version=portfolio.object_version, start=chunk.start, end=chunk.end)
     else:
         pieces = ports.uploads.read(chunk.blob, version=None)
-    return read_chunk(
+    return read_rows(
         pieces,
+        schema,
         format=portfolio.format if chunk.blob is None else STAGED,
         encoding=portfolio.encoding or "utf-8",
         delimiter=portfolio.delimiter or ",",
@@ -610,11 +657,23 @@ def _look_for_upload(ports: PortfolioPorts, scope: Scope, portfolio: Portfolio, 
 
 
 def get_portfolio(ports: PortfolioPorts, scope: Scope, identity: str) -> Portfolio:
-    """Return the portfolio. Raises NotFound."""
+    """Return the upload of any kind. Raises NotFound."""
     portfolio = ports.portfolios.portfolio(scope, identity)
     if portfolio is None:
         raise NotFound("portfolio", identity)
     return portfolio
+
+
+def find_upload(ports: PortfolioPorts, scope: Scope, identity: str, *, kind: Kind, org: str | None = None) -> Portfolio:
+    """Return the upload of a kind, if it is the caller's: an agency (``org``) finds its own, the lender's side everything.
+
+    Raises NotFound, in the same words for a foreign id and an unknown one.
+    """
+    upload = get_portfolio(ports, scope, identity)
+    sender = None if upload.by is None else upload.by.org
+    if upload.kind is not kind or (org is not None and sender != org):
+        raise NotFound("portfolio", identity)
+    return upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -627,10 +686,17 @@ class RejectionPage:
 
 
 def list_rejections(
-    ports: PortfolioPorts, scope: Scope, identity: str, *, from_row: int = 1, limit: int = 100
+    ports: PortfolioPorts,
+    scope: Scope,
+    identity: str,
+    *,
+    kind: Kind = Kind.PORTFOLIO,
+    org: str | None = None,
+    from_row: int = 1,
+    limit: int = 100,
 ) -> RejectionPage:
-    """Return up to ``limit`` rejected rows whose data row is ``from_row`` or later. Raises NotFound."""
-    portfolio = get_portfolio(ports, scope, identity)
+    """Return up to ``limit`` rejected rows whose data row is ``from_row`` or later. Raises NotFound as ``find_upload``."""
+    portfolio = find_upload(ports, scope, identity, kind=kind, org=org)
     found: list[Rejection] = []
     number = _chunk_at(ports, scope, portfolio, from_row)
     while number is not None and number < portfolio.chunks and len(found) <= limit:

@@ -14,9 +14,12 @@ from chalicelib.domain.events import EventType
 from chalicelib.domain.intake.portfolio import Portfolio, PortfolioState, Wish
 from chalicelib.gateways.queues import SqsQueues
 from chalicelib.gateways.uploads import S3Uploads
+from chalicelib.store.person_repository import PersonRepository
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store
 from chalicelib.usecases import portfolios
+from chalicelib.usecases.customer_updates import UpdatePorts
+from chalicelib.usecases.persons import PersonPorts
 from chalicelib.usecases.portfolios import PortfolioPorts
 from scripts.sample import FAULTS, control_of, document, write_file
 from tests.builders import LENDER, NOW, TEST_ACTOR, Scope, a_lender, stored
@@ -34,7 +37,9 @@ BUCKET = NAMES.uploads_bucket
 def ports(store: Store, queues: list[str], buckets: list[str]) -> PortfolioPorts:
     stored(store, a_lender())
     prefix = NAMES.queue_url_prefix
-    return PortfolioPorts(store, PortfolioRepository(store), S3Uploads(BUCKET), SqsQueues(prefix), Scope)
+    repository, people = PortfolioRepository(store), PersonRepository(store)
+    updates = UpdatePorts(PersonPorts(store, people, lambda text, country: None, people.point_id), repository)
+    return PortfolioPorts(store, repository, S3Uploads(BUCKET), SqsQueues(prefix), Scope, updates)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ be named by role: ``borrower_name``, ``guarantor1_phone1``. Chinese headers and 
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import UnionType
@@ -86,7 +86,7 @@ def _member(name: str, hint: Any) -> Leaf | Branch:
     if flat is not None and inner is not dict and get_origin(inner) is not dict:
         model = get_args(inner)[0] if flat.most else inner
         return Branch(name, flat.name, flat.most, flat.main, _members(model))
-    return Leaf(name, _kind(marks))
+    return Leaf(name, kind_of(marks))
 
 
 def marks_of(hint: Any) -> tuple[list[Any], Any]:
@@ -102,7 +102,8 @@ def marks_of(hint: Any) -> tuple[list[Any], Any]:
             return marks, hint
 
 
-def _kind(marks: Sequence[Any]) -> Kind:
+def kind_of(marks: Sequence[Any]) -> Kind:
+    """Return how the cells of a member with these marks are read."""
     for mark in marks:
         if isinstance(mark, Kind):
             return mark
@@ -377,6 +378,16 @@ class Header:
 
 def understand(titles: Sequence[str], mapping: Mapping[str, str] | None = None) -> Header | HeaderFault:
     """Return the header that these titles make, or why not: unknown, duplicate, missing or too many columns."""
+    return understood(titles, lambda title: canonical_name(title, mapping), resolve, REQUIRED)
+
+
+def understood(
+    titles: Sequence[str],
+    name_of: Callable[[str], str],
+    column_of: Callable[[str], Column | None],
+    required: Sequence[str],
+) -> Header | HeaderFault:
+    """Return the header of any kind of file: ``name_of`` gives a title its canonical name, ``column_of`` a name its column."""
     titles = tuple(title.strip().lstrip("\ufeff") for title in titles)
     while titles and not titles[-1]:
         titles = titles[:-1]
@@ -387,8 +398,8 @@ def understand(titles: Sequence[str], mapping: Mapping[str, str] | None = None) 
     seen: dict[tuple[Step, ...], str] = {}
     duplicate: list[str] = []
     for title in titles:
-        name = canonical_name(title, mapping)
-        column = None if name == IGNORED else resolve(name)
+        name = name_of(title)
+        column = None if name == IGNORED else column_of(name)
         if column is None and name != IGNORED:
             unknown.append(title[:60])
         if column is not None and column.steps in seen:
@@ -403,11 +414,12 @@ def understand(titles: Sequence[str], mapping: Mapping[str, str] | None = None) 
         return HeaderFault("header_unknown", tuple(told[:50]))
     if duplicate:
         return HeaderFault("header_duplicate", tuple(duplicate[:50]))
-    missing = [name for name in REQUIRED if (column := resolve(name)) and column.steps not in seen]
+    missing = [name for name in required if (column := column_of(name)) and column.steps not in seen]
     if missing:
         return HeaderFault("header_missing", tuple(missing))
     known = [(index, column) for index, column in enumerate(columns) if column is not None]
-    currency_at = next(index for index, column in known if column.steps == ("loan", "currency"))
+    # A file without a currency has no money either, so that any column will do.
+    currency_at = next((index for index, column in known if column.steps == ("loan", "currency")), 0)
     holders, at = _holders_of([column.steps for _, column in known])
     plan = tuple((i, at[c.steps[:-1]], str(c.steps[-1]), c.kind.name) for i, c in known)
     return Header(titles, tuple(columns), currency_at, plan, holders)

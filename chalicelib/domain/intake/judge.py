@@ -6,7 +6,7 @@ The same for every format: a decoder only builds the document, so that the same 
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -83,20 +83,27 @@ def judge(
     try:
         record = Row.model_validate(document)
     except ValidationError as error:
-        faults += _faults_of(error)
+        faults += faults_of(error)
     except RecursionError:
         faults.append(Fault("json_too_deep", ()))
     if record is not None:
         faults += _contradictions(record, lender)
-    known = {problem.field for problem in problems}
-    for fault in faults:
-        field = name(fault.path)
-        if field not in known or not field:
-            problems.append(Problem(fault.code, field, "" if fault.code == "field_missing" else shape(fault.value)))
-            known.add(field)
+    problems += problems_of(faults, name, problems)
     if problems or record is None:
         return rejection(row, line, problems, _account_of(document))
     return Taken(row, line, record)
+
+
+def problems_of(faults: Iterable[Fault], name: Callable[[Path], str], earlier: Iterable[Problem]) -> list[Problem]:
+    """Return faults under the names that their fields have in the file, the first of each field that has none ``earlier``."""
+    known = {problem.field for problem in earlier}
+    found = []
+    for fault in faults:
+        field = name(fault.path)
+        if field not in known or not field:
+            found.append(Problem(fault.code, field, "" if fault.code == "field_missing" else shape(fault.value)))
+            known.add(field)
+    return found
 
 
 # JSON
@@ -321,7 +328,8 @@ _CODE_OF_TYPE = {
 }
 
 
-def _faults_of(error: ValidationError) -> list[Fault]:
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Return what a validator found, under the codes of ``rejections.ROW_CODES``."""
     found = []
     for detail in error.errors(include_url=False, include_context=False)[:MOST_PROBLEMS]:
         code = detail["type"] if detail["type"] in ROW_CODES else _CODE_OF_TYPE.get(detail["type"], "type_invalid")

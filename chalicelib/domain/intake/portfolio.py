@@ -1,7 +1,7 @@
 """A portfolio: one upload of a lender from its announcement to the last of its rows, and how far it has come."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,12 +28,21 @@ Minor = Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
 Sha256Text = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 
 
+class Kind(StrEnum):
+    """What the rows of an upload are: debts that are placed, or changes to persons that are known."""
+
+    PORTFOLIO = "portfolio"
+    CUSTOMER_UPDATES = "customer_updates"
+
+
 class Wish(_Value):
     """What a lender announces: the format and what must be found in the file, or a few rows themselves.
 
     ``totals`` maps a money column to minor units by currency. ``encoding`` is found out when it is not stated. ``columns`` maps the lender's own headers to column
     names, or to ``ignore``. ``rows_inline`` are documents of ``docs/portfolio-format.md``; then nothing is uploaded.
     """
+
+    kind: ClassVar[Kind] = Kind.PORTFOLIO
 
     format: Annotated[str, Field(pattern=r"^(csv|jsonl|xlsx)$")] = CSV
     rows: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
@@ -49,16 +58,43 @@ class Wish(_Value):
     ] = {}
     rows_inline: Annotated[tuple[dict[str, Any], ...], Field(max_length=200)] = ()
 
-    @property
-    def control(self) -> Control:
-        """Return what the scan compares with."""
-        return Control(rows=self.rows, totals=self.totals, sha256=self.sha256, size=self.size)
+
+class UpdatesWish(_Value):
+    """What a lender, or an agency for ``lender``, announces of a file of customer updates, or a few rows themselves.
+
+    As with a portfolio, without totals: there is no money in it. ``rows_inline`` are documents of ``docs/customer-updates-format.md``.
+    """
+
+    kind: ClassVar[Kind] = Kind.CUSTOMER_UPDATES
+    totals: ClassVar[dict[str, dict[str, int]]] = {}
+
+    lender: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")] | None = None
+    format: Annotated[str, Field(pattern=r"^(csv|jsonl|xlsx)$")] = CSV
+    rows: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    sha256: Sha256Text | None = None
+    size: Annotated[int, Field(strict=True, ge=1, le=2 * 1024**3)] | None = None
+    encoding: Annotated[str, Field(pattern=r"^(utf-8|gb18030)$")] | None = None
+    columns: Annotated[
+        dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=100)]], Field(max_length=500)
+    ] = {}
+    rows_inline: Annotated[tuple[dict[str, Any], ...], Field(max_length=200)] = ()
+
+
+class Uploader(_Value):
+    """Who announced an upload, as events name who acts; ``org`` is the agency on whose behalf, None for the lender's side."""
+
+    kind: str
+    id: str
+    auth: str
+    org: str | None = None
 
 
 class Portfolio(_Value):
-    """One upload. ``announced`` is the lender's control record; the rest is found. Holds no personal data.
+    """One upload. ``announced`` is the sender's control record; the rest is found. Holds no personal data.
 
-    ``accepted`` counts rows that made a case, ``unchanged`` rows that were placed before with the same content,
+    ``kind`` says what its rows are. Updates of customers are made in the name of ``by``, who announced them.
+
+    ``accepted`` counts rows that made a case or changed a person, ``unchanged`` rows that were taken before with the same content,
     ``rejected`` the others; ``codes`` counts rejections by their first code. They are complete when it is loaded.
     ``due_at`` is when the clock must see whether a wake-up of one of its chunks was lost.
     """
@@ -66,6 +102,8 @@ class Portfolio(_Value):
     id: str
     state: PortfolioState
     format: str
+    kind: Kind = Kind.PORTFOLIO
+    by: Uploader | None = None
     announced: dict[str, Any]
     columns: dict[str, str] = {}
     key: str
@@ -90,6 +128,13 @@ class Portfolio(_Value):
     refusal: dict[str, Any] | None = None
     due_at: str | None = None
     version: int = 1
+
+    @property
+    def progress(self) -> float:
+        """Return the share of chunks that are loaded, from 0 to 1 (both closed)."""
+        if self.state in (PortfolioState.LOADED, PortfolioState.REFUSED):
+            return 1.0
+        return round(self.chunks_loaded / self.chunks, 4) if self.chunks else 0.0
 
     @property
     def control(self) -> Control:
@@ -130,6 +175,15 @@ class Found(_Value):
     """An uploaded file that lies in the bucket; ``version`` is None where the bucket keeps none."""
 
     version: str | None
+
+
+class UpdateMark(_Value):
+    """That a row of customer updates was taken: the keyed digest of what it says, in which upload, and at which data row."""
+
+    digest: str
+    upload: str
+    row: int
+    version: int = 1
 
 
 class LoadedChunk(_Value):

@@ -126,6 +126,50 @@ ROW_CODES: dict[str, tuple[str, str]] = {
 }
 """Code of a rejected row -> (Chinese, English). Codes are never renamed or reused."""
 
+UPDATE_CODES: dict[str, tuple[str, str]] = {
+    "contact_not_wanted": (
+        "只有通过联系核实的，才填写联系编号",
+        "only what was found out by a contact names one",
+    ),
+    "contact_point_known": ("该联系方式已存在", "the person has this contact point already"),
+    "contact_point_retired": ("该联系方式已停用，请重新新增", "the contact point was retired; add it again"),
+    "contact_point_unknown": ("该人没有这个联系方式", "the person has no such contact point"),
+    "contact_unproven": (
+        "须填写据以核实的、经闸门放行并已完成的联系（本机构与该人、该联系方式）",
+        "name the message or clearance that this was found out by",
+    ),
+    "field_unwanted": ("该更新类型不使用此字段", "this kind of update does not take the field"),
+    "hours_incomplete": ("起止时间须同时填写", "give both hours, or none"),
+    "hours_order": ("结束时间须晚于开始时间", "the hours end after they begin"),
+    "not_the_lenders": ("只有委托方了解其自身记录", "only the lender knows its own records"),
+    "nothing_came_in": ("该人未曾从此处来信或来电", "the person has not written or called from there"),
+    "nothing_said": ("没有要更新的内容", "the row says nothing to be recorded"),
+    "other_group": ("该字段属于另一数据组", "the field belongs to another group of data"),
+    "person_locked": (
+        "该人已申请删除，数据仅作存储，不得更改",
+        "an erasure was asked for: the data are stored only",
+    ),
+    "person_unknown": (
+        "查无此人或此案件，或不属于贵方",
+        "there is no such person or case, or not of yours",
+    ),
+    "proves_nothing": ("该方式不能核实此数据组", "that is no means by which this group is verified"),
+    "reference_count": (
+        "须且只须填写 person、case、lender_account_id 之一",
+        "name exactly one of person, case and lender_account_id",
+    ),
+    "update_conflict": (
+        "该更新编号已用于其他内容；未作改动",
+        "this update_id was used before with other content; nothing was changed",
+    ),
+    "verified_on_future": ("核实日期晚于今天", "the day is after today, by the lender's calendar"),
+    "verified_on_older": (
+        "已有更新的核实结果，保留较新者",
+        "something newer is known; what is newer stands",
+    ),
+}
+"""Code of a rejected row of a customer update -> (Chinese, English), beside those of ``ROW_CODES``."""
+
 BATCH_CODES: dict[str, tuple[str, str]] = {
     "archive_unsafe": (
         "压缩包解压比例或体积超限，或含有嵌套压缩包",
@@ -164,7 +208,7 @@ class Problem:
 
     def as_json(self) -> dict[str, str]:
         """Return code, field, masked value and the text in both languages."""
-        zh, en = ROW_CODES[self.code]
+        zh, en = ROW_CODES[self.code] if self.code in ROW_CODES else UPDATE_CODES[self.code]
         return {"code": self.code, "field": self.field, "masked": self.masked, "zh": zh, "en": en}
 
 

@@ -7,9 +7,9 @@ any order, again and again, with the same rows and row numbers each time.
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.domain.intake.columns import (
     Header,
@@ -21,7 +21,7 @@ from chalicelib.domain.intake.columns import (
     tree,
     understand,
 )
-from chalicelib.domain.intake.judge import Document, Taken, judge, parse_object
+from chalicelib.domain.intake.judge import Document, Path, Taken, json_path, judge, parse_object
 from chalicelib.domain.intake.records import BOM, Record, csv_records, delimiter_of, json_records
 from chalicelib.domain.intake.rejections import BatchRefusal, Problem, Rejection, rejection, shape
 from chalicelib.domain.intake.values import minor_units
@@ -37,6 +37,39 @@ BYTES_PER_CHUNK = 4 * 1024**2
 
 Totals = dict[str, dict[str, int]]
 """Column -> currency -> minor units."""
+
+TakenRow = TypeVar("TakenRow")
+Judged = TypeVar("Judged", covariant=True)
+
+
+class Judge(Protocol[Judged]):
+    """What decides on a row's document. See ``judge.judge``."""
+
+    def __call__(
+        self,
+        document: Document,
+        *,
+        row: int,
+        line: int,
+        lender: str | None = None,
+        name: Callable[[Path], str] = json_path,
+        earlier: tuple[Problem, ...] = (),
+    ) -> Judged | Rejection:
+        """Return the row, or its rejection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Schema(Generic[TakenRow]):
+    """What the rows of a kind of file are: how a header is understood, how a document is judged, and whether it has money."""
+
+    understand: Callable[[Sequence[str], Mapping[str, str] | None], Header | HeaderFault]
+    judge: Judge[TakenRow]
+    has_money: bool
+
+
+PORTFOLIO: Schema[Taken] = Schema(understand, judge, True)
+"""The rows of a portfolio, see ``row.Row``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +153,7 @@ def scan(
     mapping: Mapping[str, str] | None = None,
     encoding: str | None = None,
     rows_per_chunk: int = ROWS_PER_CHUNK,
+    schema: Schema[Any] = PORTFOLIO,
 ) -> Plan | BatchRefusal:
     """Return the plan of a CSV or JSON Lines stream in one pass and constant memory, or why the file is refused.
 
@@ -135,9 +169,9 @@ def scan(
     if refused is not None:
         return refused
     outcome = (
-        _scan_csv(pushed, measured, mapping, Encodings(encoding), rows_per_chunk)
+        _scan_csv(pushed, measured, mapping, Encodings(encoding), rows_per_chunk, schema)
         if format == CSV
-        else _scan_json(pushed, measured, Encodings(encoding), rows_per_chunk)
+        else _scan_json(pushed, measured, Encodings(encoding), rows_per_chunk, schema)
     )
     if isinstance(outcome, Plan) and control is not None:
         return disagreement(outcome, control) or outcome
@@ -174,24 +208,55 @@ def read_chunk(
     first_line: int,
     lender: str | None = None,
 ) -> Iterator[Taken | Rejection]:
+    """Yield each row of a planned chunk of a portfolio, taken or rejected, as ``read_rows`` does."""
+    return read_rows(
+        chunks,
+        PORTFOLIO,
+        format=format,
+        encoding=encoding,
+        delimiter=delimiter,
+        titles=titles,
+        mapping=mapping,
+        first_row=first_row,
+        first_line=first_line,
+        lender=lender,
+    )
+
+
+def read_rows(
+    chunks: Iterable[bytes],
+    schema: Schema[TakenRow],
+    *,
+    format: str,
+    encoding: str,
+    delimiter: str = ",",
+    titles: tuple[str, ...] = (),
+    mapping: Mapping[str, str] | None = None,
+    first_row: int,
+    first_line: int,
+    lender: str | None = None,
+) -> Iterator[TakenRow | Rejection]:
     """Yield each row of a planned chunk, taken or rejected, in file order; never raises for what a row holds.
 
     ``chunks`` is exactly the bytes of the plan's range (or blob), in pieces of any size.
     """
     if format == JSONL:
         for number, record in enumerate(json_records(chunks, offset=1, first_line=first_line), start=first_row):
-            yield _json_row(record, number, encoding, lender)
+            outcome = _json_row(record, number, encoding, lender, schema)
+            yield outcome
         return
-    header = understand(titles, mapping)
+    header = schema.understand(titles, mapping)
     if isinstance(header, HeaderFault):
         raise ValueError(f"the plan's header is refused: {header.code}")
     if format == STAGED:
         for record in json_records(chunks, offset=1, first_line=first_line):
-            yield _staged_row(record, header, lender)
+            outcome = _staged_row(record, header, lender, schema)
+            yield outcome
         return
     source = csv_records(chunks, delimiter=delimiter.encode(), offset=1, first_line=first_line)
     for number, record in enumerate(source, start=first_row):
-        yield _csv_row(record, number, header, encoding, delimiter, lender)
+        outcome = _csv_row(record, number, header, encoding, delimiter, lender, schema)
+        yield outcome
 
 
 # CSV
@@ -203,6 +268,7 @@ def _scan_csv(
     mapping: Mapping[str, str] | None,
     encodings: "Encodings",
     rows_per_chunk: int,
+    schema: Schema[Any],
 ) -> Plan | BatchRefusal:
     source = _first_line_known(chunks)
     delimiter = delimiter_of(source.first)
@@ -217,7 +283,7 @@ def _scan_csv(
     if header_encoding is None:
         return BatchRefusal("encoding_unknown", {"line": first.line})
     titles = _cells(raw_header.decode(header_encoding), delimiter.decode())
-    header = understand(titles or (), mapping) if titles else HeaderFault("header_missing", ())
+    header = schema.understand(titles or (), mapping) if titles else HeaderFault("header_missing", ())
     if isinstance(header, HeaderFault):
         return BatchRefusal(header.code, {"columns": list(header.columns)})
     counter = Counter(rows_per_chunk)
@@ -250,8 +316,14 @@ def _cells(text: str, delimiter: str) -> list[str] | None:
 
 
 def _csv_row(
-    record: Record, number: int, header: Header, encoding: str, delimiter: str, lender: str | None
-) -> Taken | Rejection:
+    record: Record,
+    number: int,
+    header: Header,
+    encoding: str,
+    delimiter: str,
+    lender: str | None,
+    schema: Schema[TakenRow],
+) -> TakenRow | Rejection:
     if record.fault:
         return rejection(number, record.line, [Problem(record.fault)])
     try:
@@ -261,12 +333,18 @@ def _csv_row(
     cells = _cells(text, delimiter)
     if cells is None:
         return rejection(number, record.line, [Problem("control_character")])
-    return flat_row(cells, number, record.line, header, lender, ())
+    return flat_row(cells, number, record.line, header, lender, (), schema)
 
 
 def flat_row(
-    cells: list[str], number: int, line: int, header: Header, lender: str | None, earlier: tuple[Problem, ...]
-) -> Taken | Rejection:
+    cells: list[str],
+    number: int,
+    line: int,
+    header: Header,
+    lender: str | None,
+    earlier: tuple[Problem, ...],
+    schema: Schema[TakenRow],
+) -> TakenRow | Rejection:
     """Return the row that a header gives its cells the meaning of, taken or rejected."""
     width = len(header.titles)
     if len(cells) > width and not any(cells[width:]):
@@ -274,7 +352,7 @@ def flat_row(
     if len(cells) != width:
         return rejection(number, line, [Problem("row_shape", "", shape(f"{len(cells)}/{width}"))])
     document, problems = header.document(cells)
-    return judge(
+    return schema.judge(
         document,
         row=number,
         line=line,
@@ -318,13 +396,13 @@ def count_money(counter: Counter, cells: list[str], currency_at: int, money: lis
 
 
 def _scan_json(
-    chunks: Iterable[bytes], measured: "Measured", encodings: "Encodings", rows_per_chunk: int
+    chunks: Iterable[bytes], measured: "Measured", encodings: "Encodings", rows_per_chunk: int, schema: Schema[Any]
 ) -> Plan | BatchRefusal:
     counter = Counter(rows_per_chunk)
     for record in json_records(chunks):
         counter.row(record.start, record.end, record.line)
         encoding = encodings.see(record.raw)
-        if encoding is not None and not record.fault:
+        if schema.has_money and encoding is not None and not record.fault:
             document = parse_object(record.raw, encoding=encoding)
             if isinstance(document, dict):
                 _count_json_money(counter, document)
@@ -338,13 +416,15 @@ def _scan_json(
     return finished(JSONL, verdict, "", (), measured.size, measured.sha256, counter)
 
 
-def _json_row(record: Record, number: int, encoding: str, lender: str | None) -> Taken | Rejection:
+def _json_row(
+    record: Record, number: int, encoding: str, lender: str | None, schema: Schema[TakenRow]
+) -> TakenRow | Rejection:
     if record.fault:
         return rejection(number, record.line, [Problem(record.fault)])
     document = parse_object(record.raw, encoding=encoding)
     if isinstance(document, Problem):
         return rejection(number, record.line, [document])
-    return judge(document, row=number, line=record.line, lender=lender)
+    return schema.judge(document, row=number, line=record.line, lender=lender)
 
 
 def count_documents(documents: Iterable[Document]) -> tuple[int, Totals]:
@@ -390,10 +470,10 @@ def staged_line(number: int, line: int, cells: list[str], problems: Iterable[Pro
     return json.dumps(staged, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 
 
-def _staged_row(record: Record, header: Header, lender: str | None) -> Taken | Rejection:
+def _staged_row(record: Record, header: Header, lender: str | None, schema: Schema[TakenRow]) -> TakenRow | Rejection:
     staged = json.loads(record.raw)
     problems = tuple(Problem(*found) for found in staged["problems"])
-    return flat_row(staged["cells"], staged["row"], staged["line"], header, lender, problems)
+    return flat_row(staged["cells"], staged["row"], staged["line"], header, lender, problems, schema)
 
 
 # Measuring

@@ -298,7 +298,8 @@ Flag = Annotated[bool, BeforeValidator(_flag), Kind("flag")]
 """True or false; as text true/false, yes/no, Y/N, 1/0, 是/否."""
 
 
-def _matching(pattern: str, code: str, *, upper: bool = False) -> Callable[[Any], Any]:
+def matching(pattern: str, code: str, *, upper: bool = False) -> Callable[[Any], Any]:
+    """Return what takes a text that has the form as a whole, in NFKC, and refuses any other with the code."""
     compiled = re.compile(pattern + r"\Z")
 
     def checked(value: Any) -> Any:
@@ -349,34 +350,30 @@ Country = Annotated[str, BeforeValidator(_country), Kind("text")]
 Currency = Annotated[str, BeforeValidator(_currency), Kind("text")]
 Zone = Annotated[str, BeforeValidator(_zone), Kind("text")]
 Region = Annotated[
-    str, BeforeValidator(_matching(r"[A-Z]{2}-[A-Z0-9]{1,3}", "region_unknown", upper=True)), Kind("text")
+    str, BeforeValidator(matching(r"[A-Z]{2}-[A-Z0-9]{1,3}", "region_unknown", upper=True)), Kind("text")
 ]
 Language = Annotated[
     str,
-    BeforeValidator(_matching(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?", "language_invalid")),
+    BeforeValidator(matching(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?", "language_invalid")),
     Kind("text"),
 ]
-PartyRef = Annotated[
-    str, BeforeValidator(_matching(r"[A-Za-z0-9_.-]{1,50}", "text_invalid")), Kind("text", digits=True)
-]
+PartyRef = Annotated[str, BeforeValidator(matching(r"[A-Za-z0-9_.-]{1,50}", "text_invalid")), Kind("text", digits=True)]
 Hours = Annotated[
     str,
     BeforeValidator(
-        _matching(r"([1-7](-[1-7])? )?([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", "text_invalid")
+        matching(r"([1-7](-[1-7])? )?([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", "text_invalid")
     ),
     Kind("text"),
 ]
 """Local hours on ISO weekdays: ``1-5 09:00-17:00`` (Monday to Friday), or without the days for every day."""
-Sha256 = Annotated[str, BeforeValidator(_matching(r"[0-9a-fA-F]{64}", "sha256_invalid")), Kind("text")]
+Sha256 = Annotated[str, BeforeValidator(matching(r"[0-9a-fA-F]{64}", "sha256_invalid")), Kind("text")]
 Profile = Annotated[
-    str, BeforeValidator(_matching(r"[0-6B-EG-L]{1,24}", "profile_invalid", upper=True)), Kind("text", digits=True)
+    str, BeforeValidator(matching(r"[0-6B-EG-L]{1,24}", "profile_invalid", upper=True)), Kind("text", digits=True)
 ]
-WechatId = Annotated[
-    str, BeforeValidator(_matching(r"[A-Za-z0-9_][A-Za-z0-9_-]{5,63}", "wechat_invalid")), Kind("text")
-]
+WechatId = Annotated[str, BeforeValidator(matching(r"[A-Za-z0-9_][A-Za-z0-9_-]{5,63}", "wechat_invalid")), Kind("text")]
 Postcode = Annotated[
     str,
-    BeforeValidator(_matching(r"[A-Z0-9][A-Z0-9 -]{1,9}", "postcode_invalid", upper=True)),
+    BeforeValidator(matching(r"[A-Z0-9][A-Z0-9 -]{1,9}", "postcode_invalid", upper=True)),
     Kind("text", digits=True),
 ]
 
@@ -468,7 +465,7 @@ def is_vin(vin: str, *, checked: bool) -> bool:
 
 
 Vin = Annotated[
-    str, BeforeValidator(_matching(r"[A-HJ-NPR-Z0-9]{17}", "vin_invalid", upper=True)), Kind("text", digits=True)
+    str, BeforeValidator(matching(r"[A-HJ-NPR-Z0-9]{17}", "vin_invalid", upper=True)), Kind("text", digits=True)
 ]
 
 _CN_PLATE = re.compile(r"[\u4e00-\u9fff][A-HJ-NP-Z][A-HJ-NP-Z0-9]{4,5}[A-HJ-NP-Z0-9挂学警港澳]")

@@ -18,12 +18,13 @@ from posixpath import join, normpath
 from typing import IO, Any
 from xml.parsers import expat
 
-from chalicelib.domain.intake.columns import MOST_CELL, Column, Header, HeaderFault, understand
+from chalicelib.domain.intake.columns import MOST_CELL, Column, Header, HeaderFault
 from chalicelib.domain.intake.rejections import BatchRefusal, Problem, shape
 from chalicelib.domain.intake.scan import (
     BYTES_PER_CHUNK,
     MOST_BYTES,
     MOST_ROWS,
+    PORTFOLIO,
     ROWS_PER_CHUNK,
     XLSX,
     Chunk,
@@ -31,6 +32,7 @@ from chalicelib.domain.intake.scan import (
     Counter,
     Measured,
     Plan,
+    Schema,
     Writer,
     count_money,
     disagreement,
@@ -64,6 +66,7 @@ def scan_workbook(
     control: Control | None = None,
     mapping: Mapping[str, str] | None = None,
     rows_per_chunk: int = ROWS_PER_CHUNK,
+    schema: Schema[Any] = PORTFOLIO,
 ) -> Plan | BatchRefusal:
     """Return the plan of a workbook whose rows were converted into chunks that ``write`` stored, or why it is refused.
 
@@ -87,7 +90,7 @@ def scan_workbook(
                 return BatchRefusal("archive_unsafe", {"ratio": MOST_RATIO, "bytes": MOST_EXPANDED})
             with tempfile.TemporaryFile() as strings:
                 book = Workbook(archive, strings)
-                outcome = _converted(book, measured, write, mapping, rows_per_chunk)
+                outcome = _converted(book, measured, write, mapping, rows_per_chunk, schema)
     except (Unreadable, zipfile.BadZipFile, zlib.error, expat.ExpatError, KeyError, ValueError, NotImplementedError):
         return BatchRefusal("workbook_unreadable", {})
     except EOFError:
@@ -112,7 +115,12 @@ def _is_unsafe(archive: zipfile.ZipFile) -> bool:
 
 
 def _converted(
-    book: "Workbook", measured: Measured, write: Writer, mapping: Mapping[str, str] | None, rows_per_chunk: int
+    book: "Workbook",
+    measured: Measured,
+    write: Writer,
+    mapping: Mapping[str, str] | None,
+    rows_per_chunk: int,
+    schema: Schema[Any],
 ) -> Plan | BatchRefusal:
     with_content = [sheet for sheet in book.sheets if next(book.rows(sheet), None) is not None]
     if len(with_content) > 1:
@@ -121,7 +129,7 @@ def _converted(
         return BatchRefusal("file_empty", {})
     rows = book.rows(with_content[0])
     first = next(rows)
-    header = understand([cell.text for cell in first.dense()], mapping)
+    header = schema.understand([cell.text for cell in first.dense()], mapping)
     if isinstance(header, HeaderFault):
         return BatchRefusal(header.code, {"columns": list(header.columns)})
     counter, money = Counter(rows_per_chunk), money_columns(header)
