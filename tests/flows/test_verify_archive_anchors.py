@@ -321,3 +321,32 @@ def test_only_the_full_level_reads_what_is_in_an_entry(tmp_path: Path, capsys: p
     damaged(log, 3, lambda entry: entry.replace(b'{"n":2}', b'{"n": 2}', 1))
     assert run(tmp_path, capsys, "--level", "log")[0] == 0
     assert run(tmp_path, capsys)[1] == {"not_canonical"}
+
+
+def test_the_tree_level_holds_for_an_honest_log_and_says_what_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = written(tmp_path, a_story())
+    status, _, report = run(tmp_path, capsys, "--level", "tree")
+    assert (status, report["counts"]["entries"]) == (0, len(log.entries))
+    noticed = {notice["code"] for notice in report["notices"]}
+    assert "tree_level_only" in noticed and "log_level_only" not in noticed
+    damaged(log, 3, lambda entry: entry.replace(b'"case_seq":1', b'"case_seq":2', 1))
+    assert run(tmp_path, capsys, "--level", "tree")[0] == 0
+    damaged(log, 3, lambda entry: entry.replace(b'"type":"case.placed"', b'"type":"log.genesis"', 1))
+    assert "no_genesis" in run(tmp_path, capsys, "--level", "tree")[1]
+
+
+def test_no_bit_of_an_entry_changes_without_the_tree_level_seeing_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = written(tmp_path, a_story())
+    [bundle] = (
+        path for path in log.folder.rglob("tile/entries/**/*") if path.is_file() and str(len(log.entries)) == path.name
+    )
+    whole = bundle.read_bytes()
+    for place in range(2, len(whole), 211):
+        bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert run(tmp_path, capsys, "--level", "tree")[0] == 1
+    bundle.write_bytes(whole)
+    assert run(tmp_path, capsys, "--level", "tree")[0] == 0
