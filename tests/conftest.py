@@ -145,7 +145,8 @@ def aws(environment: None) -> Iterator[None]:
 
 @contextmanager
 def in_process() -> Iterator[None]:
-    """Create the tables and the keys in the AWS that the process is in, and drop what it kept of them afterwards."""
+    """Create the tables and the keys in the AWS that the process is in; drop what it kept of another before, and of it after."""
+    _forget()
     # Every model's connection otherwise makes a session of its own, which takes longer than what a test does with it.
     with patch.object(pynamodb.connection.base, "get_session", cache(get_session)):
         _connect_afresh()

@@ -98,3 +98,14 @@ def test_a_line_is_a_witnesss_only_over_this_text_by_this_key_and_not_from_the_f
     assert not lender.cosigned(TEXT, "", now=NOW)
     assert lender.cosigned(TEXT, line, now=NOW - timedelta(minutes=5))
     assert not lender.cosigned(TEXT, line, now=NOW - timedelta(minutes=5, seconds=1))
+
+
+def test_a_line_has_one_spelling() -> None:
+    """76 bytes leave four bits of the last letter open; no other letter than the encoder's is taken."""
+    (lender, *_) = parse_policy(policy("quorum none")).witnesses
+    line = LENDER.line(TEXT, int(NOW.timestamp()))
+    assert line.endswith("=") and lender.cosigned(TEXT, line, now=NOW)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = len(line.rstrip("=")) - 1
+    for letter in letters.replace(line[last], ""):
+        assert not lender.cosigned(TEXT, line[:last] + letter + line[last + 1 :], now=NOW)

@@ -143,7 +143,7 @@ def key_from_vkey(vkey: str) -> NoteKey:
     if len(parts) != 3:
         raise Malformed("a verifier key is name+id+key")
     name, identity, encoded = parts
-    raw = _bytes(encoded)
+    raw = strict_bytes(encoded)
     if raw[:1] == bytes([SignatureType.ED25519]) and len(raw) == 33:
         public = ed25519.Ed25519PublicKey.from_public_bytes(raw[1:])
         spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -181,7 +181,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     origin, size, root = lines[:3]
     if not size.isascii() or not size.isdigit() or len(size) > 19 or str(int(size)) != size:
         raise Malformed("the size is not a decimal number")
-    checkpoint = Checkpoint(origin, int(size), _bytes(root))
+    checkpoint = Checkpoint(origin, int(size), strict_bytes(root))
     if len(checkpoint.root) != HASH_BYTES:
         raise Malformed("the root has not 32 bytes")
     return checkpoint
@@ -210,7 +210,7 @@ def _signature(line: str) -> Signature:
     name, space, encoded = line.removeprefix(DASH).partition(" ")
     if not line.startswith(DASH) or not name or not space:
         raise Malformed("a signature line is a dash, a name and base64")
-    raw = _bytes(encoded)
+    raw = strict_bytes(encoded)
     if len(raw) <= KEY_ID_BYTES:
         raise Malformed("a signature line holds a key id and a signature")
     return Signature(name, raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:])
@@ -220,8 +220,8 @@ def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _bytes(text: str) -> bytes:
-    """Return the bytes of strict base64: no other spelling of the same bytes is taken."""
+def strict_bytes(text: str) -> bytes:
+    """Return the bytes of strict base64: no other spelling of the same bytes is taken. Raises Malformed."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from chalicelib.domain.audit.notes import DASH, KEY_ID_BYTES, Malformed, NoteKey, key_from_vkey
+from chalicelib.domain.audit.notes import DASH, KEY_ID_BYTES, Malformed, NoteKey, key_from_vkey, strict_bytes
 
 COSIGNATURE = 0x04
 NOBODY = "none"
@@ -59,8 +59,8 @@ class Witness:
         if not line.startswith(DASH) or not space or name != self.signer:
             return False
         try:
-            raw = base64.b64decode(encoded, validate=True)
-        except ValueError:
+            raw = strict_bytes(encoded)
+        except Malformed:
             return False
         if raw[:KEY_ID_BYTES] != self.key_id or len(raw) != KEY_ID_BYTES + _TIMESTAMP_BYTES + _SIGNATURE_BYTES:
             return False
