@@ -9,7 +9,7 @@ SCORING := .local/scoring
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-kpis campaign-ledger campaign-money campaign-experiments scorecards auditors package lock clean
+.PHONY: help setup run test check bench campaign-mutation campaign-clock campaign-fuzz campaign-kill campaign-archive campaign-erasure campaign-canaries campaign-kpis campaign-ledger campaign-money campaign-experiments campaign-properties scorecards auditors package lock clean
 
 help:
 	@echo "make run        the whole cloud on this machine, with a sample day; Ctrl-C stops it (ONCE=1 ends after the summary, PORT=8700)"
@@ -25,6 +25,7 @@ help:
 	@echo "make campaign-kpis   twenty simulated months: every figure recomputed from the archive alone, and tied to the ledger (SEEDS=20)"
 	@echo "make campaign-canaries   drive 1,000 persons through every route and error path, and look for their data everywhere"
 	@echo "make campaign-experiments   live 5,000 made-up experiments with sixty looks each, and count the false alarms and what is found (RUNS=1000 SEED=1)"
+	@echo "make campaign-properties   the properties over other examples than make test has, new ones each time"
 	@echo "make campaign-ledger   book the same payments, reversals and pauses in 100,000 random orders, against a plain count by day (ORDERS=1000 SEED=1)"
 	@echo "make campaign-money   book a million random operations on made-up cases, and see every account balance (OPERATIONS=1000 SEED=1)"
 	@echo "make scorecards   fit the scorecards on the generated panel and measure them (CHECK=1 says whether those that ship are what comes out)"
@@ -104,6 +105,9 @@ campaign-canaries: setup
 
 campaign-experiments: setup
 	@$(RUN) scripts.campaign_experiments $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+campaign-properties: setup
+	@$(RUN) pytest -m hypothesis --hypothesis-profile drawn -n auto --maxprocesses 4
 
 campaign-ledger: setup
 	@$(RUN) scripts.campaign_ledger $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEED),--seed $(SEED))

@@ -13,6 +13,7 @@ from unittest.mock import patch
 import boto3
 import botocore.loaders
 import botocore.session
+import hypothesis
 import pynamodb.connection.base
 import pytest
 from botocore.session import get_session
@@ -28,6 +29,11 @@ from chalicelib.store.sealing import Sealer
 from tests.builders import LENDER, Scope
 from tests.direct_calls import direct
 from tests.transactions import swift
+
+# What a test says follows from the code alone; ``make campaign-properties`` draws other examples each time.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("drawn", derandomize=False, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"

@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from chalicelib.domain.audit.packing import UploadGone
 from chalicelib.gateways.clients import client
 
 PIECE = 1024**2
@@ -22,23 +25,34 @@ class S3Exports:
         return str(answer["UploadId"])
 
     def put_part(self, key: str, upload: str, number: int, body: bytes) -> str:
-        """Put a part, over the one that was put before under its number, and return its tag."""
-        answer = client("s3").upload_part(Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)
+        """Put a part, over the one that was put before under its number, and return its tag. Raises UploadGone."""
+        s3 = client("s3")
+        try:
+            answer = s3.upload_part(Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)
+        except ClientError as error:
+            if _code(error) != "NoSuchUpload":
+                raise
+            raise UploadGone from error
         return str(answer["ETag"])
 
     def complete(self, key: str, upload: str, tags: Sequence[str]) -> None:
-        """Make the object of its parts; done again it changes nothing."""
+        """Make the object of its parts; done again it changes nothing. Raises UploadGone when there is neither."""
         s3 = client("s3")
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
         try:
             s3.complete_multipart_upload(
                 Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
             )
-        except s3.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
+        except ClientError as error:
+            if _code(error) != "NoSuchUpload":
                 raise
-            # A worker before this one came so far; without its object the upload was aborted, and this raises.
-            s3.head_object(Bucket=self._bucket, Key=key)
+            # A worker before this one came so far; without its object the upload was cancelled.
+            try:
+                s3.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as missing:
+                if _code(missing) not in ("404", "NoSuchKey"):
+                    raise
+                raise UploadGone from error
 
     def digest(self, key: str) -> tuple[str, int]:
         """Return (SHA-256 in hex, bytes) of the object as it lies there."""
@@ -64,3 +78,7 @@ class S3Exports:
             "ResponseContentDisposition": f'attachment; filename="{name}"',
         }
         return str(client("s3").generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -19,7 +19,7 @@ from chalicelib.domain.audit import merkle, schema
 from chalicelib.domain.audit.export import AuditExport, ExportedLog, ExportState
 from chalicelib.domain.audit.log import LogName
 from chalicelib.domain.audit.notes import Note, NoteKey, Signature, parse_checkpoint, parse_note, type_of
-from chalicelib.domain.audit.packing import Packing, packed_state, read_state, resumed
+from chalicelib.domain.audit.packing import Packing, UploadGone, packed_state, read_state, resumed
 from chalicelib.domain.audit.record import parse_record
 from chalicelib.domain.audit.rulesets import parts_of
 from chalicelib.domain.audit.tiles import ENTRIES, TILE_WIDTH, Tile, TileReader, entries_of
@@ -269,7 +269,12 @@ def work(
             export = _plan(ports, scope, export, now=clock(), req=req)
         if export.state not in (ExportState.RUNNING, ExportState.SIGNED):
             return
-        if not _pack(ports, scope, export, clock=clock, seconds_left=seconds_left, req=req):
+        try:
+            ended = _pack(ports, scope, export, clock=clock, seconds_left=seconds_left, req=req)
+        except UploadGone:
+            _begin_again(ports, scope, export, now=clock(), req=req)
+            ended = False
+        if not ended:
             ports.queues.send(QUEUE, [dict(body)])
     except Conflict:
         # The same message was worked on twice at once: the other worker has come as far, with the same bytes.
@@ -307,14 +312,23 @@ def _plan(ports: ExportPorts, scope: Scope, export: AuditExport, *, now: datetim
     if len(todo) > exported.MOST_FILES:
         return _fail(ports, scope, export, "too_large", now=now, req=req)
     state = {
-        "todo": todo,
-        "rule_sets": [],
-        "upload": ports.files.begin(_key(scope, export.id)),
-        "tags": [],
+        "planned": todo,
         "streams": {stream: len(places) for stream, places in streams.items()},
-        **Packing().kept(),
+        **_from_nothing(ports, scope, export, todo),
     }
     return _keep(ports, scope, export, state, {"state": ExportState.RUNNING}, now=now, req=req)
+
+
+def _from_nothing(ports: ExportPorts, scope: Scope, export: AuditExport, planned: Sequence[str]) -> dict[str, Any]:
+    upload = ports.files.begin(_key(scope, export.id))
+    return {"todo": list(planned), "rule_sets": [], "upload": upload, "tags": [], **Packing().kept()}
+
+
+def _begin_again(ports: ExportPorts, scope: Scope, export: AuditExport, *, now: datetime, req: str) -> None:
+    """Pack from the first file on, into a new upload: the same plan gives the same bytes, so that a signature still fits."""
+    state = read_state(ports.files.read(_state_key(scope, export.id, export.kept)))
+    again = {**state, **_from_nothing(ports, scope, export, state["planned"])}
+    _keep(ports, scope, export, again, {}, now=now, req=req)
 
 
 def _published(ports: ExportPorts, log: LogName) -> ExportedLog | None:

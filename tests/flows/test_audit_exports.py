@@ -17,6 +17,8 @@ from typing import Any
 import boto3
 import pytest
 import rfc8785
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib import wiring
@@ -30,6 +32,7 @@ from chalicelib.domain.cases.lifecycle import CaseState
 from chalicelib.domain.errors import PersonErased
 from chalicelib.domain.events import EventType
 from chalicelib.domain.people.erasure import Outcome
+from chalicelib.gateways import clients
 from chalicelib.gateways.region_keys import KmsDataKeys
 from chalicelib.store.portfolio_repository import PortfolioRepository
 from chalicelib.store.repository import Store, event_of
@@ -214,6 +217,79 @@ def test_the_same_range_under_the_same_checkpoint_has_the_same_bytes(archived: C
     again = archived.make(RANGE, times=2)
     assert first["id"] != again["id"] and first["sha256"] == again["sha256"]
     assert archived.bytes_of(first) == archived.bytes_of(again)
+
+
+class Losing:
+    """Uploads of which some are gone, as when a bucket's rule or a person cancelled them."""
+
+    def __init__(self, files: Any) -> None:
+        self._files, self.begun, self.lost = files, list[str](), set[str]()
+
+    def begin(self, key: str) -> str:
+        self.begun.append(self._files.begin(key))
+        return self.begun[-1]
+
+    def put_part(self, key: str, upload: str, number: int, body: bytes) -> str:
+        if upload in self.lost:
+            raise packing.UploadGone
+        return str(self._files.put_part(key, upload, number, body))
+
+    def complete(self, key: str, upload: str, tags: list[str]) -> None:
+        if upload in self.lost:
+            raise packing.UploadGone
+        self._files.complete(key, upload, tags)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_an_upload_that_is_gone_is_begun_again_and_has_the_same_bytes(
+    archived: Cloud, monkeypatch: pytest.MonkeyPatch, signed: bool
+) -> None:
+    monkeypatch.setattr(packing, "PART_BYTES", 20_000)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 20_000)
+    files = Losing(archived.ports.files)
+    archived.ports = replace(archived.ports, files=files)
+    asked = body_of(archived.api.post("officer", PATH, RANGE))
+    archived.stream()
+    if signed:
+        archived.work()
+        archived.stream()
+        archived.sign()
+        archived.stream()
+    else:
+        (body,) = archived.messages()
+        left = iter([100.0, 100.0, 1.0])
+        work = archive_exports.work
+        work(archived.ports, body, clock=lambda: NOW, seconds_left=lambda: next(left), req="req_w")
+    files.lost = set(files.begun)
+    for _ in range(3):
+        archived.work()
+        archived.stream()
+        archived.sign()
+        archived.stream()
+    told = body_of(archived.api.get("officer", f"{PATH}/{asked['id']}"))
+    assert len(files.begun) == 2
+    # A manifest is signed once, so what is made last needs no signature of its own.
+    undisturbed = archived.make(RANGE)
+    assert (told["state"], told["sha256"]) == ("succeeded", undisturbed["sha256"])
+    assert archived.bytes_of(told) == archived.bytes_of(undisturbed)
+
+
+@pytest.mark.parametrize("call", ["upload_part", "complete_multipart_upload"])
+def test_the_bucket_tells_an_upload_that_is_gone_from_other_faults(buckets: list[str], call: str) -> None:
+    files = wiring.export_ports().files
+    for code, expected in (("NoSuchUpload", packing.UploadGone), ("SlowDown", ClientError)):
+        with Stubber(clients.client("s3")) as stubbed:
+            stubbed.add_client_error(call, code)
+            if call == "complete_multipart_upload" and code == "NoSuchUpload":
+                stubbed.add_client_error("head_object", "404", http_status_code=404)
+            with pytest.raises(expected):
+                if call == "upload_part":
+                    files.put_part("a.zip", "u-1", 1, b"x")
+                else:
+                    files.complete("a.zip", "u-1", ["t"])
 
 
 def test_a_worker_that_runs_out_of_time_goes_on_where_it_was(archived: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,10 @@ PART_BYTES = 8 * 1024**2
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
+class UploadGone(Exception):
+    """The upload that an archive's parts were put into is not there any more: it was cancelled, or it was never finished in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackedFile:
     """A file in the archive: path, bytes, CRC-32, SHA-256 (hex), and where its header begins."""
@@ -69,6 +73,13 @@ class _Tail(io.RawIOBase):
         return bytes(self._left)
 
 
+class _OpenZip(ZipFile):
+    """An archive that another worker may go on with: when it is forgotten, no directory is written."""
+
+    def __del__(self) -> None:
+        """Leave it as it is."""
+
+
 class Packing:
     """The archive as far as it is written. ``add`` files, ``part`` off what is full, ``close``, and take the ``rest``."""
 
@@ -76,7 +87,7 @@ class Packing:
         """Go on where ``kept`` left it: the files so far, how many bytes were sent off, and those that were not."""
         self.files = list(files)
         self._tail = _Tail(sent, left)
-        self._zip = ZipFile(self._tail, "w", ZIP_STORED, strict_timestamps=True)
+        self._zip = _OpenZip(self._tail, "w", ZIP_STORED, strict_timestamps=True)
         for file in files:
             known = _info(file.path)
             known.CRC, known.header_offset = file.crc, file.offset
