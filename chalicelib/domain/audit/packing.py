@@ -22,7 +22,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class UploadGone(Exception):
-    """The upload that an archive's parts were put into is not there any more: it was cancelled, or it was never finished in time."""
+    """The upload that an archive's parts were put into is not there any more: somebody, or the bucket's rule, cancelled it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ class _OpenZip(ZipFile):
     """An archive that another worker may go on with: when it is forgotten, no directory is written."""
 
     def __del__(self) -> None:
-        """Leave it as it is."""
+        """Let go of the file, so that nothing is written to it."""
+        self.fp = None
 
 
 class Packing:
