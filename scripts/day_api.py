@@ -18,6 +18,9 @@ import boto3
 
 from chalicelib.domain.residency import resource_names
 
+LEASE_SECONDS = 60
+"""How long a request that was cut off holds its key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -59,6 +62,11 @@ class Api:
         if key is not None:
             sent["Idempotency-Key"] = key
         answer = self._send(method, path, octets, sent)
+        # A crash cut off the first request with this key, which holds it for its lease, by the machine's clock.
+        until_free = time.monotonic() + LEASE_SECONDS + 10
+        while _is_held(answer) and time.monotonic() < until_free:
+            time.sleep(int(answer.headers.get("retry-after", 1)))
+            answer = self._send(method, path, octets, sent)
         if answer.status not in expect:
             code = answer.body.get("code") if isinstance(answer.body, dict) else None
             errors = answer.body.get("errors") if isinstance(answer.body, dict) else None
@@ -87,6 +95,10 @@ class Api:
             is_json = "json" in names.get("content-type", "")
             return Answered(response.status, names, json.loads(text) if is_json and text else None)
         raise AssertionError("unreachable: the second failure is raised")
+
+
+def _is_held(answer: Answered) -> bool:
+    return answer.status == 409 and bool(answer.body["code"] == "idempotency_in_progress")
 
 
 def post_form(url: str, fields: dict[str, str], content: bytes, filename: str) -> int:
