@@ -6,7 +6,6 @@ order.
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,15 +110,7 @@ class UpdateLoader:
     def result(self, number: int) -> LoadedChunk:
         """Make what waits and return the chunk's result."""
         self._flush()
-        rejections = sorted(self._rejections, key=lambda refused: refused.row)
-        return LoadedChunk(
-            number=number,
-            accepted=self._accepted,
-            unchanged=self._unchanged,
-            rejected=len(rejections),
-            codes=dict(Counter(refused.code for refused in rejections)),
-            rejections=tuple(refused.compact() for refused in rejections),
-        )
+        return LoadedChunk.of(number, self._rejections, accepted=self._accepted, unchanged=self._unchanged)
 
     def _flush(self) -> None:
         known = self._ports.marks.update_marks(self._scope, {each.key for each in self._waiting})

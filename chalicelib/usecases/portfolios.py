@@ -456,15 +456,7 @@ class ChunkLoader:
     def result(self, number: int) -> LoadedChunk:
         """Write what waits and return the chunk's result."""
         self._flush()
-        rejections = sorted(self._rejections, key=lambda refused: refused.row)
-        return LoadedChunk(
-            number=number,
-            accepted=self._accepted,
-            unchanged=self._unchanged,
-            rejected=len(rejections),
-            codes=dict(Counter(refused.code for refused in rejections)),
-            rejections=tuple(refused.compact() for refused in rejections),
-        )
+        return LoadedChunk.of(number, self._rejections, accepted=self._accepted, unchanged=self._unchanged)
 
     def _repeated(self, placement: Placement, digest: str | None) -> None:
         if digest == placement.digest:

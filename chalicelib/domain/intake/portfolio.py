@@ -1,5 +1,7 @@
 """A portfolio: one upload of a lender from its announcement to the last of its rows, and how far it has come."""
 
+from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
@@ -196,6 +198,19 @@ class LoadedChunk(_Value):
     codes: dict[str, int]
     rejections: tuple[list[Any], ...]
     version: int = 1
+
+    @classmethod
+    def of(cls, number: int, refused: Iterable[Rejection], *, accepted: int, unchanged: int) -> "LoadedChunk":
+        """Return the result of a chunk from its refused rows, in any order, and how many rows made or changed nothing."""
+        rejections = sorted(refused, key=lambda each: each.row)
+        return cls(
+            number=number,
+            accepted=accepted,
+            unchanged=unchanged,
+            rejected=len(rejections),
+            codes=dict(Counter(each.code for each in rejections)),
+            rejections=tuple(each.compact() for each in rejections),
+        )
 
     def listed(self) -> list[Rejection]:
         """Return the rejections in file order."""
